@@ -1,0 +1,71 @@
+"""One frozen picture of the lab, for people: the app draws it, `kubelab status` prints it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessView:
+    """A process on a machine. `pids` is NSpid from the machine's pid namespace inwards: (17, 1) is pid 17 on
+    the machine and pid 1 in a namespace below. `pid_namespace` is the inode number of its own."""
+
+    host_pid: int
+    parent_host_pid: int
+    pids: tuple[int, ...]
+    pid_namespace: int
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class MachineView:
+    """`role` is master, minion or scratch (a machine with no Node, for lessons that need no cluster)."""
+
+    name: str
+    role: str
+    address: str
+    pid_namespace: int
+    processes: tuple[ProcessView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    name: str
+    ready: bool
+    status: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class PodView:
+    """`status` is what kubectl prints in its STATUS column; `host_pids` are its processes, pause first."""
+
+    namespace: str
+    name: str
+    status: str
+    ready: str
+    restarts: int
+    node: str
+    ip: str
+    age_s: float
+    host_pids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EventView:
+    """`about` is kind/name."""
+
+    type: str
+    reason: str
+    about: str
+    message: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabSnapshot:
+    """`starting` names what is still coming up, in both languages elsewhere; empty when the lab is ready."""
+
+    machines: tuple[MachineView, ...] = ()
+    nodes: tuple[NodeView, ...] = ()
+    pods: tuple[PodView, ...] = ()
+    events: tuple[EventView, ...] = ()
+    revision: int = 0

@@ -1,0 +1,73 @@
+"""A machine: a place with its own network, pid, mount, uts, ipc and cgroup namespaces, on the lab's network.
+
+A machine is not a Node: a Node is the API object that a kubelet on a machine registers.
+"""
+
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import Literal, Protocol
+
+Role = Literal["master", "minion", "scratch"]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSize:
+    rows: int = 24
+    columns: int = 80
+
+
+class Process(Protocol):
+    """A program that runs on a machine. `pid` is the host's. With a terminal, `fd` is the master side of a
+    pty of the machine's own devpts, non-blocking, and belongs to the holder; without, it is -1."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def fd(self) -> int: ...
+
+    async def wait(self) -> int:
+        """Return the exit code; 128 + signal for a killed process."""
+
+    def resize(self, size: WindowSize) -> None: ...
+
+    def kill(self, signal: int) -> None:
+        """Signal the process through its pidfd; nothing happens if it is gone."""
+
+    async def close(self) -> None:
+        """End the whole session of the process (SIGHUP, then SIGKILL) and close `fd`."""
+
+
+class Machine(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def role(self) -> Role: ...
+
+    @property
+    def address(self) -> IPv4Address: ...
+
+    @property
+    def pid(self) -> int:
+        """The pid of the machine's init on the host: /proc/<pid>/ns names the machine's namespaces."""
+
+    async def spawn(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str = "/root",
+        terminal: WindowSize | None = None,
+        stdin: int | None = None,
+        stdout: int | None = None,
+    ) -> Process:
+        """Start *argv* on the machine, with a terminal of that size or with the given file descriptors."""
+
+    async def open_socket(self, family: int = socket.AF_INET, type_: int = socket.SOCK_STREAM) -> socket.socket:
+        """Return a non-blocking socket that lives in the machine's network namespace."""
+
+    async def write_file(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
+        """Write a file on the machine, making its directories."""
