@@ -1,0 +1,72 @@
+# Two commands do everything: `make lab` opens the lab, `make test` passes every check. Both set up what is missing.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# The one place that names system packages: what the lab runs on, then what its tests use besides.
+LAB_PACKAGES := iproute2 iputils-ping less libc-bin procps python3-venv util-linux vim-tiny
+TEST_PACKAGES := git tmux
+
+.PHONY: lab test setup setup-dev lint types layers unit lessons clean
+
+lab: setup
+	@$(SUDO) $(BIN)/kubelab
+
+setup: $(VENV)/.lab
+
+setup-dev: $(VENV)/.dev
+
+$(VENV)/.lab: pyproject.toml Makefile
+	@$(call install,$(LAB_PACKAGES))
+	@[ -x $(BIN)/python ] || { echo "Making the virtual environment $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing kubelab and its libraries into $(VENV) (a minute or so, the first time)"
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.lab
+	@$(call install,$(TEST_PACKAGES))
+	@echo "Installing what the checks need"
+	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+test: lint types layers unit lessons
+	@echo "All checks passed."
+
+lint: setup-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: setup-dev
+	$(BIN)/mypy
+
+layers: setup-dev
+	$(BIN)/lint-imports
+
+unit: setup-dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lessons: setup-dev
+	$(SUDO) $(BIN)/kubelab lesson test
+
+clean:
+	$(SUDO) $(BIN)/kubelab clean
+	rm -rf $(VENV) build dist *.egg-info
+
+# $(call install,packages): ask apt only for what is not there, and say so.
+define install
+	missing=""; \
+	for package in $(1); do \
+	  dpkg-query --show --showformat='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	  if ! command -v apt-get >/dev/null; then \
+	    echo "Not a Debian system: please install the equivalents of:$$missing"; \
+	  else \
+	    echo "Installing system packages:$$missing"; \
+	    $(SUDO) env DEBIAN_FRONTEND=noninteractive sh -c "apt-get -qq update && apt-get -qq install --yes --no-install-recommends $$missing" >/dev/null; \
+	  fi; \
+	fi
+endef

@@ -1,0 +1,21 @@
+"""What all tests share: those that need root are skipped without it, and CI fails when anything was skipped."""
+
+import os
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if os.geteuid() == 0:
+        return
+    for item in items:
+        if item.get_closest_marker("root"):
+            item.add_marker(pytest.mark.skip(reason="needs root: run `sudo make test`"))
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = len(reporter.stats.get("skipped", [])) if reporter else 0
+    if skipped and os.environ.get("KUBELAB_NO_SKIPS") and exitstatus == pytest.ExitCode.OK:
+        reporter.write_line(f"{skipped} tests were skipped where none may be (KUBELAB_NO_SKIPS)", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
