@@ -63,8 +63,10 @@ class Machine(Protocol):
         terminal: WindowSize | None = None,
         stdin: int | None = None,
         stdout: int | None = None,
+        stderr: int | None = None,
     ) -> Process:
-        """Start *argv* on the machine, with a terminal of that size or with the given file descriptors."""
+        """Start *argv* on the machine, with a terminal of that size or with the given file descriptors
+        (they stay the caller's; one that is not given is /dev/null)."""
 
     async def open_socket(self, family: int = socket.AF_INET, type_: int = socket.SOCK_STREAM) -> socket.socket:
         """Return a non-blocking socket that lives in the machine's network namespace."""

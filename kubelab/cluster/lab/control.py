@@ -1,0 +1,229 @@
+"""The running lab's door for other terminals: a Unix socket that answers `status` and opens shells.
+
+One request a connection, as one JSON message (SOCK_SEQPACKET keeps messages whole). A shell's terminal is
+handed over as a file descriptor (SCM_RIGHTS), so its bytes never pass through the lab.
+"""
+
+import array
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from kubelab.cluster.errors import LabError
+from kubelab.cluster.lab.snapshot import LabSnapshot
+from kubelab.cluster.machine.machine import Machine, Process, WindowSize
+from kubelab.language import Text
+
+MESSAGE_BYTES_MAX = 64 * 1024
+STDIO = (0, 1, 2)
+
+
+class Refused(LabError):
+    """The lab answered that it cannot do what was asked."""
+
+
+class ControlServer:
+    """Answers on the lab's control socket, for as long as `serving` lasts."""
+
+    def __init__(self, snapshot: Callable[[], LabSnapshot], machines: Mapping[str, Machine]) -> None:
+        self._snapshot = snapshot
+        self._machines = machines
+
+    @asynccontextmanager
+    async def serving(self, path: Path) -> AsyncIterator[None]:
+        path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK) as listener:
+            listener.bind(str(path))
+            path.chmod(0o600)
+            listener.listen()
+            async with asyncio.TaskGroup() as group:
+                accepting = group.create_task(self._accept(listener, group))
+                try:
+                    yield
+                finally:
+                    accepting.cancel()
+                    path.unlink(missing_ok=True)
+
+    async def _accept(self, listener: socket.socket, group: asyncio.TaskGroup) -> None:
+        loop = asyncio.get_running_loop()
+        connections: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                connection, _ = await loop.sock_accept(listener)
+                task = group.create_task(self._answer(connection))
+                connections.add(task)
+                task.add_done_callback(connections.discard)
+        finally:
+            for task in connections:
+                task.cancel()
+
+    async def _answer(self, connection: socket.socket) -> None:
+        with connection:
+            try:
+                await self._serve(connection)
+            except LabError as error:
+                await _send(connection, {"error": _both(error)})
+            except (ConnectionError, msgspec.DecodeError, KeyError):
+                return  # The other side is gone, or is not one of ours.
+
+    async def _serve(self, connection: socket.socket) -> None:
+        request, descriptors = await _receive(connection)
+        try:
+            match request["verb"]:
+                case "status":
+                    await self._status(connection)
+                case "spawn":
+                    await self._spawn(connection, request, descriptors)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    async def _status(self, connection: socket.socket) -> None:
+        """A snapshot can be larger than a socket message may be: it travels in a memory file."""
+        with os.fdopen(os.memfd_create("status"), "w+b") as memory:
+            memory.write(msgspec.json.encode(self._snapshot()))
+            memory.flush()
+            await _send(connection, {}, [memory.fileno()])
+
+    async def _spawn(self, connection: socket.socket, request: Mapping[str, Any], stdio: Sequence[int]) -> None:
+        machine = self._machine(request["machine"])
+        size = WindowSize(*request["terminal"]) if request["terminal"] else None
+        process = await machine.spawn(
+            request["argv"],
+            env=request["env"],
+            terminal=size,
+            stdin=stdio[0] if stdio else None,
+            stdout=stdio[1] if stdio else None,
+            stderr=stdio[2] if stdio else None,
+        )
+        try:
+            await _send(connection, {"pid": process.pid}, [process.fd] if size else ())
+            await _until_end(connection, process)
+        finally:
+            await process.close()
+
+    def _machine(self, name: str) -> Machine:
+        try:
+            return self._machines[name]
+        except KeyError:
+            names = ", ".join(self._machines)
+            raise Refused(
+                Text(
+                    es=f"No hay ninguna máquina {name}: elige una de {names}.",
+                    en=f"There is no machine {name}: choose one of {names}.",
+                )
+            ) from None
+
+
+async def _until_end(connection: socket.socket, process: Process) -> None:
+    """Tell the client the exit code; give up when the client goes away first."""
+    ended = asyncio.ensure_future(process.wait())
+    gone = asyncio.ensure_future(asyncio.get_running_loop().sock_recv(connection, 1))
+    try:
+        await asyncio.wait((ended, gone), return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            await _send(connection, {"exit": ended.result()})
+    finally:
+        for future in (ended, gone):
+            future.cancel()
+        await asyncio.gather(ended, gone, return_exceptions=True)
+
+
+def _both(error: LabError) -> Mapping[str, str]:
+    sentence = error.sentence
+    return {"es": sentence.es, "en": sentence.en} if isinstance(sentence, Text) else {"es": sentence, "en": sentence}
+
+
+async def _send(connection: socket.socket, message: object, descriptors: Sequence[int] = ()) -> None:
+    payload = msgspec.json.encode(message)
+    if descriptors:
+        socket.send_fds(connection, [payload], descriptors)  # A small message on a fresh socket: never blocks.
+    else:
+        await asyncio.get_running_loop().sock_sendall(connection, payload)
+
+
+async def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    loop = asyncio.get_running_loop()
+    readable = loop.create_future()
+    loop.add_reader(connection, lambda: readable.done() or readable.set_result(None))
+    try:
+        await readable
+    finally:
+        loop.remove_reader(connection)
+    payload, descriptors, _, _ = socket.recv_fds(connection, MESSAGE_BYTES_MAX, len(STDIO))
+    return msgspec.json.decode(payload), descriptors
+
+
+class ControlClient:
+    """The other side, for command-line tools: plain blocking calls."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    @classmethod
+    def connect(cls, path: Path) -> "ControlClient":
+        """Raises LabError when no lab is running."""
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            connection.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            connection.close()
+            raise LabError(
+                Text(
+                    es="No hay ningún laboratorio en marcha: ábrelo con `kubelab` o `kubelab up`.",
+                    en="No lab is running: start one with `kubelab` or `kubelab up`.",
+                )
+            ) from None
+        return cls(connection)
+
+    def __enter__(self) -> "ControlClient":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._connection.close()
+
+    def status(self) -> LabSnapshot:
+        self._ask({"verb": "status"})
+        _, (descriptor,) = self._answer()
+        with os.fdopen(descriptor, "rb") as memory:
+            memory.seek(0)
+            return msgspec.json.decode(memory.read(), type=LabSnapshot)
+
+    def spawn(
+        self, machine: str, argv: Sequence[str], env: Mapping[str, str], terminal: WindowSize | None
+    ) -> int | None:
+        """Start *argv* on *machine*: with a terminal, return its descriptor; without, it uses our own stdio."""
+        size = [terminal.rows, terminal.columns] if terminal else None
+        request = {"verb": "spawn", "machine": machine, "argv": list(argv), "env": dict(env), "terminal": size}
+        self._ask(request, () if terminal else STDIO)
+        _, descriptors = self._answer()
+        return descriptors[0] if terminal else None
+
+    def exit_code(self) -> int:
+        """Wait for the end of what `spawn` started; 129 (SIGHUP) when the lab ended first."""
+        try:
+            return int(self._answer()[0]["exit"])
+        except ConnectionError:
+            return 129
+
+    def fileno(self) -> int:
+        return self._connection.fileno()
+
+    def _ask(self, request: object, descriptors: Sequence[int] = ()) -> None:
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+        self._connection.sendmsg([msgspec.json.encode(request)], rights)
+
+    def _answer(self) -> tuple[dict[str, Any], list[int]]:
+        payload, descriptors, _, _ = socket.recv_fds(self._connection, MESSAGE_BYTES_MAX, 1)
+        if not payload:
+            raise ConnectionResetError
+        answer = msgspec.json.decode(payload)
+        if error := answer.get("error"):
+            raise Refused(Text(**error))
+        return answer, descriptors

@@ -1,0 +1,115 @@
+"""Where a running lab keeps its files, and the lock that lets only one lab hold that place.
+
+As root /run/kubelab, otherwise the user's runtime directory (XDG); KUBELAB_DIR names another. Everything in it
+is the lab's own and goes away with it: kernel objects do not survive a reboot, so neither must their journal.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from kubelab.cluster.errors import LabError
+from kubelab.language import Text
+
+
+@dataclass(frozen=True, slots=True)
+class LabDirectory:
+    path: Path
+
+    @classmethod
+    def default(cls) -> "LabDirectory":
+        if named := os.environ.get("KUBELAB_DIR"):
+            return cls(Path(named))
+        if os.geteuid() == 0:
+            return cls(Path("/run/kubelab"))
+        return cls(Path(platformdirs.user_runtime_path("kubelab")))
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "lock"
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal"
+
+    @property
+    def control(self) -> Path:
+        return self.path / "control.sock"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.path / "admin.conf"
+
+    @property
+    def pki(self) -> Path:
+        return self.path / "pki"
+
+    @property
+    def pods(self) -> Path:
+        """Log files and volumes of pods, by machine."""
+        return self.path / "pods"
+
+    def make(self) -> None:
+        """Make the directory, for this user alone: keys lie in it."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise LabError(
+                Text(
+                    es=f"No se puede crear {self.path} ({error.strerror}): indica otro lugar con KUBELAB_DIR.",
+                    en=f"Cannot make {self.path} ({error.strerror}): name another place with KUBELAB_DIR.",
+                )
+            ) from error
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold this place for one lab; the kernel lets go of it however the process ends.
+
+        Raises:
+            LabError: another process holds it.
+        """
+        self.make()
+        descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._take(descriptor)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _take(self, descriptor: int) -> None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LabError(_already_running(self.holder())) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def holder(self) -> int | None:
+        """Return the pid of the running lab, None if there is none."""
+        try:
+            descriptor = os.open(self.lock, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            # The holder writes its pid just after it locks: for that instant the file is empty.
+            return int(os.pread(descriptor, 20, 0) or b"0")
+        else:
+            return None
+        finally:
+            os.close(descriptor)
+
+
+def _already_running(pid: int | None) -> Text:
+    return Text(
+        es=f"Ya hay un laboratorio en marcha (pid {pid}): ciérralo con `kill {pid}`, o úsalo desde aquí con "
+        "`kubelab shell`, `kubelab kubectl` y `kubelab status`.",
+        en=f"A lab is already running (pid {pid}): end it with `kill {pid}`, or use it from here with "
+        "`kubelab shell`, `kubelab kubectl` and `kubelab status`.",
+    )
