@@ -36,7 +36,9 @@ class ApiError(LabError):
     Source: kubernetes, staging/src/k8s.io/apimachinery/pkg/api/errors/errors.go.
     """
 
-    def __init__(self, code: int, reason: str, message: str, details: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, code: int, reason: str, message: str, details: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.reason = reason

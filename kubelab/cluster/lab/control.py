@@ -4,7 +4,6 @@ One request a connection, as one JSON message (SOCK_SEQPACKET keeps messages who
 handed over as a file descriptor (SCM_RIGHTS), so its bytes never pass through the lab.
 """
 
-import array
 import asyncio
 import os
 import socket
@@ -24,7 +23,7 @@ MESSAGE_BYTES_MAX = 64 * 1024
 STDIO = (0, 1, 2)
 
 
-class Refused(LabError):
+class RefusedError(LabError):
     """The lab answered that it cannot do what was asked."""
 
 
@@ -91,7 +90,9 @@ class ControlServer:
             memory.flush()
             await _send(connection, {}, [memory.fileno()])
 
-    async def _spawn(self, connection: socket.socket, request: Mapping[str, Any], stdio: Sequence[int]) -> None:
+    async def _spawn(
+        self, connection: socket.socket, request: Mapping[str, Any], stdio: Sequence[int]
+    ) -> None:
         machine = self._machine(request["machine"])
         size = WindowSize(*request["terminal"]) if request["terminal"] else None
         process = await machine.spawn(
@@ -113,7 +114,7 @@ class ControlServer:
             return self._machines[name]
         except KeyError:
             names = ", ".join(self._machines)
-            raise Refused(
+            raise RefusedError(
                 Text(
                     es=f"No hay ninguna máquina {name}: elige una de {names}.",
                     en=f"There is no machine {name}: choose one of {names}.",
@@ -137,21 +138,35 @@ async def _until_end(connection: socket.socket, process: Process) -> None:
 
 def _both(error: LabError) -> Mapping[str, str]:
     sentence = error.sentence
-    return {"es": sentence.es, "en": sentence.en} if isinstance(sentence, Text) else {"es": sentence, "en": sentence}
+    return (
+        {"es": sentence.es, "en": sentence.en}
+        if isinstance(sentence, Text)
+        else {"es": sentence, "en": sentence}
+    )
 
 
 async def _send(connection: socket.socket, message: object, descriptors: Sequence[int] = ()) -> None:
     payload = msgspec.json.encode(message)
     if descriptors:
-        socket.send_fds(connection, [payload], descriptors)  # A small message on a fresh socket: never blocks.
+        socket.send_fds(
+            connection, [payload], descriptors
+        )  # A small message on a fresh socket: never blocks.
     else:
         await asyncio.get_running_loop().sock_sendall(connection, payload)
+
+
+def _once(future: asyncio.Future[None]) -> Callable[[], None]:
+    def resolve() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    return resolve
 
 
 async def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     loop = asyncio.get_running_loop()
     readable = loop.create_future()
-    loop.add_reader(connection, lambda: readable.done() or readable.set_result(None))
+    loop.add_reader(connection, _once(readable))
     try:
         await readable
     finally:
@@ -198,9 +213,15 @@ class ControlClient:
     def spawn(
         self, machine: str, argv: Sequence[str], env: Mapping[str, str], terminal: WindowSize | None
     ) -> int | None:
-        """Start *argv* on *machine*: with a terminal, return its descriptor; without, it uses our own stdio."""
+        """Start *argv* on *machine*: with a terminal, return its descriptor; without, it has our stdio."""
         size = [terminal.rows, terminal.columns] if terminal else None
-        request = {"verb": "spawn", "machine": machine, "argv": list(argv), "env": dict(env), "terminal": size}
+        request = {
+            "verb": "spawn",
+            "machine": machine,
+            "argv": list(argv),
+            "env": dict(env),
+            "terminal": size,
+        }
         self._ask(request, () if terminal else STDIO)
         _, descriptors = self._answer()
         return descriptors[0] if terminal else None
@@ -216,7 +237,9 @@ class ControlClient:
         return self._connection.fileno()
 
     def _ask(self, request: object, descriptors: Sequence[int] = ()) -> None:
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+        rights = (
+            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+        )
         self._connection.sendmsg([msgspec.json.encode(request)], rights)
 
     def _answer(self) -> tuple[dict[str, Any], list[int]]:
@@ -225,5 +248,5 @@ class ControlClient:
             raise ConnectionResetError
         answer = msgspec.json.decode(payload)
         if error := answer.get("error"):
-            raise Refused(Text(**error))
+            raise RefusedError(Text(**error))
         return answer, descriptors

@@ -1,7 +1,7 @@
 """Where a running lab keeps its files, and the lock that lets only one lab hold that place.
 
-As root /run/kubelab, otherwise the user's runtime directory (XDG); KUBELAB_DIR names another. Everything in it
-is the lab's own and goes away with it: kernel objects do not survive a reboot, so neither must their journal.
+As root /run/kubelab, otherwise the user's runtime directory (XDG); KUBELAB_DIR names another. Everything in
+it is the lab's own and goes away with it: kernel objects do not survive a reboot, nor need their journal.
 """
 
 import fcntl
@@ -61,9 +61,9 @@ class LabDirectory:
         except OSError as error:
             raise LabError(
                 Text(
-                    es=f"No se puede crear {self.path} ({error.strerror}): indica otro lugar con KUBELAB_DIR.",
-                    en=f"Cannot make {self.path} ({error.strerror}): name another place with KUBELAB_DIR.",
-                )
+                    es="No se puede crear {path} ({why}): indica otro lugar con KUBELAB_DIR.",
+                    en="Cannot make {path} ({why}): name another place with KUBELAB_DIR.",
+                ).format(path=self.path, why=error.strerror)
             ) from error
 
     @contextmanager

@@ -68,7 +68,9 @@ class Machine(Protocol):
         """Start *argv* on the machine, with a terminal of that size or with the given file descriptors
         (they stay the caller's; one that is not given is /dev/null)."""
 
-    async def open_socket(self, family: int = socket.AF_INET, type_: int = socket.SOCK_STREAM) -> socket.socket:
+    async def open_socket(
+        self, family: int = socket.AF_INET, type_: int = socket.SOCK_STREAM
+    ) -> socket.socket:
         """Return a non-blocking socket that lives in the machine's network namespace."""
 
     async def write_file(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
