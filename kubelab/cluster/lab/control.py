@@ -237,10 +237,11 @@ class ControlClient:
         return self._connection.fileno()
 
     def _ask(self, request: object, descriptors: Sequence[int] = ()) -> None:
-        rights = (
-            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
-        )
-        self._connection.sendmsg([msgspec.json.encode(request)], rights)
+        message = msgspec.json.encode(request)
+        if descriptors:
+            socket.send_fds(self._connection, [message], descriptors)
+        else:
+            self._connection.sendall(message)
 
     def _answer(self) -> tuple[dict[str, Any], list[int]]:
         payload, descriptors, _, _ = socket.recv_fds(self._connection, MESSAGE_BYTES_MAX, 1)
