@@ -1,0 +1,28 @@
+"""What a lesson needs of the lab that it runs on. `kubelab.cluster.lab.Lab` satisfies it."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from kubelab.cluster.client.api import Api
+from kubelab.cluster.machine.machine import Machine
+
+
+class LabPort(Protocol):
+    @property
+    def machines(self) -> Mapping[str, Machine]:
+        """The machines that run now, by name, scratch machines included."""
+
+    @property
+    def api(self) -> Api:
+        """The cluster's API, with the administrator's rights."""
+
+    @property
+    def kubeconfig_on_machine(self) -> str:
+        """The path of the administrator's kubeconfig on every machine."""
+
+    async def ready(self) -> None:
+        """Wait until all nodes of the cluster are Ready."""
+
+    def scratch(self, name: str) -> AbstractAsyncContextManager[Machine]:
+        """Run a machine with no Node for a lesson that needs no cluster; it is gone, with all in it, on exit."""
