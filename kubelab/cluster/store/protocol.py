@@ -33,7 +33,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class RangeResult:
-    """`revision` is the store's at the time of the read; `count` is of all keys in the range, not of a page."""
+    """`revision` is the store's at the time of the read; `count` is of the whole range, not of a page."""
 
     kvs: tuple[KeyValue, ...]
     revision: int
@@ -77,23 +77,36 @@ class CompactedError(Exception):
     """The revision asked for has been compacted away (etcd: ErrCompacted). The read surely saw nothing."""
 
     def __init__(self, revision: int, compact_revision: int) -> None:
-        super().__init__(f"revision {revision} is compacted; the oldest kept is {compact_revision + 1}")
+        super().__init__(f"revision {revision} is compacted; the oldest kept is {compact_revision}")
         self.compact_revision = compact_revision
+
+
+class FutureRevisionError(Exception):
+    """The revision asked for is not yet written (etcd: ErrFutureRev)."""
+
+    def __init__(self, revision: int, store_revision: int) -> None:
+        super().__init__(f"revision {revision} is in the future; the store is at {store_revision}")
+        self.store_revision = store_revision
 
 
 class Store(Protocol):
     async def get(self, key: str, *, revision: int = 0) -> KeyValue | None:
-        """Return *key* as of *revision* (0: now)."""
+        """Return *key* as of *revision* (0: now); raises as `range` does."""
 
     async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0) -> RangeResult:
         """Return the keys under *prefix* in order, from *start* on (inclusive), at most *limit* (0: all).
 
         Raises:
             CompactedError: *revision* is no longer there.
+            FutureRevisionError: *revision* is not there yet.
         """
 
     async def txn(self, compare: Sequence[Compare], success: Sequence[Put | Delete]) -> TxnResult:
-        """Carry out all of *success* in one revision if every comparison holds, else nothing."""
+        """Carry out all of *success* in one revision if every comparison holds, else nothing.
+
+        Raises:
+            ValueError: *success* names a key twice.
+        """
 
     def watch(
         self, prefix: str, *, start_revision: int = 0
@@ -107,7 +120,12 @@ class Store(Protocol):
         """
 
     async def compact(self, revision: int) -> None:
-        """Forget what only revisions before *revision* could see."""
+        """Forget what only revisions before *revision* could see; *revision* itself can still be read.
+
+        Raises:
+            CompactedError: that was done before, at this revision or a later one.
+            FutureRevisionError: *revision* is not there yet.
+        """
 
     @property
     def revision(self) -> int:
