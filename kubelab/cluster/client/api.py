@@ -34,7 +34,7 @@ class WatchEvent:
 
 
 class Api(Protocol):
-    """Every method raises `ApiError` when the server refuses, and `ConnectionError` when it cannot be reached.
+    """Every method raises `ApiError` when the server refuses, and `ConnectionError` when it is out of reach.
 
     `namespace` is "" for cluster-scoped resources, and in `list` and `watch` for all namespaces.
     """
