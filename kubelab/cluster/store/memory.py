@@ -29,6 +29,8 @@ from kubelab.cluster.store.protocol import (
     TxnResult,
 )
 
+COMPACT_STEP = 1000  # Revisions forgotten at once: 2 ms, then the loop's other tasks have their turn.
+
 _mod_revision = attrgetter("mod_revision")
 
 
@@ -59,14 +61,15 @@ class MemoryStore:
         if revision in (0, self._revision):
             return self._range_now(prefix, start, limit)
         self._check_readable(revision)
-        found = (self._as_of(key, revision) for key in _slice(self._known_keys, prefix, start))
+        low, high = _bounds(self._known_keys, prefix, start)
+        found = (self._as_of(key, revision) for key in self._known_keys[low:high])
         kvs = tuple(kv for kv in found if kv)
         return RangeResult(kvs[: limit or None], self._revision, len(kvs))
 
     def _range_now(self, prefix: str, start: str, limit: int) -> RangeResult:
-        keys = _slice(self._live_keys, prefix, start)
-        page = keys[:limit] if limit else keys
-        return RangeResult(tuple(map(self._live.__getitem__, page)), self._revision, len(keys))
+        low, high = _bounds(self._live_keys, prefix, start)
+        page = self._live_keys[low : min(low + limit, high) if limit else high]
+        return RangeResult(tuple(map(self._live.__getitem__, page)), self._revision, high - low)
 
     async def txn(self, compare: Sequence[Compare], success: Sequence[Put | Delete]) -> TxnResult:
         if len({operation.key for operation in success}) < len(success):
@@ -101,8 +104,12 @@ class MemoryStore:
             raise CompactedError(revision, self._compact_revision)
         if revision > self._revision:
             raise FutureRevisionError(revision, self._revision)
-        touched = self._trim_log(revision)
-        for key in touched:
+        while self._compact_revision < revision:
+            self._compact_to(min(revision, max(self._first_logged, self._compact_revision) + COMPACT_STEP))
+            await asyncio.sleep(0)
+
+    def _compact_to(self, revision: int) -> None:
+        for key in self._trim_log(revision):
             self._trim_history(key, revision)
         self._compact_revision = revision
         for watchers in self._watchers.values():
@@ -240,11 +247,11 @@ def _matching(events: tuple[Event, ...], prefix: str) -> tuple[Event, ...]:
     return tuple(event for event in events if event.kv.key.startswith(prefix))
 
 
-def _slice(keys: list[str], prefix: str, start: str) -> list[str]:
-    """Return the part of the sorted *keys* that begins with *prefix* and is not before *start*."""
+def _bounds(keys: list[str], prefix: str, start: str) -> tuple[int, int]:
+    """Return where in the sorted *keys* those begin and end that have *prefix* and are not before *start*."""
     low = bisect_left(keys, max(prefix, start))
     end = _prefix_end(prefix)
-    return keys[low : bisect_left(keys, end) if end else None]
+    return low, max(low, bisect_left(keys, end)) if end else len(keys)
 
 
 def _prefix_end(prefix: str) -> str:
