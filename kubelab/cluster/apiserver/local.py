@@ -1,0 +1,116 @@
+"""The `Api` of the server's own process: the registry's verbs without a wire and without its encodings.
+
+Objects that it hands out are the registry's own, shared by all that hold them. It is the lab's components'
+way in, so it asks nobody who they are; fields are taken as they come, without a schema.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from kubelab.cluster.apiserver import refusals, subresources
+from kubelab.cluster.apiserver.deletion import DeleteOptions, Propagation
+from kubelab.cluster.apiserver.kinds import BY_RESOURCE, Kind
+from kubelab.cluster.apiserver.patching import apply_patch
+from kubelab.cluster.apiserver.registry import ListOptions, Registry, parse_resource_version
+from kubelab.cluster.apiserver.versions import Version, copied
+from kubelab.cluster.client.api import ObjectList, PatchType, WatchEvent
+from kubelab.cluster.objects import Object, Resource
+
+BOUND: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+
+class LocalApi:
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        return (await self._registry.get(_kind(resource), namespace, name)).object
+
+    async def list(
+        self, resource: Resource, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
+    ) -> ObjectList:
+        options = ListOptions(label_selector, field_selector)
+        page = await self._registry.list(_kind(resource), namespace, options)
+        return ObjectList(tuple(version.object for version in page.versions), str(page.revision))
+
+    @asynccontextmanager
+    async def watch(
+        self,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        resource_version: str,
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
+        """Watch from just after *resource_version*; "" and "0" stand for now."""
+        revision = parse_resource_version(resource_version) or self._registry.store.revision
+        async with self._registry.watch(
+            _kind(resource),
+            namespace,
+            revision=revision,
+            label_selector=label_selector,
+            field_selector=field_selector,
+        ) as batches:
+            yield (WatchEvent(event.type, event.version.object) async for batch in batches for event in batch)
+
+    async def create(self, resource: Resource, obj: Object, *, subresource: str = "") -> Object:
+        kind = _kind(resource)
+        namespace = obj.get("metadata", {}).get("namespace", "")
+        if subresource == "binding":
+            await self._registry.bind(kind, namespace, obj["metadata"]["name"], obj)
+            return BOUND
+        if subresource:
+            raise refusals.method_not_allowed(resource, "create")
+        return (await self._registry.create(kind, namespace, copied(obj))).object
+
+    async def update(self, resource: Resource, obj: Object, *, subresource: str = "") -> Object:
+        kind = _kind(resource)
+        namespace = obj["metadata"].get("namespace", "")
+        version = await self._registry.update(kind, namespace, obj, subresource=subresource)
+        return _shown(version, subresource)
+
+    async def patch(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        patch: Object | Sequence[Any],
+        patch_type: PatchType = PatchType.MERGE,
+        *,
+        subresource: str = "",
+    ) -> Object:
+        kind = _kind(resource)
+        version = await self._registry.change(
+            kind,
+            namespace,
+            name,
+            lambda old: apply_patch(kind, old, patch, patch_type),
+            subresource=subresource,
+        )
+        return _shown(version, subresource)
+
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        *,
+        grace_period_s: int | None = None,
+        uid: str | None = None,
+        propagation: Propagation | None = None,
+    ) -> None:
+        options = DeleteOptions(grace_period_s, uid, propagation=propagation)
+        await self._registry.delete(_kind(resource), namespace, name, options)
+
+
+def _kind(resource: Resource) -> Kind:
+    kind = BY_RESOURCE.get(resource)
+    if kind is None:
+        raise refusals.no_such_path()
+    return kind
+
+
+def _shown(version: Version, subresource: str) -> Object:
+    return subresources.scale_of(version.object) if subresource == "scale" else version.object

@@ -1,0 +1,44 @@
+"""The continue token of a list in pages.
+
+Source: kubernetes, staging/src/k8s.io/apiserver/pkg/storage/continue.go.
+"""
+
+import base64
+import binascii
+from typing import NamedTuple
+
+import msgspec
+
+from kubelab.cluster.apiserver import refusals
+
+_VERSION = "meta.k8s.io/v1"
+
+
+class Position(NamedTuple):
+    """Where the next page begins, and the revision that all pages are of."""
+
+    revision: int
+    start: str
+
+
+class _Token(msgspec.Struct):
+    v: str
+    rv: int
+    start: str
+
+
+def encode(position: Position) -> str:
+    token = msgspec.json.encode(_Token(_VERSION, position.revision, position.start))
+    return base64.urlsafe_b64encode(token).rstrip(b"=").decode()
+
+
+def decode(text: str, prefix: str) -> Position:
+    """Return the position that *text* names; it must lie under *prefix*."""
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        token = msgspec.json.decode(raw, type=_Token)
+    except (binascii.Error, ValueError, msgspec.DecodeError) as error:
+        raise refusals.bad_request(f"continue key is not valid: {error}") from error
+    if token.v != _VERSION or not token.start.startswith(prefix) or token.rv < 1:
+        raise refusals.bad_request("continue key is not valid: it is of another list")
+    return Position(token.rv, token.start)

@@ -1,0 +1,108 @@
+"""The API's refusals, in upstream's words: each function returns the `ApiError` to raise.
+
+Source: kubernetes, staging/src/k8s.io/apimachinery/pkg/api/errors/errors.go.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from kubelab.cluster.apiserver.fields import FieldError
+from kubelab.cluster.errors import ApiError
+from kubelab.cluster.objects import Resource
+
+
+def _details(resource: Resource, name: str) -> dict[str, Any]:
+    details = {"name": name, "group": resource.group, "kind": resource.plural}
+    return {key: value for key, value in details.items() if value}
+
+
+def not_found(resource: Resource, name: str) -> ApiError:
+    return ApiError(
+        404, "NotFound", f'{resource.group_resource} "{name}" not found', _details(resource, name)
+    )
+
+
+def no_such_path() -> ApiError:
+    return ApiError(404, "NotFound", "the server could not find the requested resource")
+
+
+def already_exists(resource: Resource, name: str) -> ApiError:
+    message = f'{resource.group_resource} "{name}" already exists'
+    return ApiError(409, "AlreadyExists", message, _details(resource, name))
+
+
+def conflict(resource: Resource, name: str, why: str, *, subresource: str = "") -> ApiError:
+    on = f"{resource.group_resource}/{subresource}" if subresource else resource.group_resource
+    message = f'Operation cannot be fulfilled on {on} "{name}": {why}'
+    return ApiError(409, "Conflict", message, _details(resource, name))
+
+
+def modified(resource: Resource, name: str) -> ApiError:
+    why = "the object has been modified; please apply your changes to the latest version and try again"
+    return conflict(resource, name, why)
+
+
+def forbidden(resource: Resource, name: str, why: str, *, causes: Sequence[dict[str, str]] = ()) -> ApiError:
+    message = f'{resource.group_resource} "{name}" is forbidden: {why}'
+    details = _details(resource, name)
+    if causes:
+        details["causes"] = list(causes)
+    return ApiError(403, "Forbidden", message, details)
+
+
+def invalid(resource: Resource, name: str, errors: Sequence[FieldError]) -> ApiError:
+    """Return one 422 for all *errors*; the sentence names each different one once."""
+    sentences = list(dict.fromkeys(str(error) for error in errors))
+    summary = sentences[0] if len(sentences) == 1 else f"[{', '.join(sentences)}]"
+    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    details = {"name": name, "group": resource.group, "kind": resource.kind}
+    details = {key: value for key, value in details.items() if value}
+    details["causes"] = [error.cause() for error in errors]
+    return ApiError(422, "Invalid", f'{kind} "{name}" is invalid: {summary}', details)
+
+
+def bad_request(message: str) -> ApiError:
+    return ApiError(400, "BadRequest", message)
+
+
+def expired(message: str) -> ApiError:
+    return ApiError(410, "Expired", message)
+
+
+def too_old(revision: int, oldest: int) -> ApiError:
+    return expired(f"too old resource version: {revision} ({oldest})")
+
+
+def too_large(revision: int, current: int) -> ApiError:
+    causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
+    message = f"Timeout: Too large resource version: {revision}, current: {current}"
+    return ApiError(504, "Timeout", message, {"causes": causes, "retryAfterSeconds": 1})
+
+
+def method_not_allowed(resource: Resource, action: str) -> ApiError:
+    message = f"{action} is not supported on resources of kind {resource.group_resource!r}".replace("'", '"')
+    return ApiError(405, "MethodNotAllowed", message, _details(resource, ""))
+
+
+def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
+    message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
+    return ApiError(415, "UnsupportedMediaType", message)
+
+
+def not_acceptable(offered: Sequence[str]) -> ApiError:
+    message = f"only the following media types are accepted: {', '.join(offered)}"
+    return ApiError(406, "NotAcceptable", message)
+
+
+def unauthorized() -> ApiError:
+    return ApiError(401, "Unauthorized", "Unauthorized")
+
+
+def too_large_body(limit_bytes: int) -> ApiError:
+    message = f"Request entity too large: limit is {limit_bytes}"
+    return ApiError(413, "RequestEntityTooLarge", message)
+
+
+def internal(message: str) -> ApiError:
+    causes = [{"message": message}]
+    return ApiError(500, "InternalError", f"Internal error occurred: {message}", {"causes": causes})

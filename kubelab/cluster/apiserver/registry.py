@@ -1,0 +1,377 @@
+"""The verbs of the API on the store, without HTTP: every semantics that clients rely on is decided below here.
+
+Source: kubernetes, staging/src/k8s.io/apiserver/pkg/registry/generic/registry/store.go and
+https://kubernetes.io/docs/reference/using-api/api-concepts/. A resource version is the store's revision. A
+write is a transaction that compares what it was decided on; when someone else was quicker, it is decided
+again, unless the client named the version that it meant.
+Left out: server-side apply, admission plug-ins, create on update, and the garbage collector (a controller).
+"""
+
+import secrets
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from kubelab.cluster.apiserver import deletion, lifecycle, paging, refusals, subresources
+from kubelab.cluster.apiserver.deletion import DeleteOptions
+from kubelab.cluster.apiserver.kinds import BY_RESOURCE, Kind
+from kubelab.cluster.apiserver.selection import Matches, selection
+from kubelab.cluster.apiserver.versions import Version, VersionCache, copied, stored_form
+from kubelab.cluster.clock import Clock
+from kubelab.cluster.errors import ApiError
+from kubelab.cluster.objects import NAMESPACES, Object
+from kubelab.cluster.store.protocol import (
+    CompactedError,
+    Compare,
+    Delete,
+    Event,
+    FutureRevisionError,
+    KeyValue,
+    Put,
+    Store,
+)
+
+EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
+Change = Callable[[Object], Object]  # From what is stored to what a client wants.
+
+_SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # As upstream: no vowels, no bad words, nothing alike.
+_EVENTS_KEPT = 4096
+_OLD_PAGE = (
+    "The provided continue parameter is too old to display a consistent list result. You can start a new list "
+    "without the continue parameter."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ListOptions:
+    """The query of a list; `resource_version` 0 means any, "" the newest."""
+
+    label_selector: str = ""
+    field_selector: str = ""
+    limit: int = 0
+    continue_: str = ""
+    resource_version: str = ""
+    exact: bool = False  # resourceVersionMatch=Exact
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    versions: tuple[Version, ...]
+    revision: int
+    continue_: str = ""
+    remaining: int | None = None
+
+
+class WatchedEvent:
+    """One event, made once for all watchers that see it so; `forms` holds what it was encoded into."""
+
+    __slots__ = ("forms", "type", "version")
+
+    def __init__(self, type_: EventType, version: Version) -> None:
+        self.type = type_
+        self.version = version
+        self.forms: dict[str, bytes] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What became of a deletion: `version` is the object's last or present one; `gone` if it is no more."""
+
+    version: Version
+    gone: bool
+
+
+def parse_resource_version(text: str) -> int:
+    """Return the revision that a client names; "" is 0."""
+    if text and not text.isdecimal():
+        raise refusals.bad_request(f'invalid resource version "{text}"')
+    return int(text or 0)
+
+
+class Registry:
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self.store = store
+        self.clock = clock
+        self._versions = VersionCache()
+        self._events: dict[tuple[int, str, EventType], WatchedEvent] = {}
+
+    # Reading
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Version:
+        return self._versions.of(await self._kv(kind, namespace, name))
+
+    async def _kv(self, kind: Kind, namespace: str, name: str) -> KeyValue:
+        kv = await self.store.get(kind.key(namespace, name))
+        if kv is None:
+            raise refusals.not_found(kind.resource, name)
+        return kv
+
+    async def list(self, kind: Kind, namespace: str = "", options: ListOptions = ListOptions()) -> Page:
+        matches = selection(kind, options.label_selector, options.field_selector)
+        prefix = kind.prefix(namespace)
+        wanted = parse_resource_version(options.resource_version)
+        start, revision = "", wanted if options.exact else 0
+        if options.continue_:
+            revision, start = paging.decode(options.continue_, prefix)
+        elif wanted > self.store.revision:
+            raise refusals.too_large(wanted, self.store.revision)
+        try:
+            return await self._page(prefix, start, revision, options.limit, matches)
+        except FutureRevisionError as error:
+            raise refusals.too_large(revision, error.store_revision) from error
+        except CompactedError as error:
+            if options.continue_:
+                raise refusals.expired(_OLD_PAGE) from error
+            raise refusals.too_old(revision, error.compact_revision) from error
+
+    async def _page(
+        self, prefix: str, start: str, revision: int, limit: int, matches: Matches | None
+    ) -> Page:
+        """Read on until *limit* objects match, or there are no more."""
+        found: list[Version] = []
+        shared = self._versions.peek if revision else self._versions.of
+        while True:
+            wanted = limit - len(found) if limit else 0
+            result = await self.store.range(prefix, start=start, limit=wanted, revision=revision)
+            revision = revision or result.revision
+            versions = map(shared, result.kvs)
+            found += [each for each in versions if matches is None or matches(each.object)]
+            if not result.more:
+                return Page(tuple(found), revision)
+            start = result.kvs[-1].key + "\0"
+            if len(found) >= limit:
+                remaining = result.count - len(result.kvs) if matches is None else None
+                return Page(
+                    tuple(found), revision, paging.encode(paging.Position(revision, start)), remaining
+                )
+
+    @asynccontextmanager
+    async def watch(
+        self,
+        kind: Kind,
+        namespace: str = "",
+        *,
+        revision: int,
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> AsyncIterator[AsyncIterator[tuple[WatchedEvent, ...]]]:
+        """Watch what comes after *revision*.
+
+        Raises:
+            ApiError: 410 when that is compacted, on entering or later.
+        """
+        matches = selection(kind, label_selector, field_selector)
+        try:
+            async with self.store.watch(kind.prefix(namespace), start_revision=revision + 1) as batches:
+                yield self._translate(batches, matches)
+        except CompactedError as error:
+            raise refusals.too_old(revision, error.compact_revision) from error
+
+    async def _translate(
+        self, batches: AsyncIterator[tuple[Event, ...]], matches: Matches | None
+    ) -> AsyncIterator[tuple[WatchedEvent, ...]]:
+        async for batch in batches:
+            seen = [self._event(event, matches) for event in batch]
+            if events := tuple(event for event in seen if event is not None):
+                yield events
+
+    def _event(self, event: Event, matches: Matches | None) -> WatchedEvent | None:
+        """Return how *event* looks to a watcher of what *matches*: entering and leaving are ADDED, DELETED."""
+        before, after = event.prev_kv, event.kv if event.type == "PUT" else None
+        if matches is not None:
+            before = before if before and matches(self._versions.peek(before).object) else None
+            after = after if after and matches(self._versions.peek(after).object) else None
+        if after:
+            return self._shared_event("MODIFIED" if before else "ADDED", self._versions.peek(after), event.kv)
+        if before:
+            last = event.kv if event.type == "PUT" else before
+            return self._shared_event("DELETED", Version(last.value, event.kv.mod_revision), event.kv)
+        return None
+
+    def _shared_event(self, type_: EventType, version: Version, kv: KeyValue) -> WatchedEvent:
+        key = (kv.mod_revision, kv.key, type_)
+        if (shared := self._events.get(key)) is None:
+            shared = self._events[key] = WatchedEvent(type_, version)
+            if len(self._events) > _EVENTS_KEPT:
+                del self._events[next(iter(self._events))]
+        return shared
+
+    # Writing
+
+    async def create(self, kind: Kind, namespace: str, obj: Object, *, dry_run: bool = False) -> Version:
+        """Store a new object; parts of *obj* become parts of it."""
+        self._check_names(kind, obj, namespace)
+        new = lifecycle.prepare_create(
+            kind, obj, namespace, uid=str(uuid.uuid4()), suffix=_suffix(), now=self.clock.now()
+        )
+        await self._check_namespace(kind, namespace, new["metadata"]["name"])
+        key, value = kind.key(namespace, new["metadata"]["name"]), stored_form(new)
+        if dry_run:
+            if await self.store.get(key) is not None:
+                raise refusals.already_exists(kind.resource, new["metadata"]["name"])
+            return Version(value, 0)
+        result = await self.store.txn([Compare(key, 0)], [Put(key, value)])
+        if not result.succeeded:
+            raise refusals.already_exists(kind.resource, new["metadata"]["name"])
+        return self._versions.put(key, Version(value, result.revision))
+
+    async def update(
+        self, kind: Kind, namespace: str, obj: Object, *, subresource: str = "", dry_run: bool = False
+    ) -> Version:
+        """Replace an object, or its part that *subresource* (status, scale, finalize) stands for."""
+        self._check_names(kind, obj, namespace)
+        name = obj["metadata"].get("name", "")
+        return await self.change(
+            kind, namespace, name, lambda _: obj, subresource=subresource, dry_run=dry_run
+        )
+
+    async def change(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        change: Change,
+        *,
+        subresource: str = "",
+        dry_run: bool = False,
+    ) -> Version:
+        """Write what *change* makes of the object, which may be asked again when another write came between.
+
+        When the changed object names a resource version, it must be the stored one (409 otherwise). What
+        does not change anything writes nothing. An object whose last finalizer goes, goes with it.
+        """
+        key = kind.key(namespace, name)
+        kv = await self._kv(kind, namespace, name)
+        while True:
+            old = self._versions.of(kv)
+            wanted = _wanted(kind, old.object, change, subresource)
+            asked = (wanted.get("metadata") or {}).get("resourceVersion")
+            if asked and asked != str(old.revision):
+                raise refusals.modified(kind.resource, name)
+            new = lifecycle.prepare_update(kind, wanted, old.object, subresource)
+            value = stored_form(new)
+            if _same(new, old.object):
+                return old
+            if dry_run:
+                return Version(value, old.revision)
+            finished = deletion.is_finished(new)
+            write = Delete(key) if finished else Put(key, value)
+            result = await self.store.txn([Compare(key, old.revision)], [write])
+            if result.succeeded:
+                return self._written(key, Version(value, result.revision), gone=finished)
+            if not result.kvs:
+                raise refusals.not_found(kind.resource, name)
+            kv = result.kvs[0]
+
+    def _written(self, key: str, version: Version, *, gone: bool) -> Version:
+        if not gone:
+            return self._versions.put(key, version)
+        self._versions.forget(key)
+        return version
+
+    async def bind(
+        self, kind: Kind, namespace: str, name: str, binding: Object, *, dry_run: bool = False
+    ) -> None:
+        """Assign a pod to a node, once."""
+        key = kind.key(namespace, name)
+        kv = await self._kv(kind, namespace, name)
+        while True:
+            old = self._versions.of(kv)
+            new = subresources.bound(kind, old.object, binding, self.clock.now())
+            value = stored_form(new)
+            if dry_run:
+                return
+            result = await self.store.txn([Compare(key, old.revision)], [Put(key, value)])
+            if result.succeeded:
+                self._versions.put(key, Version(value, result.revision))
+                return
+            if not result.kvs:
+                raise refusals.not_found(kind.resource, name)
+            kv = result.kvs[0]
+
+    async def delete(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        options: DeleteOptions = DeleteOptions(),  # noqa: B008
+    ) -> Deleted:
+        key = kind.key(namespace, name)
+        kv = await self._kv(kind, namespace, name)
+        while True:
+            old = self._versions.of(kv)
+            deletion.check_preconditions(kind, old.object, options)
+            new = deletion.delete(kind, old.object, options, self.clock.now())
+            value = stored_form(new) if new else old.value
+            if options.dry_run or (new and value == old.value):
+                return Deleted(Version(value, old.revision), gone=new is None)
+            write = Put(key, value) if new else Delete(key)
+            result = await self.store.txn([Compare(key, old.revision)], [write])
+            if result.succeeded:
+                written = self._written(key, Version(value, result.revision), gone=new is None)
+                return Deleted(written, gone=new is None)
+            if not result.kvs:
+                raise refusals.not_found(kind.resource, name)
+            kv = result.kvs[0]
+
+    async def delete_collection(
+        self, kind: Kind, namespace: str, select: ListOptions, options: DeleteOptions
+    ) -> Page:
+        """Delete each of what *select* lists; return them as they were."""
+        page = await self.list(kind, namespace, select)
+        for version in page.versions:
+            metadata = version.object["metadata"]
+            try:
+                await self.delete(kind, metadata.get("namespace", ""), metadata["name"], options)
+            except ApiError as error:
+                if not error.is_not_found:  # Someone else was quicker: as good as done.
+                    raise
+        return page
+
+    # What every write checks
+
+    def _check_names(self, kind: Kind, obj: Object, namespace: str) -> None:
+        metadata = obj.setdefault("metadata", {})
+        given = metadata.get("namespace") or ""
+        if given and given != (namespace if kind.resource.namespaced else ""):
+            raise refusals.bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
+        if not kind.resource.namespaced:
+            metadata.pop("namespace", None)
+
+    async def _check_namespace(self, kind: Kind, namespace: str, name: str) -> None:
+        """Refuse new content in a namespace that is not there or is on its way out (NamespaceLifecycle)."""
+        if not kind.resource.namespaced:
+            return
+        parent = (await self.get(BY_RESOURCE[NAMESPACES], "", namespace)).object
+        if "deletionTimestamp" not in parent["metadata"]:
+            return
+        why = f"unable to create new content in namespace {namespace} because it is being terminated"
+        message = f"namespace {namespace} is being terminated"
+        cause = {"reason": "NamespaceTerminating", "message": message, "field": "metadata.namespace"}
+        raise refusals.forbidden(kind.resource, name, why, causes=[cause])
+
+
+def _wanted(kind: Kind, old: Object, change: Change, subresource: str) -> Object:
+    """Return what *change* wants of *old*, which stays as it is: nothing is shared between the two."""
+    if subresource == "scale":
+        return copied(subresources.scaled(kind, old, change(subresources.scale_of(old))))
+    return copied(change(old))
+
+
+def _same(new: Object, old: Object) -> bool:
+    unversioned = {key: value for key, value in old["metadata"].items() if key != "resourceVersion"}
+    return new == old | {"metadata": unversioned}
+
+
+def _suffix() -> str:
+    return "".join(secrets.choice(_SUFFIX_ALPHABET) for _ in range(lifecycle.GENERATED_SUFFIX_LENGTH))
+
+
+def kind_of(obj: Object, kinds: Sequence[Kind]) -> Kind | None:
+    """Return the entry for the apiVersion and kind that *obj* names."""
+    wanted = (obj.get("apiVersion"), obj.get("kind"))
+    return next((kind for kind in kinds if (kind.resource.api_version, kind.resource.kind) == wanted), None)

