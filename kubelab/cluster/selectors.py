@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from kubelab.cluster.objects import Object
+Object = Mapping[str, Any]
 
 
 class SelectorError(ValueError):
