@@ -1,0 +1,90 @@
+"""What the app needs of the rest, and no more: whoever starts it (the command line, a test) gives it a
+`LabPort`.
+
+Everything is called on the app's event loop. The app learns that the state changed by reading the iterators;
+it asks for at most four pictures a second, so they may yield as often as they like.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from kubelab.cluster.lab.snapshot import LabSnapshot
+from kubelab.cluster.machine.machine import Process, WindowSize
+from kubelab.language import Language, Text
+from kubelab.lessons.view import LessonView, TrackEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One phase of the lab's start-up, named by what happens; yielded when it begins and when it ends."""
+
+    name: Text
+    done: bool
+
+
+class Place(Protocol):
+    """The machine that a lesson's shell runs on (`kubelab.cluster.machine.Machine`)."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def role(self) -> str:
+        """`scratch` for a lesson without a cluster: its processes are drawn instead of nodes and pods."""
+
+
+class LessonSession(Protocol):
+    """The part of `kubelab.lessons.session.Session` that the lesson screen uses."""
+
+    language: Language
+
+    @property
+    def view(self) -> LessonView: ...
+
+    @property
+    def machine(self) -> Place: ...
+
+    def changes(self) -> AsyncIterator[LessonView]:
+        """Yield the present view, then every later one; a slow reader gets the newest."""
+
+    async def check_now(self) -> None: ...
+
+    async def shell(self, size: WindowSize) -> Process: ...
+
+    def hint(self) -> None: ...
+
+    def next(self) -> None: ...
+
+    def previous(self) -> None: ...
+
+    async def reset(self) -> None: ...
+
+
+class LabPort(Protocol):
+    def start_up(self) -> AsyncIterator[Phase]:
+        """Yield the phases of the lab coming up, from the first, and end when it is ready.
+
+        Raises:
+            LabError: it cannot come up; the home screen shows the sentence, lessons stay readable.
+        """
+
+    def missing(self) -> Sequence[Text]:
+        """Return a sentence for each capability that this machine lacks: what, and which command mends it."""
+
+    def catalog(self) -> Sequence[TrackEntry]:
+        """Return the tracks with the progress of this moment; called whenever the home screen is shown."""
+
+    def snapshots(self) -> AsyncIterator[LabSnapshot]:
+        """Yield the present picture, then each newer one; a slow reader gets the newest."""
+
+    def open_lesson(self, lesson_id: str, language: Language) -> AbstractAsyncContextManager[LessonSession]:
+        """Enter a lesson once the lab is ready; leaving the context leaves the lesson.
+
+        Raises:
+            LabError: the lesson cannot be set up; the app shows the sentence and stays at home.
+        """
+
+    async def close(self) -> None:
+        """Take the lab down. Awaited once, when the learner quits; the app shows that it does so."""
