@@ -1,0 +1,358 @@
+"""Control groups in the words of cgroup v2, whichever version the controllers are mounted as.
+
+Source: Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/, cgroups(7); the conversion between `cpu.weight` and
+v1's `cpu.shares` is Kubernetes' (KEP-2254). A hybrid host has v1 controllers plus a v2 hierarchy that holds no
+controllers but can list and kill. Fields that no mounted controller has are left alone by `Cgroup.limit`.
+Left out: io, cpuset, freezer, pressure, events by inotify.
+"""
+
+import errno
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from kubelab.cluster.errors import KernelError
+from kubelab.cluster.linux.mounts import MountEntry, mount_table
+
+CONTROLLERS = ("cpu", "cpuacct", "memory", "pids")
+V2_CONTROLLERS = ("cpu", "memory", "pids")
+REMOVE_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hierarchy:
+    """One mounted hierarchy. `name` is its directory's name under /sys/fs/cgroup ("" for a v2-only host);
+    `base` the directory below which our cgroups go, as it is seen from here."""
+
+    name: str
+    base: str
+    version: int
+    controllers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupTree:
+    """The hierarchies that our cgroups are made in: `at(path)` is the cgroup of that path in all of them."""
+
+    hierarchies: tuple[Hierarchy, ...]
+
+    def at(self, path: str) -> "Cgroup":
+        return Cgroup(self, path.strip("/"))
+
+    def below(self, path: str) -> "CgroupTree":
+        """Return the tree whose base is the cgroup at *path*."""
+        return CgroupTree(
+            tuple(
+                Hierarchy(h.name, os.path.join(h.base, path), h.version, h.controllers)
+                for h in self.hierarchies
+            )
+        )
+
+    def as_seen_inside(self) -> "CgroupTree":
+        """Return the same tree as a process sees it whose cgroup namespace has our base as its root."""
+        return CgroupTree(
+            tuple(
+                Hierarchy(
+                    h.name, os.path.join("/sys/fs/cgroup", h.name).rstrip("/"), h.version, h.controllers
+                )
+                for h in self.hierarchies
+            )
+        )
+
+    @property
+    def controllers(self) -> frozenset[str]:
+        return frozenset(controller for h in self.hierarchies for controller in h.controllers)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        return [asdict(hierarchy) for hierarchy in self.hierarchies]
+
+    @staticmethod
+    def from_json(hierarchies: Iterable[Mapping[str, Any]]) -> "CgroupTree":
+        return CgroupTree(
+            tuple(Hierarchy(h["name"], h["base"], h["version"], tuple(h["controllers"])) for h in hierarchies)
+        )
+
+
+def detect(table: Iterable[MountEntry] | None = None, membership: str | None = None) -> CgroupTree:
+    """Return where this process may make cgroups.
+
+    v1: below its own, so that limits it was given stay in force. v2: at the top, for a cgroup that has processes,
+    as its own has, cannot pass controllers on.
+    """
+    own = _memberships(membership if membership is not None else _read("/proc/self/cgroup"))
+    found: dict[str, Hierarchy] = {}
+    for entry in mount_table() if table is None else table:
+        hierarchy = _hierarchy(entry, own)
+        if hierarchy and hierarchy.name not in found:
+            found[hierarchy.name] = hierarchy
+    return CgroupTree(tuple(found.values()))
+
+
+def _hierarchy(entry: MountEntry, own: Mapping[str, str]) -> Hierarchy | None:
+    if entry.kind == "cgroup2":
+        name = "" if entry.target == "/sys/fs/cgroup" else os.path.basename(entry.target)
+        offered = _read_quietly(os.path.join(entry.target, "cgroup.controllers")).split()
+        return Hierarchy(name, entry.target, 2, tuple(c for c in V2_CONTROLLERS if c in offered))
+    if entry.kind != "cgroup":
+        return None
+    controllers = tuple(c for c in CONTROLLERS if c in entry.options)
+    if not controllers:
+        return None
+    path = own.get(controllers[0], "/").removeprefix(entry.root.rstrip("/")).strip("/")
+    base = os.path.join(entry.target, path).rstrip("/")
+    return Hierarchy(os.path.basename(entry.target), base, 1, controllers)
+
+
+def _memberships(text: str) -> dict[str, str]:
+    """Parse /proc/<pid>/cgroup into controller -> path (v2 is "")."""
+    lines = (line.split(":", 2) for line in text.splitlines())
+    return {controller: path for _, controllers, path in lines for controller in controllers.split(",")}
+
+
+class Cgroup:
+    """One cgroup: the directories of the same path in every hierarchy of its tree."""
+
+    def __init__(self, tree: CgroupTree, path: str) -> None:
+        self._tree = tree
+        self.path = path
+
+    def __repr__(self) -> str:
+        return f"Cgroup({self.path!r})"
+
+    @property
+    def directories(self) -> tuple[str, ...]:
+        return tuple(os.path.join(h.base, self.path) for h in self._tree.hierarchies)
+
+    def directory(self, controller: str) -> str | None:
+        """Return the directory that has the controller's files; "" names the v2 hierarchy itself."""
+        for h in self._tree.hierarchies:
+            if controller in h.controllers or (controller == "" and h.version == 2):
+                return os.path.join(h.base, self.path)
+        return None
+
+    def create(self) -> None:
+        """Make the directories, and those above them; v2 controllers are passed on down to them."""
+        for hierarchy in self._tree.hierarchies:
+            _create(hierarchy, self.path)
+
+    def add(self, pid: int = 0) -> None:
+        """Move a process (0: the calling one) here."""
+        for directory in self.directories:
+            _write(os.path.join(directory, "cgroup.procs"), str(pid))
+
+    def processes(self) -> tuple[int, ...]:
+        """Return the members' pids, as this process's pid namespace has them."""
+        return tuple(int(pid) for pid in _read(os.path.join(self.directories[0], "cgroup.procs")).split())
+
+    def limit(self, field: str, value: str) -> None:
+        """Set a limit by its cgroup-v2 name: cpu.weight, cpu.max, memory.max or pids.max."""
+        directory = self.directory(field.partition(".")[0])
+        if directory is None:
+            return
+        writes = _V2_WRITES if self._version_of(field) == 2 else _V1_WRITES
+        for name, content in writes[field](value):
+            path = os.path.join(directory, name)
+            # Accounting of swap may be off: then there is nothing to limit.
+            if "sw" not in name or os.path.exists(path):
+                _write(path, content)
+
+    def read(self, field: str) -> str | None:
+        """Return a field by its cgroup-v2 name; None if no mounted controller has it."""
+        controller = field.partition(".")[0]
+        directory = self.directory("" if controller == "cgroup" else controller)
+        if directory is None:
+            return None
+        if self._version_of(field) == 2:
+            return _read(os.path.join(directory, field)).strip()
+        return _V1_READS[field](directory) if field in _V1_READS else _read(f"{directory}/{field}").strip()
+
+    def oom_kills(self) -> int:
+        """Return how many processes the kernel killed here because `memory.max` was reached."""
+        return _flat(self.read("memory.events") or "").get("oom_kill", 0)
+
+    def kill(self) -> None:
+        """SIGKILL every process here and below."""
+        directory = self.directory("")
+        if directory and os.path.exists(f"{directory}/cgroup.kill"):
+            _write(f"{directory}/cgroup.kill", "1")
+            return
+        for pid in _members_below(self.directories[0]):
+            _kill(pid)
+
+    def remove(self, timeout_s: float = REMOVE_TIMEOUT_S) -> None:
+        """Remove it with everything below, killing what still runs there."""
+        for directory in self.directories:
+            remove_directory(directory, timeout_s)
+
+    def _version_of(self, field: str) -> int:
+        controller = field.partition(".")[0]
+        for h in self._tree.hierarchies:
+            if controller in h.controllers or (controller == "cgroup" and h.version == 2):
+                return h.version
+        return 1
+
+
+def remove_directory(directory: str, timeout_s: float = REMOVE_TIMEOUT_S) -> None:
+    """Remove one cgroup directory of one hierarchy with everything below, killing what still runs there.
+
+    Raises:
+        KernelError: something keeps it busy beyond the timeout.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    while os.path.isdir(directory):
+        try:
+            for below in _directories_below(directory):
+                os.rmdir(below)
+        except OSError as error:
+            if (
+                error.errno not in (errno.EBUSY, errno.ENOENT, errno.ENOTEMPTY)
+                or time.monotonic() > deadline_s
+            ):
+                raise KernelError("rmdir", directory, error.errno or 0) from None
+            for pid in _members_below(directory):
+                _kill(pid)
+            time.sleep(0.002)
+
+
+def _create(hierarchy: Hierarchy, path: str) -> None:
+    directory = hierarchy.base
+    for part in path.split("/"):
+        if hierarchy.version == 2 and hierarchy.controllers:
+            _pass_on(directory, hierarchy.controllers)
+        directory = os.path.join(directory, part)
+        try:
+            os.mkdir(directory)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise KernelError("mkdir", directory, error.errno or 0) from None
+
+
+def _pass_on(directory: str, controllers: tuple[str, ...]) -> None:
+    path = os.path.join(directory, "cgroup.subtree_control")
+    missing = set(controllers) - set(_read(path).split())
+    if missing:
+        _write(path, " ".join(f"+{controller}" for controller in sorted(missing)))
+
+
+def _directories_below(directory: str) -> Iterator[str]:
+    """Yield the directory and all below it, innermost first."""
+    for path, _, _ in os.walk(directory, topdown=False):
+        yield path
+
+
+def _members_below(directory: str) -> Iterator[int]:
+    for path in _directories_below(directory):
+        for pid in _read_quietly(os.path.join(path, "cgroup.procs")).split():
+            yield int(pid)
+
+
+def _kill(pid: int) -> None:
+    try:
+        # A pid of 0 is a process that our pid namespace cannot name.
+        if pid > 0:
+            os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def shares_of_weight(weight: int) -> int:
+    """Return v1's cpu.shares for v2's cpu.weight: 1..10000 onto 2..262144."""
+    return 2 + (weight - 1) * 262142 // 9999
+
+
+def weight_of_shares(shares: int) -> int:
+    """As the kubelet does it, so that a weight made from shares gives those shares back, roughly."""
+    return 1 + (shares - 2) * 9999 // 262142
+
+
+_Writes = list[tuple[str, str]]
+
+
+def _v1_cpu_max(value: str) -> _Writes:
+    quota, _, period = value.partition(" ")
+    return [
+        ("cpu.cfs_period_us", period or "100000"),
+        ("cpu.cfs_quota_us", "-1" if quota == "max" else quota),
+    ]
+
+
+def _v1_memory_max(value: str) -> _Writes:
+    # Memory and swap together may not be below memory alone: it is set second, and raised first nowhere here.
+    limit = "-1" if value == "max" else value
+    return [("memory.limit_in_bytes", limit), ("memory.memsw.limit_in_bytes", limit)]
+
+
+_V1_WRITES: dict[str, Callable[[str], _Writes]] = {
+    "cpu.weight": lambda value: [("cpu.shares", str(shares_of_weight(int(value))))],
+    "cpu.max": _v1_cpu_max,
+    "memory.max": _v1_memory_max,
+    "pids.max": lambda value: [("pids.max", value)],
+}
+_V2_WRITES: dict[str, Callable[[str], _Writes]] = {
+    "cpu.weight": lambda value: [("cpu.weight", value)],
+    "cpu.max": lambda value: [("cpu.max", value)],
+    # Kubernetes gives containers no swap unless asked to (KEP-2400).
+    "memory.max": lambda value: [
+        ("memory.max", value),
+        ("memory.swap.max", "0" if value != "max" else value),
+    ],
+    "pids.max": lambda value: [("pids.max", value)],
+}
+
+
+def _v1_read_cpu_max(directory: str) -> str:
+    quota = _read(f"{directory}/cpu.cfs_quota_us").strip()
+    return f"{'max' if quota == '-1' else quota} {_read(f'{directory}/cpu.cfs_period_us').strip()}"
+
+
+def _v1_read_memory_max(directory: str) -> str:
+    # "No limit" is the largest page-aligned number, 2^63 - 4096 with 4 KiB pages.
+    limit = int(_read(f"{directory}/memory.limit_in_bytes"))
+    return "max" if limit >= 1 << 62 else str(limit)
+
+
+def _v1_read_memory_events(directory: str) -> str:
+    kills = _flat(_read(f"{directory}/memory.oom_control")).get("oom_kill", 0)
+    return f"max {_read(f'{directory}/memory.failcnt').strip()}\noom_kill {kills}"
+
+
+_V1_READS: dict[str, Callable[[str], str]] = {
+    "cpu.weight": lambda directory: str(weight_of_shares(int(_read(f"{directory}/cpu.shares")))),
+    "cpu.max": _v1_read_cpu_max,
+    "memory.max": _v1_read_memory_max,
+    "memory.current": lambda directory: _read(f"{directory}/memory.usage_in_bytes").strip(),
+    "memory.events": _v1_read_memory_events,
+}
+
+
+def _flat(text: str) -> dict[str, int]:
+    """Parse a flat-keyed file."""
+    pairs = (line.split() for line in text.splitlines())
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2}
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read()
+    except OSError as error:
+        raise KernelError("read", path, error.errno or 0) from None
+
+
+def _read_quietly(path: str) -> str:
+    try:
+        return _read(path)
+    except KernelError:
+        return ""
+
+
+def _write(path: str, content: str) -> None:
+    try:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(content)
+    except OSError as error:
+        raise KernelError("write", f"{content!r} to {path}", error.errno or 0) from None

@@ -1,0 +1,75 @@
+"""Which addresses the lab uses: free networks, and a fixed place in them for each machine. Pure.
+
+The machines' network is 10.89.N.0/24: .1 the host, masters from .11, minions from .21, scratch machines from
+.101. Each node has a /24 of the pods' network, 10.244.0.0/16 as kubeadm and flannel have it, or the next free.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from itertools import chain
+
+from kubelab.cluster.errors import LabError
+from kubelab.cluster.machine.machine import Role
+from kubelab.language import Text
+
+_FIRST = {"master": 11, "minion": 21, "scratch": 101}
+_COUNT_MAX = {"master": 10, "minion": 80, "scratch": 100}
+_MACHINE_NETWORKS = IPv4Network("10.89.0.0/16")
+_POD_NETWORKS = tuple(IPv4Network(f"10.{n}.0.0/16") for n in chain([244], range(128, 244), range(32, 128)))
+
+
+@dataclass(frozen=True, slots=True)
+class AddressPlan:
+    """The two networks of one lab."""
+
+    machines: IPv4Network
+    pods: IPv4Network
+
+    @property
+    def host(self) -> IPv4Interface:
+        return self._interface(1)
+
+    def machine(self, role: Role, index: int) -> IPv4Interface:
+        """Return the address of the *index*-th machine of that role, from 0."""
+        if not 0 <= index < _COUNT_MAX[role]:
+            raise LabError(_TOO_MANY.format(role=role, count=_COUNT_MAX[role]))
+        return self._interface(_FIRST[role] + index)
+
+    def pod_network(self, index: int) -> IPv4Network:
+        """Return the pod network of the *index*-th node: a /24 of the pods' network."""
+        first = int(self.pods.network_address) + index * 256
+        return IPv4Network((first, 24))
+
+    def _interface(self, host_number: int) -> IPv4Interface:
+        address = IPv4Address(int(self.machines.network_address) + host_number)
+        return IPv4Interface((address, self.machines.prefixlen))
+
+
+def choose(taken: Iterable[IPv4Network]) -> AddressPlan:
+    """Return networks that overlap none of *taken*, the host's routes (a default route takes nothing).
+
+    Raises:
+        LabError: the host's routes leave no room.
+    """
+    busy = tuple(network for network in taken if network.prefixlen > 0)
+    machines = _first_free(_MACHINE_NETWORKS.subnets(new_prefix=24), busy)
+    pods = _first_free(iter(_POD_NETWORKS), busy)
+    return AddressPlan(machines, pods)
+
+
+def _first_free(candidates: Iterator[IPv4Network], busy: tuple[IPv4Network, ...]) -> IPv4Network:
+    for candidate in candidates:
+        if not any(candidate.overlaps(network) for network in busy):
+            return candidate
+    raise LabError(_NO_ROOM)
+
+
+_NO_ROOM = Text(
+    es="las rutas de este equipo no dejan libre ninguna red 10.89.N.0/24 o 10.N.0.0/16: quita alguna («ip route»)",
+    en="this host's routes leave no 10.89.N.0/24 or 10.N.0.0/16 network free: remove one (`ip route`)",
+)
+_TOO_MANY = Text(
+    es="el laboratorio admite como mucho {count} máquinas de tipo {role}",
+    en="the lab holds at most {count} machines of the role {role}",
+)

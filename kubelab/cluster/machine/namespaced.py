@@ -1,0 +1,217 @@
+"""A machine made of namespaces on this host: the shim is its init, an overlay its disk, a veth its cable.
+
+Left out: virtual machines, resource limits of a whole machine.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import struct
+import termios
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from pathlib import Path
+
+from kubelab.cluster.linux import namespaces
+from kubelab.cluster.linux.cgroups import CgroupTree
+from kubelab.cluster.linux.journal import Journal
+from kubelab.cluster.machine.machine import Process, Role, WindowSize
+from kubelab.cluster.machine.network import PhysicalNetwork
+from kubelab.cluster.runtime.client import Shim, ShimProcess, start_shim
+
+HANGUP_TIMEOUT_S = 0.3
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSpec:
+    """`pods`: the network of its pods, if it is to run any. `hosts`: names that its /etc/hosts knows.
+    `binds`: read-only, path on the machine to path on the host."""
+
+    name: str
+    role: Role
+    interface: IPv4Interface
+    pods: IPv4Network | None = None
+    hosts: Mapping[str, IPv4Address] = field(default_factory=dict)
+    binds: Mapping[str, Path] = field(default_factory=dict)
+
+
+class MachineProcess:
+    """See `machine.Process`."""
+
+    def __init__(self, shim: Shim, process: ShimProcess, fd: int) -> None:
+        self._shim = shim
+        self._process = process
+        self._fd = fd
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def fd(self) -> int:
+        return self._fd
+
+    async def wait(self) -> int:
+        return (await self._process.wait()).exit_code
+
+    def resize(self, size: WindowSize) -> None:
+        if self._fd >= 0:
+            fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("4H", size.rows, size.columns, 0, 0))
+
+    def kill(self, signal: int) -> None:
+        self._process.kill(signal)
+
+    async def close(self) -> None:
+        # Closing the terminal hangs up its foreground processes; the rest of the session is told as well.
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        if await self._signal_session(signal.SIGHUP):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), HANGUP_TIMEOUT_S)
+        while await self._signal_session(signal.SIGKILL):
+            await asyncio.sleep(0.005)
+        await self._process.wait()
+
+    async def _signal_session(self, number: int) -> int:
+        params = {"session": self._process.local_pid, "signal": number}
+        count: int = (await self._shim.request("signal_session", params))["count"]
+        return count
+
+
+class NamespacedMachine:
+    """See `machine.Machine`. `shim` is what a `PodRuntime` runs on; `pods` the network of its pods."""
+
+    def __init__(self, spec: MachineSpec, shim: Shim, netns_fd: int, cgroups: CgroupTree) -> None:
+        self.spec = spec
+        self.shim = shim
+        self.cgroups = cgroups
+        self._netns_fd = netns_fd
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def role(self) -> Role:
+        return self.spec.role
+
+    @property
+    def address(self) -> IPv4Address:
+        return self.spec.interface.ip
+
+    @property
+    def pods(self) -> IPv4Network | None:
+        return self.spec.pods
+
+    @property
+    def pid(self) -> int:
+        return self.shim.pid
+
+    async def spawn(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str = "/root",
+        terminal: WindowSize | None = None,
+        stdin: int | None = None,
+        stdout: int | None = None,
+    ) -> Process:
+        params = {
+            "argv": list(argv),
+            "env": dict(env or {}),
+            "cwd": cwd,
+            "terminal": asdict(terminal) if terminal else None,
+            "stdin": stdin is not None,
+            "stdout": stdout is not None,
+        }
+        streams = [fd for fd in (stdin, stdout) if fd is not None]
+        process, fds = await self.shim.start("spawn", params, streams)
+        for fd in fds:
+            os.set_blocking(fd, False)
+        return MachineProcess(self.shim, process, fds[0] if fds else -1)
+
+    async def open_socket(
+        self, family: int = socket.AF_INET, type_: int = socket.SOCK_STREAM
+    ) -> socket.socket:
+        return self.socket(family, type_)
+
+    def socket(
+        self, family: int = socket.AF_INET, type_: int = socket.SOCK_STREAM, protocol: int = 0
+    ) -> socket.socket:
+        """Return a non-blocking socket in the machine's network namespace; for callbacks that cannot await."""
+        sock = namespaces.open_socket_in(self._netns_fd, family, type_, protocol)
+        sock.setblocking(False)
+        return sock
+
+    async def write_file(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
+        await self.shim.request("write_file", {"path": path, "content": content.hex(), "mode": mode})
+
+
+@contextlib.asynccontextmanager
+async def start_machine(
+    spec: MachineSpec, network: PhysicalNetwork, cgroups: CgroupTree, journal: Journal
+) -> AsyncIterator[NamespacedMachine]:
+    """Start a machine and plug it in. *cgroups* is the lab's tree; the machine's cgroup is `spec.name` in it.
+
+    Raises:
+        KernelError: the kernel refused a part of it.
+    """
+    cgroup = cgroups.at(spec.name)
+    journal.cgroup(cgroup)
+    await asyncio.to_thread(cgroup.create)
+    try:
+        async with _started(spec, network, cgroups.below(spec.name), journal) as machine:
+            yield machine
+    finally:
+        await asyncio.shield(asyncio.to_thread(cgroup.remove))
+
+
+@contextlib.asynccontextmanager
+async def _started(
+    spec: MachineSpec, network: PhysicalNetwork, cgroups: CgroupTree, journal: Journal
+) -> AsyncIterator[NamespacedMachine]:
+    async with start_shim(spec.name, cgroups, journal) as shim:
+        netns_fd = namespaces.open_namespace(shim.pid, "net")
+        try:
+            await shim.request("build", _build_params(spec, cgroups))
+            await network.plug(spec.name, netns_fd, spec.interface)
+            if spec.pods:
+                await network.route_pods(spec.pods, spec.interface.ip)
+            yield NamespacedMachine(spec, shim, netns_fd, cgroups)
+        finally:
+            await network.unplug(spec.name)
+            os.close(netns_fd)
+
+
+def _build_params(spec: MachineSpec, cgroups: CgroupTree) -> dict[str, object]:
+    return {
+        "name": spec.name,
+        "cgroups": cgroups.to_json(),
+        "files": {"/etc/hostname": f"{spec.name}\n", "/etc/hosts": _hosts(spec)},
+        "binds": {path: str(source.absolute()) for path, source in spec.binds.items()},
+        "env": _environment(spec),
+    }
+
+
+def _hosts(spec: MachineSpec) -> str:
+    names = {spec.name: spec.interface.ip} | dict(spec.hosts)
+    return "127.0.0.1\tlocalhost\n" + "".join(f"{address}\t{name}\n" for name, address in names.items())
+
+
+def _environment(spec: MachineSpec) -> dict[str, str]:
+    return {
+        "PATH": _PATH,
+        "HOME": "/root",
+        "USER": "root",
+        "SHELL": "/bin/bash",
+        "TERM": "xterm-256color",
+        "LANG": os.environ.get("LANG", "C.UTF-8"),
+        "HOSTNAME": spec.name,
+    }

@@ -1,0 +1,207 @@
+"""The physical network: a bridge in a network namespace of its own, a cable to each machine, one to the host.
+
+The bridge lives apart from the host's network, so no firewall rule, bridge-netfilter setting or other bridge there
+touches what machines and pods say to each other. The namespace is kept alive by a file descriptor and by nothing
+else: when the lab dies, it and every cable go. The host's end of its cable is the one link that the host sees.
+Unplugging a cable takes the bridge's side down: the machine's own side loses its carrier, as with a real cable.
+Left out: routes out of the lab, IPv6, delay and loss.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import TypeVar
+
+from kubelab.cluster.errors import KernelError
+from kubelab.cluster.linux.journal import Journal
+from kubelab.cluster.linux.namespaces import call_in_network, new_network_namespace, open_namespace
+from kubelab.cluster.linux.netlink import (
+    Netlink,
+    add_address,
+    add_bridge,
+    add_route,
+    add_veth,
+    delete_link,
+    move_link,
+    set_link,
+    set_sysctls,
+)
+from kubelab.cluster.machine.addresses import AddressPlan, choose
+
+BRIDGE = "wire"
+_HOST_PORT = "host"
+_HOST_LINKS_MAX = 100
+_EEXIST, _ENODEV = 17, 19
+_SYSCTLS = (
+    ("bridge/bridge-nf-call-iptables", "0"),
+    ("bridge/bridge-nf-call-ip6tables", "0"),
+    ("bridge/bridge-nf-call-arptables", "0"),
+    ("ipv6/conf/all/disable_ipv6", "1"),
+    ("ipv6/conf/default/disable_ipv6", "1"),
+)
+
+_Result = TypeVar("_Result")
+
+
+class PhysicalNetwork:
+    """The wire. `host_link` is the host's link to it; `plan` the addresses in use."""
+
+    def __init__(self, netns_fd: int, plan: AddressPlan, host_link: str) -> None:
+        self.plan = plan
+        self.host_link = host_link
+        self._netns_fd = netns_fd
+        self._machines: dict[str, tuple[int, IPv4Address]] = {}
+        self._pod_routes: dict[IPv4Network, IPv4Address] = {}
+        self._changing = asyncio.Lock()
+
+    async def plug(self, name: str, netns_fd: int, interface: IPv4Interface) -> None:
+        """Lay a cable from the wire to `eth0` in the machine's network namespace, and address that."""
+        async with self._changing:
+            await asyncio.to_thread(self._plug, name, netns_fd, interface)
+            self._machines[name] = (netns_fd, interface.ip)
+
+    async def unplug(self, name: str) -> None:
+        """Forget a machine; its cable goes with its namespace."""
+        async with self._changing:
+            _, address = self._machines.pop(name, (-1, None))
+            self._pod_routes = {net: via for net, via in self._pod_routes.items() if via != address}
+
+    async def route_pods(self, network: IPv4Network, via: IPv4Address) -> None:
+        """Let the host and every machine, present and to come, reach the pods of *network* by way of *via*."""
+        async with self._changing:
+            self._pod_routes[network] = via
+            await asyncio.to_thread(self._route_everywhere, network, via)
+
+    async def cut(self, name: str) -> None:
+        """Pull the machine's cable out."""
+        await asyncio.to_thread(self._set_cable, name, up=False)
+
+    async def heal(self, name: str) -> None:
+        """Put the machine's cable back in."""
+        await asyncio.to_thread(self._set_cable, name, up=True)
+
+    def _plug(self, name: str, netns_fd: int, interface: IPv4Interface) -> None:
+        self._here(lambda netlink: _add_port(netlink, name, netns_fd))
+        routes = tuple(self._pod_routes.items())
+        _in_network(netns_fd, lambda netlink: _ready_machine(netlink, interface, routes))
+
+    def _route_everywhere(self, network: IPv4Network, via: IPv4Address) -> None:
+        for netns_fd, address in self._machines.values():
+            if address != via:
+                _in_network(netns_fd, lambda n: n.do(add_route(network, via, n.index("eth0"))))
+        with Netlink() as netlink:
+            netlink.do(add_route(network, via, netlink.index(self.host_link)))
+
+    def _set_cable(self, name: str, *, up: bool) -> None:
+        self._here(lambda netlink: netlink.do(set_link(netlink.index(name), up=up)))
+
+    def _here(self, act: Callable[[Netlink], _Result]) -> _Result:
+        return _in_network(self._netns_fd, act)
+
+
+@contextlib.asynccontextmanager
+async def start_network(journal: Journal) -> AsyncIterator[PhysicalNetwork]:
+    """Make the wire and join the host to it, on networks that the host has no use for.
+
+    Raises:
+        LabError: no network is free.
+        KernelError: the kernel refused a link.
+    """
+    netns_fd = await asyncio.to_thread(new_network_namespace, _make_bridge)
+    host_link = ""
+    try:
+        plan = await asyncio.to_thread(_plan)
+        host_link = await asyncio.to_thread(_join_host, netns_fd, plan, journal)
+        yield PhysicalNetwork(netns_fd, plan, host_link)
+    finally:
+        os.close(netns_fd)
+        if host_link:
+            await asyncio.shield(asyncio.to_thread(_leave_host, host_link, journal.alias))
+
+
+def _in_network(netns_fd: int, act: Callable[[Netlink], _Result]) -> _Result:
+    def run() -> _Result:
+        with Netlink() as netlink:
+            return act(netlink)
+
+    return call_in_network(netns_fd, run)
+
+
+def _make_bridge() -> None:
+    set_sysctls(_SYSCTLS)
+    with Netlink() as netlink:
+        netlink.do(set_link(1, up=True), add_bridge(BRIDGE))
+
+
+def _plan() -> AddressPlan:
+    with Netlink() as netlink:
+        return choose(route.network for route in netlink.routes())
+
+
+def _add_port(netlink: Netlink, name: str, netns_fd: int) -> None:
+    netlink.do(add_veth(name, "eth0", netns_fd))
+    netlink.do(set_link(netlink.index(name), master=netlink.index(BRIDGE), up=True))
+
+
+def _ready_machine(
+    netlink: Netlink, interface: IPv4Interface, routes: tuple[tuple[IPv4Network, IPv4Address], ...]
+) -> None:
+    index = netlink.index("eth0")
+    pods = [add_route(network, via, index) for network, via in routes if via != interface.ip]
+    netlink.do(add_address(index, interface), set_link(index, up=True), *pods)
+
+
+def _join_host(netns_fd: int, plan: AddressPlan, journal: Journal) -> str:
+    """Lay the host's cable: made on the wire's side and marked there, so that it is never on the host unmarked."""
+    host_netns_fd = open_namespace("thread-self", "net")
+    try:
+        name = _in_network(netns_fd, lambda netlink: _make_host_cable(netlink, host_netns_fd, journal))
+    finally:
+        os.close(host_netns_fd)
+    with Netlink() as netlink:
+        index = netlink.index(name)
+        netlink.do(add_address(index, plan.host), set_link(index, up=True))
+    return name
+
+
+def _make_host_cable(netlink: Netlink, host_netns_fd: int, journal: Journal) -> str:
+    for number in range(_HOST_LINKS_MAX):
+        name = f"kubelab{number}"
+        alias = journal.link(name)
+        try:
+            return _hand_over(netlink, name, alias, host_netns_fd)
+        except KernelError as error:
+            if error.errno != _EEXIST:
+                raise
+    raise KernelError("add veth", f"kubelab0..{_HOST_LINKS_MAX - 1}", _EEXIST)
+
+
+def _hand_over(netlink: Netlink, name: str, alias: str, host_netns_fd: int) -> str:
+    wire_netns_fd = open_namespace("thread-self", "net")
+    try:
+        netlink.do(add_veth(name, _HOST_PORT, wire_netns_fd))
+    finally:
+        os.close(wire_netns_fd)
+    index = netlink.index(name)
+    port, bridge = netlink.index(_HOST_PORT), netlink.index(BRIDGE)
+    netlink.do(set_link(index, alias=alias), set_link(port, master=bridge, up=True))
+    try:
+        netlink.do(move_link(index, host_netns_fd))
+    except KernelError:
+        netlink.do(delete_link(index))
+        raise
+    return name
+
+
+def _leave_host(name: str, alias: str) -> None:
+    with Netlink() as netlink:
+        link = netlink.link(name)
+        if link is None or link.alias != alias:
+            return
+        try:
+            netlink.do(delete_link(link.index))
+        except KernelError as error:
+            if error.errno != _ENODEV:
+                raise

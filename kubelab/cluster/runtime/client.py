@@ -1,0 +1,257 @@
+"""The lab's side of a shim: starts it, sends requests, hears of exits.
+
+Everything here runs on the loop and never waits for the kernel longer than one small write. A shim that is gone
+answers with `LabError`. The process must be started from the main thread, for PR_SET_PDEATHSIG is about the parent
+*thread*.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kubelab.cluster.errors import KernelError, LabError
+from kubelab.cluster.linux.cgroups import CgroupTree
+from kubelab.cluster.linux.journal import Journal
+from kubelab.cluster.runtime import messages
+from kubelab.cluster.runtime.cri import StartError
+from kubelab.language import Text
+
+_PROGRAM = Path(__file__).with_name("shim.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """The end of a process that the shim started. `exit_code` is 128 + signal for a killed one."""
+
+    exit_code: int
+    oom_killed: bool
+    at_s: float
+
+
+class ShimProcess:
+    """A process that the shim started. `pid` is the host's, `local_pid` the machine's."""
+
+    def __init__(self, pid: int, local_pid: int, pidfd: int) -> None:
+        self.pid = pid
+        self.local_pid = local_pid
+        self.exited: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+        self._pidfd = pidfd
+
+    def kill(self, number: int) -> None:
+        """Signal it; nothing happens if it is gone."""
+        if self._pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
+
+    async def wait(self) -> Exit:
+        return await asyncio.shield(self.exited)
+
+    def end(self, end: Exit) -> None:
+        self.close()
+        if not self.exited.done():
+            self.exited.set_result(end)
+
+    def close(self) -> None:
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+
+
+class Shim:
+    """A connection to a machine's shim. `pid` is its pid on the host."""
+
+    def __init__(self, name: str, sock: socket.socket) -> None:
+        self.name = name
+        self.pid = 0
+        self._socket = sock
+        self._loop = asyncio.get_running_loop()
+        self._waiting: dict[int, asyncio.Future[messages.Message]] = {}
+        self._starting: dict[int, Callable[[messages.Message], None]] = {}
+        self._processes: dict[int, ShimProcess] = {}
+        self._ready: asyncio.Future[messages.Message] = self._loop.create_future()
+        self._last_id = 0
+        sock.setblocking(False)
+        self._loop.add_reader(sock, self._receive)
+
+    async def ready(self) -> None:
+        """Wait until the machine's init is in its namespaces.
+
+        Raises:
+            KernelError: the kernel refused them.
+            LabError: the shim died.
+        """
+        message = await self._ready
+        if "error" in message.body:
+            raise _error(message.body["error"])
+        self.pid = message.pid
+
+    async def request(
+        self, method: str, params: Mapping[str, Any], fds: Sequence[int] = ()
+    ) -> dict[str, Any]:
+        """Let the shim carry out *method*.
+
+        Raises:
+            KernelError: the kernel refused a part of it.
+            LabError: the shim is gone.
+        """
+        message = await self._send(method, params, fds)
+        result: dict[str, Any] = message.body["result"]
+        return result
+
+    async def start(
+        self, method: str, params: Mapping[str, Any], fds: Sequence[int] = ()
+    ) -> tuple[ShimProcess, tuple[int, ...]]:
+        """Let the shim start a process; return it, and the descriptors that came with it.
+
+        Raises:
+            StartError: there is no such command.
+            KernelError, LabError: as for `request`.
+        """
+        message = await self._send(method, params, fds)
+        process = self._processes[message.body["result"]["pid"]]
+        return process, message.fds[1:]
+
+    async def _send(self, method: str, params: Mapping[str, Any], fds: Sequence[int]) -> messages.Message:
+        self._last_id += 1
+        number = self._last_id
+        body = {"id": number, "method": method, "params": params}
+        answer: asyncio.Future[messages.Message] = self._loop.create_future()
+        self._waiting[number] = answer
+        try:
+            await self._transmit(body, fds)
+            message = await answer
+        finally:
+            self._waiting.pop(number, None)
+        if "error" in message.body:
+            raise _error(message.body["error"])
+        return message
+
+    async def _transmit(self, body: dict[str, Any], fds: Sequence[int]) -> None:
+        while True:
+            try:
+                messages.send(self._socket, body, fds)
+            except BlockingIOError:
+                # Dozens of requests wait in the socket; the shim takes them one by one.
+                await asyncio.sleep(0.001)
+            except OSError:
+                raise self._gone() from None
+            else:
+                return
+
+    def _receive(self) -> None:
+        while True:
+            try:
+                message = messages.receive(self._socket)
+            except BlockingIOError:
+                return
+            except OSError:
+                message = None
+            if message is None:
+                self._lose()
+                return
+            self._dispatch(message)
+
+    def _dispatch(self, message: messages.Message) -> None:
+        body = message.body
+        if body.get("event") == "exit":
+            process = self._processes.pop(body["pid"], None)
+            if process:
+                process.end(Exit(body["exit_code"], body["oom_killed"], body["at_s"]))
+        elif "event" in body:
+            self._ready.set_result(message)
+        else:
+            self._settle(message)
+
+    def _settle(self, message: messages.Message) -> None:
+        local_pid = message.body.get("result", {}).get("pid")
+        if local_pid:
+            # Here and not where the answer is awaited: the exit may be the very next message.
+            self._processes[local_pid] = ShimProcess(message.pid, local_pid, message.fds[0])
+        answer = self._waiting.pop(message.body["id"], None)
+        if answer and not answer.done():
+            answer.set_result(message)
+
+    def _gone(self) -> LabError:
+        return LabError(_GONE.format(name=self.name))
+
+    def _lose(self) -> None:
+        """The shim is dead, and with it all that ran on its machine."""
+        self._loop.remove_reader(self._socket)
+        for future in (self._ready, *self._waiting.values()):
+            if not future.done():
+                future.set_exception(self._gone())
+                future.exception()  # Somebody may have stopped waiting for it.
+        for process in self._processes.values():
+            process.end(Exit(128 + signal.SIGKILL, oom_killed=False, at_s=0.0))
+        self._processes.clear()
+
+    def close(self) -> None:
+        """Hang up: the shim ends, and everything on the machine."""
+        if self._socket.fileno() >= 0:
+            self._lose()
+            self._socket.close()
+
+
+@contextlib.asynccontextmanager
+async def start_shim(name: str, cgroups: CgroupTree, journal: Journal) -> AsyncIterator[Shim]:
+    """Start a machine's shim in new namespaces and in the cgroup that is the *cgroups*' base.
+
+    Everything in it has ended when this context is left. Call it on the main thread.
+    """
+    ours, theirs = messages.pair()
+    journal.intent(f"shim {name}")
+    with theirs:
+        program = _spawn(theirs.fileno())
+    journal.process(program.pid)
+    shim = Shim(name, ours)
+    try:
+        messages.send(ours, {"name": name, "parent": os.getpid(), "cgroups": cgroups.to_json()})
+        await shim.ready()
+        journal.process(shim.pid)
+        await asyncio.to_thread(program.wait)
+        yield shim
+    finally:
+        shim.close()
+        await asyncio.shield(asyncio.to_thread(_reap, program, shim.pid))
+
+
+def _spawn(fd: int) -> subprocess.Popen[bytes]:
+    python = sys.executable or shutil.which("python3") or "python3"
+    return subprocess.Popen(
+        [python, "-I", "-S", str(_PROGRAM), str(fd)],
+        pass_fds=(fd,),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        env={"PATH": os.defpath},
+        start_new_session=True,
+    )
+
+
+def _reap(program: "subprocess.Popen[bytes]", init_pid: int) -> None:
+    program.wait()
+    if init_pid:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(init_pid, 0)
+
+
+def _error(report: Mapping[str, Any]) -> LabError:
+    if report["kind"] == "command":
+        return StartError(f"unable to start container process: {report['sentence']}")
+    if report["kind"] == "kernel":
+        return KernelError(report["operation"], report["target"], report["errno"])
+    raise RuntimeError(report["sentence"])
+
+
+_GONE = Text(
+    es="la máquina {name} ya no existe: su proceso init terminó",
+    en="the machine {name} is gone: its init process has ended",
+)

@@ -1,0 +1,99 @@
+"""Messages between the lab and a machine's shim: JSON over a Unix SEQPACKET socket, with file descriptors.
+
+Source: unix(7). A message that is too long for a packet travels in a memfd. Each message carries the pid that the
+sender names (its own by default), which the kernel translates into the receiver's pid namespace: so the lab
+learns host pids from a shim that cannot see them.
+Requests: {"id", "method", "params"}; answers: {"id", "result"} or {"id", "error"}; events: {"event", ...}.
+"""
+
+import array
+import json
+import os
+import socket
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+PACKET_BYTES_MAX = 32_768
+FDS_MAX = 8
+_CREDENTIALS = struct.Struct("3i")
+_ANCILLARY_BYTES = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE((FDS_MAX + 1) * 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """`pid` is that of the process which the sender named, in this process's pid namespace."""
+
+    body: dict[str, Any]
+    fds: tuple[int, ...]
+    pid: int
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Return the lab's end and the shim's."""
+    lab, shim = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    lab.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    return lab, shim
+
+
+def send(sock: socket.socket, body: dict[str, Any], fds: Iterable[int] = (), pid: int = 0) -> None:
+    """Send one message. *pid* names another process than the sender (needs CAP_SYS_ADMIN)."""
+    payload = json.dumps(body).encode()
+    passed = list(fds)
+    memfd = -1
+    if len(payload) > PACKET_BYTES_MAX:
+        memfd = _in_memory(payload)
+        passed.append(memfd)
+        payload = b"memfd"
+    ancillary: list[tuple[int, int, bytes]] = []
+    if passed:
+        ancillary.append((socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", passed).tobytes()))
+    if pid:
+        credentials = _CREDENTIALS.pack(pid, os.getuid(), os.getgid())
+        ancillary.append((socket.SOL_SOCKET, socket.SCM_CREDENTIALS, credentials))
+    try:
+        sock.sendmsg([payload], ancillary)
+    finally:
+        if memfd >= 0:
+            os.close(memfd)
+
+
+def receive(sock: socket.socket) -> Message | None:
+    """Return the next message, or None when the other side is gone.
+
+    Raises:
+        BlockingIOError: the socket does not block, and there is none.
+    """
+    payload, ancillary, _, _ = sock.recvmsg(PACKET_BYTES_MAX, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
+    if not payload:
+        return None
+    fds, pid = _read_ancillary(ancillary)
+    if payload == b"memfd":
+        payload = _read_all(fds.pop())
+    return Message(json.loads(payload), tuple(fds), pid)
+
+
+def _read_ancillary(ancillary: Iterable[tuple[int, int, bytes]]) -> tuple[list[int], int]:
+    fds: list[int] = []
+    pid = 0
+    for _, type_, content in ancillary:
+        if type_ == socket.SCM_RIGHTS:
+            fds = array.array("i", content[: len(content) // 4 * 4]).tolist()
+        elif type_ == socket.SCM_CREDENTIALS:
+            pid = _CREDENTIALS.unpack(content[: _CREDENTIALS.size])[0]
+    return fds, pid
+
+
+def _in_memory(payload: bytes) -> int:
+    fd = os.memfd_create("message")
+    view = memoryview(payload)
+    while view:
+        view = view[os.write(fd, view) :]
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def _read_all(fd: int) -> bytes:
+    with open(fd, "rb") as file:
+        return file.read()

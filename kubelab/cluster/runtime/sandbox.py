@@ -1,0 +1,68 @@
+"""A pod's sandbox from within: its hostname, its network, and the pause program that holds both.
+
+Runs in the child that the shim cloned with new pid, mount, net, ipc and uts namespaces. The pod's veth is made from
+the pod's side, its other end born in the machine's network namespace: one write readies all of the pod's network.
+"""
+
+import os
+import signal
+import socket
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import NoReturn
+
+from kubelab.cluster.linux import capabilities
+from kubelab.cluster.linux.cgroups import Cgroup
+from kubelab.cluster.linux.mounts import bind, enter_root, make_private
+from kubelab.cluster.linux.netlink import Netlink, add_address, add_route, add_veth, set_link, set_sysctls
+from kubelab.cluster.runtime.execution import default_signals, execute, use_streams
+
+PAUSE_ROOT = "/run/kubelab/pause"
+_LOOPBACK, _ETH0 = 1, 2
+_DEFAULT = IPv4Network("0.0.0.0/0")
+# No IPv6 in the lab's networks yet: without it there is no duplicate address detection to wait for.
+SYSCTLS = (("ipv6/conf/all/disable_ipv6", "1"), ("ipv6/conf/default/disable_ipv6", "1"))
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What the shim hands to the child. `peer` is the veth's end on the machine."""
+
+    hostname: str
+    interface: IPv4Interface
+    gateway: IPv4Address
+    peer: str
+    machine_netns_fd: int
+    cgroup: Cgroup
+
+
+def run(start: Start) -> NoReturn:
+    """Become the pause process.
+
+    Raises:
+        KernelError, OSError: the sandbox could not be made.
+    """
+    start.cgroup.add()
+    os.setsid()
+    socket.sethostname(start.hostname)
+    set_sysctls(SYSCTLS)
+    _make_network(start)
+    make_private()
+    bind(PAUSE_ROOT, PAUSE_ROOT, read_only=True)
+    use_streams(-1, -1, -1)
+    enter_root(PAUSE_ROOT)
+    default_signals()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    capabilities.keep_only(frozenset())
+    execute(("/pause",), {})
+
+
+def _make_network(start: Start) -> None:
+    with Netlink() as netlink:
+        netlink.do(
+            set_link(_LOOPBACK, up=True),
+            add_veth("eth0", start.peer, start.machine_netns_fd, index=_ETH0),
+            add_address(_ETH0, start.interface),
+            set_link(_ETH0, up=True),
+            add_route(_DEFAULT, start.gateway, _ETH0),
+        )
