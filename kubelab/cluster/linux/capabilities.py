@@ -11,6 +11,7 @@ from kubelab.cluster.linux.syscalls import (
     PR_CAP_AMBIENT_CLEAR_ALL,
     PR_CAPBSET_DROP,
     PR_CAPBSET_READ,
+    capget,
     capset,
     prctl,
 )
@@ -48,7 +49,7 @@ def keep_only(names: frozenset[str]) -> None:
     """Give up all capabilities but *names* in every set, for this process and whatever it executes."""
     bounded = _drop_from_bounding_set(names)
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
-    mask = mask_of(names & bounded) & mask_of(effective_of())
+    mask = mask_of(names & bounded) & capget()
     capset(mask, mask, 0)
 
 

@@ -86,11 +86,16 @@ def _flags(up: bool | None) -> tuple[int, int]:
     return (0, 0) if up is None else (_IFF_UP if up else 0, _IFF_UP)
 
 
-def add_bridge(name: str) -> Request:
-    """A bridge, up, without multicast snooping (it would hold back nothing here but costs every flood)."""
+def add_bridge(name: str, hardware_address: bytes = b"") -> Request:
+    """A bridge, up, without multicast snooping (it would hold back nothing here but costs every flood).
+
+    Without a *hardware_address* it takes the lowest of its ports', a new one whenever they change.
+    """
     data = _nested(_INFO_DATA, _attribute(_BR_MCAST_SNOOPING, b"\0"))
     info = _nested(_IFLA_LINKINFO, _text(_INFO_KIND, "bridge"), data)
     body = _link_header(0, *_flags(up=True)) + _text(_IFLA_IFNAME, name) + info
+    if hardware_address:
+        body += _attribute(_IFLA_ADDRESS, hardware_address)
     return Request("add bridge", name, _NEWLINK, _CREATE | _EXCL, body)
 
 

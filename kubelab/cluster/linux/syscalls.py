@@ -55,7 +55,10 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 _SYS_CLONE3 = 435
 _SYS_MOUNT_SETATTR = 442
 _SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+_SYS_CAPGET = {"x86_64": 125, "aarch64": 90}
 _SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
+
+_CAPABILITY_VERSION_3 = 0x20080522
 
 # PyDLL keeps the interpreter's lock during the call: a child that `clone` made must not have to ask for it.
 _libc = ctypes.PyDLL(None, use_errno=True)
@@ -150,9 +153,20 @@ def set_command_line(text: str) -> None:
         ctypes.memmove(start, text.encode()[: room - 1].ljust(room, b"\0"), room)
 
 
+def capget() -> int:
+    """Return this thread's permitted capabilities, as a mask."""
+    header = struct.pack("Ii", _CAPABILITY_VERSION_3, 0)
+    words = ctypes.create_string_buffer(24)
+    if _syscall(ctypes.c_long(_number(_SYS_CAPGET, "capget")), header, words):
+        _fail("capget", "self")
+    _, low, _, _, high, _ = struct.unpack("6I", words.raw)
+    mask: int = high << 32 | low
+    return mask
+
+
 def capset(effective: int, permitted: int, inheritable: int) -> None:
     """Set this thread's capability sets, as masks. See `capabilities`."""
-    header = struct.pack("Ii", 0x20080522, 0)
+    header = struct.pack("Ii", _CAPABILITY_VERSION_3, 0)
     words = [mask >> shift & 0xFFFFFFFF for shift in (0, 32) for mask in (effective, permitted, inheritable)]
     number = _number(_SYS_CAPSET, "capset")
     if _syscall(ctypes.c_long(number), header, struct.pack("6I", *words)):

@@ -165,7 +165,7 @@ def _change_directory(path: str) -> None:
 
 def parameters(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of `Start` that come in the request as they are."""
-    names = ("env", "cwd", "hostname", "address", "shm")
+    names = ("env", "cwd", "hostname", "address")
     fields = {name: params[name] for name in names}
     mounts = tuple((m["destination"], m["source"], bool(m["read_only"])) for m in params["mounts"])
     return fields | {"argv": tuple(params["argv"]), "mounts": mounts}

@@ -159,6 +159,19 @@ def _mount_kernel_file_systems(cgroups: CgroupTree) -> None:
     mount("shm", f"{ROOT}/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
     for path, mode in (("run", "0755"), ("tmp", "1777")):
         mount(path, f"{ROOT}/{path}", "tmpfs", MS_NOSUID | MS_NODEV, f"mode={mode}")
+    os.mkdir(f"{ROOT}/run/kubelab", mode=0o700)
+    _keep_untouched_proc(f"{ROOT}/run/kubelab/untouched")
+
+
+def _keep_untouched_proc(path: str) -> None:
+    """Let a learner's new user namespace mount /proc.
+
+    The kernel allows that only where a /proc without anything mounted on it can be seen in the mount namespace
+    (fs/namespace.c, mount_too_revealing). As systemd-nspawn does, keep one, here out of reach below an empty mount.
+    """
+    os.makedirs(f"{path}/proc")
+    mount("proc", f"{path}/proc", "proc", NO_ACCESS)
+    mount("none", path, "tmpfs", NO_ACCESS | MS_RDONLY, "size=4k,mode=0")
 
 
 def mount_proc(root: str) -> None:

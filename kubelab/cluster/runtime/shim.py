@@ -277,7 +277,8 @@ class Shim:
         """Make the bridge of this node's pods."""
         self._pod_gateway = IPv4Interface(params["gateway"])
         with Netlink() as netlink:
-            netlink.do(add_bridge(BRIDGE))
+            # A fixed one, made from the address as CNI's bridge does, or pods would talk to one that is gone.
+            netlink.do(add_bridge(BRIDGE, b"\x0a\x58" + self._pod_gateway.ip.packed))
             self._bridge_index = netlink.index(BRIDGE)
             netlink.do(add_address(self._bridge_index, self._pod_gateway))
         # Ports are isolated, so the bridge answers for a pod's neighbours and the traffic between them is routed:
@@ -344,10 +345,6 @@ class Shim:
         self._children[pid] = Child(pidfd, cgroup, log)
         return {"pid": pid}, (pidfd,), pid
 
-    def do_remove_container(self, params: Params, fds: tuple[int, ...]) -> Answer:
-        self._pod_cgroup(params["uid"], params["id"]).remove()
-        return {}, (), 0
-
     def do_remove_sandbox(self, params: Params, fds: tuple[int, ...]) -> Answer:
         """Take back what is left of a pod whose processes have ended; its links go with its network namespace."""
         uid = params["uid"]
@@ -394,6 +391,10 @@ class Shim:
         if child.log:
             self._finish_log(child.log)
         oom_killed = bool(child.cgroup and child.cgroup.oom_kills())
+        if child.cgroup:
+            with contextlib.suppress(KernelError):
+                # What cannot be removed now goes with the pod's.
+                child.cgroup.remove(timeout_s=0.02)
         os.close(child.pidfd)
         exit_code = code if code >= 0 else 128 - code
         event = {"event": "exit", "pid": pid, "exit_code": exit_code, "oom_killed": oom_killed}
@@ -463,7 +464,6 @@ def _make_volumes(volumes: Mapping[str, Mapping[str, str]]) -> None:
 
 
 def _make_private_directories() -> None:
-    os.makedirs("/run/kubelab", mode=0o700)
     for directory in (container.ROOT, sandbox.PAUSE_ROOT):
         os.makedirs(directory)
     with open(f"{sandbox.PAUSE_ROOT}/pause", "wb") as file:
