@@ -1,0 +1,297 @@
+"""The `Api` over HTTPS: any Kubernetes that a kubeconfig names, the lab's own included.
+
+Source: kubernetes, docs/reference/using-api/api-concepts.md; client-go/rest/request.go.
+Left out: paging of lists, protobuf, retries (who asks knows whether to ask again), rate limits, proxies.
+
+A cut cable shows within `DEAD_PEER_S`, also on a watch where nothing happens: the kernel probes idle
+connections and gives those up of which the other side acknowledges nothing.
+"""
+
+import os
+import socket
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from typing import Any, Literal
+from urllib.parse import quote, urlencode
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from kubelab.cluster.client.api import ObjectList, PatchType, WatchEvent
+from kubelab.cluster.client.kubeconfig import ClientConfig
+from kubelab.cluster.errors import ApiError
+from kubelab.cluster.objects import Object, Resource
+
+OpenSocket = Callable[[int, int, int], socket.socket]
+"""Called with family, type and protocol, as `socket.socket` itself: where a machine's connections begin."""
+
+DEAD_PEER_S = 5
+PROBE_AFTER_S = 2
+CONNECT_S = 3
+REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=15, sock_connect=CONNECT_S)  # For one that does not answer.
+WATCH_S = (
+    300  # As upstream's reflectors, at the least: then the server ends the watch, and we make a new one.
+)
+
+JSON = "application/json"
+
+
+class HttpsApi:
+    """Make it with `connect`."""
+
+    def __init__(self, session: aiohttp.ClientSession, config: ClientConfig) -> None:
+        self._session = session
+        self._server = config.server
+        self._server_name = config.tls_server_name or None
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(
+        cls, config: ClientConfig, *, open_socket: OpenSocket = socket.socket, user_agent: str = "kubelab"
+    ) -> AsyncIterator["HttpsApi"]:
+        """Return an `Api` whose connections are opened by *open_socket* when they are needed.
+
+        For a machine's network namespace: `functools.partial(open_socket_in, netns_fd)`.
+        """
+        connector = aiohttp.TCPConnector(
+            ssl=_ssl_context(config), socket_factory=_watchful(open_socket), limit=0
+        )
+        headers = {"User-Agent": user_agent, "Accept": JSON}
+        if config.token:
+            headers["Authorization"] = f"Bearer {config.token}"
+        async with aiohttp.ClientSession(
+            connector=connector,
+            headers=headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        ) as session:
+            yield cls(session, config)
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        return await self._request("GET", _path(resource, namespace, name))
+
+    async def list(
+        self, resource: Resource, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
+    ) -> ObjectList:
+        query = _selectors(label_selector, field_selector)
+        listed = await self._request("GET", _path(resource, namespace), query)
+        own = {
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+        }  # Items come without; kubectl adds it too.
+        return ObjectList(
+            tuple(own | item for item in listed["items"] or ()), listed["metadata"]["resourceVersion"]
+        )
+
+    @asynccontextmanager
+    async def watch(
+        self,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        resource_version: str,
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
+        query = _selectors(label_selector, field_selector) | {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": str(WATCH_S),
+        }
+        timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_S, sock_read=WATCH_S + DEAD_PEER_S)
+        request = self._response("GET", _path(resource, namespace), query, timeout=timeout)
+        async with request as response, aclosing(_events(response)) as events:
+            yield events
+
+    async def create(self, resource: Resource, obj: Object, *, subresource: str = "") -> Object:
+        metadata = obj["metadata"]
+        name = metadata["name"] if subresource else ""
+        return await self._request(
+            "POST", _path(resource, metadata.get("namespace", ""), name, subresource), body=obj
+        )
+
+    async def update(self, resource: Resource, obj: Object, *, subresource: str = "") -> Object:
+        metadata = obj["metadata"]
+        path = _path(resource, metadata.get("namespace", ""), metadata["name"], subresource)
+        return await self._request("PUT", path, body=obj)
+
+    async def patch(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        patch: Object | Sequence[Any],
+        patch_type: PatchType = PatchType.MERGE,
+        *,
+        subresource: str = "",
+    ) -> Object:
+        path = _path(resource, namespace, name, subresource)
+        return await self._request("PATCH", path, body=patch, content_type=patch_type)
+
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        *,
+        grace_period_s: int | None = None,
+        uid: str | None = None,
+        propagation: Literal["Background", "Foreground", "Orphan"] | None = None,
+    ) -> None:
+        options = {
+            "gracePeriodSeconds": grace_period_s,
+            "preconditions": {"uid": uid} if uid else None,
+            "propagationPolicy": propagation,
+        }
+        body = {"kind": "DeleteOptions", "apiVersion": "v1"} | {
+            k: v for k, v in options.items() if v is not None
+        }
+        await self._request("DELETE", _path(resource, namespace, name), body=body)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        *,
+        body: Any = None,
+        content_type: str = JSON,
+    ) -> Object:
+        async with self._response(method, path, query, body=body, content_type=content_type) as response:
+            return await _json(response)
+
+    @asynccontextmanager
+    async def _response(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        *,
+        body: Any = None,
+        content_type: str = JSON,
+        timeout: aiohttp.ClientTimeout = REQUEST_TIMEOUT,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request and yield the response as soon as its head says that it went well."""
+        url = f"{self._server}{path}?{urlencode(query)}" if query else f"{self._server}{path}"
+        with _out_of_reach(self._server):
+            response = await self._session.request(
+                method,
+                URL(url, encoded=True),
+                data=None if body is None else msgspec.json.encode(body),
+                headers={} if body is None else {"Content-Type": content_type},
+                timeout=timeout,
+                server_hostname=self._server_name,
+                allow_redirects=False,
+            )
+        async with response:
+            if response.status >= 300:
+                raise _refusal(response.status, await _content(response))
+            yield response
+
+
+def _ssl_context(config: ClientConfig) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=config.ca_pem.decode() or None)
+    if config.insecure_skip_tls_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if config.certificate_pem:
+        _load_certificate(context, config.certificate_pem + b"\n" + config.key_pem)
+    return context
+
+
+def _load_certificate(context: ssl.SSLContext, pem: bytes) -> None:
+    """OpenSSL's API wants a file, but the private key need not touch a disk for that."""
+    descriptor = os.memfd_create("client-certificate")
+    try:
+        os.write(descriptor, pem)
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
+
+
+def _watchful(open_socket: OpenSocket) -> Callable[[aiohttp.AddrInfoType], socket.socket]:
+    """Return *open_socket* as aiohttp calls it, for sockets that notice a dead peer."""
+
+    def open_watchful(address: aiohttp.AddrInfoType) -> socket.socket:
+        family, type_, protocol, *_ = address
+        opened = open_socket(family, type_, protocol)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_AFTER_S)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_S * 1000)
+        return opened
+
+    return open_watchful
+
+
+def _path(resource: Resource, namespace: str, name: str = "", subresource: str = "") -> str:
+    root = f"/apis/{resource.group}" if resource.group else "/api"
+    within = ("namespaces", namespace) if namespace and resource.namespaced else ()
+    parts = (resource.version, *within, resource.plural, name, *subresource.split("/"))
+    return "/".join((root, *(quote(part, safe="") for part in parts if part)))
+
+
+def _selectors(label_selector: str, field_selector: str) -> dict[str, str]:
+    query = {"labelSelector": label_selector, "fieldSelector": field_selector}
+    return {name: value for name, value in query.items() if value}
+
+
+@contextmanager
+def _out_of_reach(what: object) -> Iterator[None]:
+    """Turn everything that goes wrong on the way into `ConnectionError`."""
+    try:
+        yield
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise ConnectionError(f"{what}: {str(error) or type(error).__name__}") from error
+
+
+async def _content(response: aiohttp.ClientResponse) -> bytes:
+    with _out_of_reach(response.url):
+        return await response.read()
+
+
+async def _json(response: aiohttp.ClientResponse) -> Object:
+    try:
+        answer: Object = msgspec.json.decode(await _content(response), type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise ConnectionError(f"{response.url}: not an answer of an API server: {error}") from None
+    return answer
+
+
+def _refusal(code: int, content: bytes) -> ApiError:
+    """Return the error that the `Status` in *content* says; proxies and the like answer in other ways."""
+    try:
+        return _status_error(code, msgspec.json.decode(content, type=dict[str, Any]))
+    except msgspec.MsgspecError:
+        return _status_error(code, {"message": content.decode(errors="replace").strip()[:500]})
+
+
+def _status_error(code: int, status: Object) -> ApiError:
+    message = status.get("message") or f"the server answered {code}"
+    return ApiError(
+        int(status.get("code") or code), status.get("reason") or "", message, status.get("details")
+    )
+
+
+async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[WatchEvent, None]:
+    async for line in _lines(response):
+        event = msgspec.json.decode(line)
+        if event["type"] == "ERROR":
+            raise _status_error(500, event["object"])
+        yield WatchEvent(event["type"], event["object"])
+
+
+async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Yield the lines of the body as they come; aiohttp's own `readline` refuses long ones."""
+    rest = b""
+    while True:
+        with _out_of_reach(response.url):
+            chunk = await response.content.readany()
+        if not chunk:
+            return
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in filter(None, lines):
+            yield line
