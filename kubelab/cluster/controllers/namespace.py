@@ -1,0 +1,73 @@
+"""The namespace controller: empties a namespace that is being deleted, then lets go of it.
+
+Source: kubernetes, pkg/controller/namespace/deletion/namespaced_resources_deleter.go.
+Left out: the conditions of a terminating namespace; resources found by discovery (the lab's are known).
+"""
+
+from collections.abc import Sequence
+
+from kubelab.cluster.client.api import Api
+from kubelab.cluster.client.controller import Controller, Source
+from kubelab.cluster.client.informer import Informer
+from kubelab.cluster.clock import Clock
+from kubelab.cluster.errors import ApiError
+from kubelab.cluster.objects import NAMESPACES, Key, Object, Resource, is_deleting, key_of
+
+FINALIZER = "kubernetes"
+RETRY_S = (
+    1.0  # What is left (a pod in its grace period, say) is looked after again; its end tells nobody here.
+)
+
+
+def wants_emptying(namespace: Object) -> bool:
+    return is_deleting(namespace) and FINALIZER in finalizers_of(namespace)
+
+
+def finalizers_of(namespace: Object) -> list[str]:
+    return namespace.get("spec", {}).get("finalizers") or []
+
+
+def finalized(namespace: Object) -> Object:
+    """Return *namespace* without our finalizer, as the finalize subresource takes it."""
+    rest = [finalizer for finalizer in finalizers_of(namespace) if finalizer != FINALIZER]
+    return namespace | {"spec": namespace.get("spec", {}) | {"finalizers": rest}}
+
+
+class NamespaceController:
+    def __init__(self, api: Api, clock: Clock, namespaces: Informer, resources: Sequence[Resource]) -> None:
+        self._api = api
+        self._clock = clock
+        self._namespaces = namespaces
+        self._resources = resources
+
+    async def run(self) -> None:
+        sources = [Source(self._namespaces)]
+        await Controller("namespace", self.reconcile, sources, clock=self._clock).run()
+
+    async def reconcile(self, key: Key) -> float | None:
+        namespace = self._namespaces.get(key)
+        if namespace is None or not wants_emptying(namespace):
+            return None
+        left = [await self._empty(resource, key.name) for resource in self._resources]
+        if any(left):
+            return RETRY_S
+        try:
+            await self._api.update(NAMESPACES, finalized(namespace), subresource="finalize")
+        except ApiError as refusal:
+            if not refusal.is_not_found:
+                raise
+        return None
+
+    async def _empty(self, resource: Resource, namespace: str) -> bool:
+        """Delete what there is; return whether anything is left."""
+        for obj in (await self._api.list(resource, namespace)).items:
+            if not is_deleting(obj):
+                await self._delete(resource, key_of(obj))
+        return bool((await self._api.list(resource, namespace)).items)
+
+    async def _delete(self, resource: Resource, key: Key) -> None:
+        try:
+            await self._api.delete(resource, *key, propagation="Background")
+        except ApiError as refusal:
+            if not refusal.is_not_found:
+                raise
