@@ -1,0 +1,120 @@
+"""Reads a container's log: the last lines, the lines since a moment, and then what is still to come.
+
+Source: kubernetes, staging/src/k8s.io/cri-client/pkg/logs/logs.go.
+Left out: rotation; separate streams.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from kubelab.cluster.node.inotify import growing
+
+BLOCK_BYTES = 64 * 1024
+_SECONDS = len("2026-01-01T00:00:00")
+
+
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """As PodLogOptions. `tail_lines` None: all."""
+
+    follow: bool = False
+    tail_lines: int | None = None
+    since: datetime | None = None
+    timestamps: bool = False
+    limit_bytes: int | None = None
+
+
+@dataclass(slots=True)
+class _Printer:
+    """Turns log lines into what a person sees, until the limit is reached."""
+
+    options: LogOptions
+    left_bytes: int | None = None
+    rest: bytes = b""
+    at_line_start: bool = field(default=True)
+
+    def feed(self, chunk: bytes) -> bytes:
+        *lines, self.rest = (self.rest + chunk).split(b"\n")
+        return self._limited(b"".join(map(self._shown, lines)))
+
+    @property
+    def full(self) -> bool:
+        return self.left_bytes == 0
+
+    def _shown(self, line: bytes) -> bytes:
+        parts = line.split(b" ", 3)
+        if len(parts) < 4 or self._too_old(parts[0]):
+            return b""
+        stamp, _, tag, text = parts
+        prefix = stamp + b" " if self.options.timestamps and self.at_line_start else b""
+        self.at_line_start = tag == b"F"
+        return prefix + text + (b"\n" if self.at_line_start else b"")
+
+    def _too_old(self, stamp: bytes) -> bool:
+        since = self.options.since
+        return since is not None and _moment(stamp) < since
+
+    def _limited(self, text: bytes) -> bytes:
+        if self.left_bytes is None:
+            return text
+        text = text[: self.left_bytes]
+        self.left_bytes -= len(text)
+        return text
+
+
+def _moment(stamp: bytes) -> datetime:
+    """Parse a timestamp with nanoseconds; those below a microsecond are cut off."""
+    text = stamp.decode()
+    seconds, fraction = text[:_SECONDS], text[_SECONDS:].rstrip("Z").lstrip(".")
+    return datetime.fromisoformat(f"{seconds}.{fraction[:6].ljust(6, '0')}+00:00")
+
+
+def tail_offset(file: BinaryIO, lines: int) -> int:
+    """Return where the last *lines* lines of *file* begin, reading it from the end."""
+    position, found = file.seek(0, 2), 0
+    end = position
+    while position > 0:
+        start = max(0, position - BLOCK_BYTES)
+        file.seek(start)
+        block = file.read(position - start)
+        for index in range(len(block) - 1, -1, -1):
+            if block[index] != 0x0A or start + index == end - 1:
+                continue  # The newline that ends the last line begins none.
+            found += 1
+            if found == lines:
+                return start + index + 1
+        position = start
+    return 0 if lines else end
+
+
+async def read_log(
+    path: Path, options: LogOptions, changed: asyncio.Event, is_over: Callable[[], bool]
+) -> AsyncIterator[bytes]:
+    """Yield what is to be shown, in pieces. With `follow`, go on until *is_over* says that no more will come;
+    it is asked again when *changed* is set."""
+    printer = _Printer(options, options.limit_bytes)
+    with path.open("rb") as file:
+        file.seek(0 if options.tail_lines is None else tail_offset(file, options.tail_lines))
+        if not options.follow:
+            for shown in _rest(file, printer):
+                yield shown
+            return
+        with growing(path, changed):
+            while not printer.full:
+                over = is_over()  # Asked before reading: what was written before the end is still shown.
+                changed.clear()
+                for shown in _rest(file, printer):
+                    yield shown
+                if over:
+                    return
+                await changed.wait()
+
+
+def _rest(file: BinaryIO, printer: _Printer) -> Iterator[bytes]:
+    while not printer.full and (chunk := file.read(BLOCK_BYTES)):
+        if shown := printer.feed(chunk):
+            yield shown

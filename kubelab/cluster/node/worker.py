@@ -1,0 +1,389 @@
+"""One task per pod: asks `lifecycle.decide`, does it, notes what came out, writes the status, asks again.
+
+Source: kubernetes, pkg/kubelet/pod_workers.go and pkg/kubelet/kuberuntime/kuberuntime_manager.go; the events'
+words are those of pkg/kubelet/images/image_manager.go and pkg/kubelet/kuberuntime/kuberuntime_container.go.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kubelab.cluster.client.api import Api
+from kubelab.cluster.client.background import background
+from kubelab.cluster.client.events import EventRecorder, EventType
+from kubelab.cluster.clock import Clock
+from kubelab.cluster.errors import ApiError, LabError
+from kubelab.cluster.node import record as records
+from kubelab.cluster.node.cgroups import container_limits, pod_limits
+from kubelab.cluster.node.config import KubeletConfig
+from kubelab.cluster.node.environment import (
+    ConfigError,
+    ConfigMaps,
+    Place,
+    argv_of,
+    configmap_names,
+    environment_of,
+)
+from kubelab.cluster.node.exits import Exits
+from kubelab.cluster.node.lifecycle import (
+    RETRY_S,
+    Action,
+    DeletePod,
+    PullImage,
+    RemoveSandbox,
+    RunSandbox,
+    StartContainer,
+    StopContainers,
+    decide,
+    full_name,
+)
+from kubelab.cluster.node.record import ContainerRecord, PodRecord, Running, Waiting
+from kubelab.cluster.node.status import pod_status
+from kubelab.cluster.node.status_writer import StatusWriter
+from kubelab.cluster.node.volumes import mounts_of
+from kubelab.cluster.objects import CONFIGMAPS, PODS, Object, is_deleting, key_of, uid_of
+from kubelab.cluster.runtime.cri import (
+    ContainerExit,
+    ContainerSpec,
+    ImageError,
+    Runtime,
+    Sandbox,
+    SandboxSpec,
+    StartError,
+)
+
+DELETE_RETRY_S = 1.0
+HOSTNAME_LENGTH_MAX = 63
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What the pods of one kubelet share. `images`: what has been pulled, by name."""
+
+    config: KubeletConfig
+    api: Api
+    runtime: Runtime
+    clock: Clock
+    events: EventRecorder
+    exits: Exits
+    images: dict[str, str]
+
+
+class PodWorker:
+    """`run` ends when the pod is gone from this node and from the API."""
+
+    def __init__(self, host: Host, pod: Object) -> None:
+        self._host = host
+        self._pod = pod
+        self._gone = False
+        self._record = records.new_record(pod, host.clock.now())
+        # What an earlier run of this kubelet left is taken away before anything else.
+        self._leftover = "startTime" in pod.get("status", {}) and not _is_over(pod)
+        self._writer = StatusWriter(host.api, host.clock, pod)
+        self._wake = asyncio.Event()
+        self._arrived: list[ContainerExit] = []
+        self._watchers: set[asyncio.Event] = set()
+
+    @property
+    def pod(self) -> Object:
+        return self._pod
+
+    @property
+    def record(self) -> PodRecord:
+        return self._record
+
+    def update(self, pod: Object) -> None:
+        """Take over the API's newer version of the pod."""
+        self._pod = pod
+        self._writer.compare(pod)
+        self._wake.set()
+
+    def gone(self) -> None:
+        """The pod was removed from the API: take everything down without grace."""
+        self._gone = True
+        metadata = self._pod["metadata"]
+        now = {"deletionTimestamp": metadata.get("deletionTimestamp", ""), "deletionGracePeriodSeconds": 0}
+        self._pod = self._pod | {"metadata": metadata | now}
+        self._wake.set()
+
+    def exited(self, exit_: ContainerExit) -> None:
+        self._arrived.append(exit_)
+        self._wake.set()
+
+    @asynccontextmanager
+    async def changes(self) -> AsyncIterator[asyncio.Event]:
+        """Yield an event that is set whenever a container's state changes."""
+        changed = asyncio.Event()
+        self._watchers.add(changed)
+        try:
+            yield changed
+        finally:
+            self._watchers.discard(changed)
+
+    def log_path(self, container: str, restart_count: int) -> Path:
+        namespace, name = key_of(self._pod)
+        directory = self._host.config.log_directory / f"{namespace}_{name}_{uid_of(self._pod)}"
+        return directory / container / f"{restart_count}.log"
+
+    async def run(self) -> None:
+        async with background(self._writer.run()):
+            if self._leftover:
+                await self._host.runtime.remove_sandbox(uid_of(self._pod))
+            while True:
+                self._wake.clear()
+                self._take_exits()
+                decision = decide(self._pod, self._record, self._host.clock.now())
+                self._set(decision.record)
+                if isinstance(decision.action, DeletePod):
+                    break
+                if decision.action is None:
+                    await self._sleep(decision.wait_s)
+                    continue
+                try:
+                    await self._carry_out(decision.action)
+                except LabError as failure:  # The kernel refused: say so, and try again a little later.
+                    self._warn("FailedSync", f"Error syncing pod, retrying: {failure}")
+                    await self._sleep(RETRY_S)
+        await self._delete()
+
+    def _set(self, record: PodRecord) -> None:
+        """Take *record* as what is now, and tell: the status, its followers, people."""
+        before, self._record = self._record, record
+        for name, container in record.containers.items():
+            self._tell_of_back_off(name, before.containers[name], container)
+        now = self._host.clock.now()
+        address = self._host.config.address
+        self._writer.put(pod_status(self._pod, record, address, now, self._writer.last))
+        if record is not before:
+            for changed in self._watchers:
+                changed.set()
+
+    def _take_exits(self) -> None:
+        arrived, self._arrived = self._arrived, []
+        for exit_ in arrived:
+            self._set(records.container_exited(self._record, exit_))
+
+    async def _sleep(self, wait_s: float | None) -> None:
+        if wait_s is None:
+            await self._wake.wait()
+        else:
+            await self._first(self._host.clock.sleep(wait_s), self._wake.wait())
+
+    async def _carry_out(self, action: Action) -> None:
+        """Do it, unless a deletion overtakes it: a pull is given up, a shorter grace period counts."""
+        match action:
+            case PullImage(name):
+                await self._unless(lambda: is_deleting(self._pod), self._pull(name))
+            case StopContainers(grace_s):
+                await self._unless(lambda: self._grace_s() < grace_s, self._stop(grace_s))
+            case RunSandbox():
+                await self._run_sandbox()
+            case StartContainer(name):
+                await self._start(name)
+            case RemoveSandbox():
+                await self._host.runtime.remove_sandbox(uid_of(self._pod))
+                self._set(records.sandbox_removed(self._record, self._host.clock.now()))
+
+    def _grace_s(self) -> float:
+        return float(self._pod["metadata"].get("deletionGracePeriodSeconds", 0))
+
+    async def _unless(self, overtaken: Callable[[], bool], work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        try:
+            while not task.done() and not overtaken():
+                self._wake.clear()
+                await self._first(asyncio.wait({task}), self._wake.wait())
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+        if not task.cancelled():
+            task.result()
+
+    async def _first(self, *waits: Coroutine[Any, Any, object]) -> None:
+        """Return when one of *waits* is over."""
+        tasks = [asyncio.ensure_future(wait) for wait in waits]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _run_sandbox(self) -> None:
+        try:
+            configmaps = await self._configmaps()
+            for container in _all_containers(self._pod):
+                mounts_of(self._pod, container, configmaps)
+        except (ConfigError, ApiError, ConnectionError) as failure:
+            self._warn("FailedMount", f"MountVolume.SetUp failed: {failure}")
+            self._set(records.sandbox_failed(self._record, "", self._host.clock.now()))
+            return
+        try:
+            sandbox = await self._host.runtime.run_sandbox(self._sandbox_spec())
+        except LabError as failure:
+            message = f"Failed to create pod sandbox: {failure}"
+            self._warn("FailedCreatePodSandBox", message)
+            self._set(records.sandbox_failed(self._record, message, self._host.clock.now()))
+            return
+        self._set(records.sandbox_ran(self._record, sandbox))
+
+    def _sandbox_spec(self) -> SandboxSpec:
+        namespace, name = key_of(self._pod)
+        hostname = self._pod["spec"].get("hostname") or name[:HOSTNAME_LENGTH_MAX].rstrip("-.")
+        return SandboxSpec(uid_of(self._pod), namespace, name, hostname, pod_limits(self._pod))
+
+    async def _pull(self, name: str) -> None:
+        spec = _container(self._pod, name)
+        image: str = spec["image"]
+        policy = spec.get("imagePullPolicy", "IfNotPresent")
+        if policy == "Never" or (policy == "IfNotPresent" and image in self._host.images):
+            self._tell("Pulled", f'Container image "{image}" already present on machine', name)
+            self._set(records.image_pulled(self._record, name, self._host.images.get(image, image)))
+            return
+        self._tell("Pulling", f'Pulling image "{image}"', name)
+        started_s = self._host.clock.monotonic_s()
+        try:
+            image_id = await self._host.runtime.pull_image(image)
+        except ImageError as failure:
+            self._refuse_image(name, image, str(failure))
+            return
+        took = f"{(self._host.clock.monotonic_s() - started_s) * 1000:.0f}ms"
+        self._host.images[image] = image_id
+        message = f'Successfully pulled image "{image}" in {took} ({took} including waiting)'
+        self._tell("Pulled", message, name)
+        self._set(records.image_pulled(self._record, name, image_id))
+
+    def _refuse_image(self, name: str, image: str, why: str) -> None:
+        self._warn("Failed", f'Failed to pull image "{image}": {why}', name)
+        self._warn("Failed", "Error: ErrImagePull", name)
+        now = self._host.clock.now()
+        self._set(records.image_refused(self._record, name, "ErrImagePull", why, now))
+
+    async def _start(self, name: str) -> None:
+        sandbox = self._record.sandbox
+        if sandbox is None:
+            return
+        try:
+            spec = await self._container_spec(name, sandbox)
+        except (ConfigError, ApiError, ConnectionError) as failure:
+            self._warn("Failed", f"Error: {failure}", name)
+            now = self._host.clock.now()
+            self._set(records.config_refused(self._record, name, str(failure), now))
+            return
+        await self._start_with(name, spec, sandbox)
+
+    async def _start_with(self, name: str, spec: ContainerSpec, sandbox: Sandbox) -> None:
+        try:
+            started = await self._host.runtime.start_container(sandbox.uid, spec)
+        except ImageError as failure:
+            self._host.images.pop(spec.image, None)
+            self._refuse_image(name, spec.image, str(failure))
+        except StartError as failure:
+            self._warn("Failed", f"Error: {failure}", name)
+            now = self._host.clock.now()
+            self._set(records.container_not_started(self._record, name, str(failure), now))
+        else:
+            self._tell("Created", f"Created container: {name}", name)
+            self._tell("Started", f"Started container {name}", name)
+            self._set(records.container_started(self._record, name, started))
+            self._host.exits.follow(started.id, self)
+
+    async def _container_spec(self, name: str, sandbox: Sandbox) -> ContainerSpec:
+        container = _container(self._pod, name)
+        config = self._host.config
+        configmaps = await self._configmaps()
+        place = Place(config.node_name, config.address, sandbox.address)
+        env = environment_of(self._pod, container, configmaps, place)
+        count = records.next_restart_count(self._record.containers[name])
+        return ContainerSpec(
+            name=name,
+            image=container["image"],
+            argv=argv_of(container, env),
+            env=env,
+            log_path=self.log_path(name, count),
+            cwd=container.get("workingDir", ""),
+            limits=container_limits(container),
+            mounts=mounts_of(self._pod, container, configmaps),
+        )
+
+    async def _configmaps(self) -> ConfigMaps:
+        namespace = key_of(self._pod).namespace
+        names = sorted(configmap_names(self._pod))
+        return {name: await self._configmap(namespace, name) for name in names}
+
+    async def _configmap(self, namespace: str, name: str) -> Object | None:
+        try:
+            return await self._host.api.get(CONFIGMAPS, namespace, name)
+        except ApiError as refusal:
+            if refusal.is_not_found:
+                return None
+            raise
+
+    async def _stop(self, grace_s: float) -> None:
+        running = self._record.running()
+        for name in running:
+            self._tell("Killing", f"Stopping container {name}", name)
+        stops = (self._host.runtime.stop_container(state.id, grace_s) for state in running.values())
+        await asyncio.gather(*stops)
+        # The exits were reported before the calls returned; wait until they have come this way.
+        while running.keys() & self._record.running().keys():
+            self._take_exits()
+            if running.keys() & self._record.running().keys():
+                await self._wake.wait()
+
+    async def _delete(self) -> None:
+        """Write the last status, then remove the API object; both until it has worked."""
+        while not self._gone:
+            try:
+                await self._writer.flush()
+                await self._host.api.delete(PODS, *key_of(self._pod), grace_period_s=0, uid=uid_of(self._pod))
+            except ConnectionError:
+                await self._host.clock.sleep(DELETE_RETRY_S)
+            except ApiError as refusal:
+                if refusal.is_not_found or refusal.is_conflict:
+                    return
+                await self._host.clock.sleep(DELETE_RETRY_S)
+            else:
+                return
+
+    def _tell_of_back_off(self, name: str, before: ContainerRecord, after: ContainerRecord) -> None:
+        state = after.state
+        if not isinstance(state, Waiting) or state == before.state:
+            return
+        if state.reason == "CrashLoopBackOff":
+            message = f"Back-off restarting failed container {name} in pod {full_name(self._pod)}"
+            self._warn("BackOff", message, name)
+        elif state.reason == "ImagePullBackOff":
+            image = _container(self._pod, name)["image"]
+            self._tell("BackOff", f'Back-off pulling image "{image}"', name)
+            self._warn("Failed", "Error: ImagePullBackOff", name)
+
+    def _tell(self, reason: str, message: str, container: str = "") -> None:
+        self._event("Normal", reason, message, container)
+
+    def _warn(self, reason: str, message: str, container: str = "") -> None:
+        self._event("Warning", reason, message, container)
+
+    def _event(self, type_: EventType, reason: str, message: str, container: str) -> None:
+        inits = self._pod["spec"].get("initContainers") or ()
+        field = "initContainers" if any(init["name"] == container for init in inits) else "containers"
+        path = f"spec.{field}{{{container}}}" if container else ""
+        self._host.events.record(PODS, self._pod, type_, reason, message, field_path=path)
+
+
+def _all_containers(pod: Object) -> Iterable[Object]:
+    return [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]
+
+
+def _container(pod: Object, name: str) -> Object:
+    return next(container for container in _all_containers(pod) if container["name"] == name)
+
+
+def _is_over(pod: Object) -> bool:
+    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+
+
+def is_running(record: PodRecord, name: str) -> bool:
+    return isinstance(record.containers[name].state, Running)
