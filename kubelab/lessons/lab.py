@@ -25,4 +25,4 @@ class LabPort(Protocol):
         """Wait until all nodes of the cluster are Ready."""
 
     def scratch(self, name: str) -> AbstractAsyncContextManager[Machine]:
-        """Run a machine with no Node for a lesson that needs no cluster; it is gone, with all in it, on exit."""
+        """Run a machine with no Node, for a lesson without a cluster; on exit it is gone."""

@@ -1,4 +1,4 @@
-"""What a person sees of a lesson in progress: frozen, in both languages, drawn by the app and by plain mode."""
+"""What a person sees of a lesson in progress: frozen, in both languages, for the app and plain mode."""
 
 from dataclasses import dataclass
 from enum import StrEnum

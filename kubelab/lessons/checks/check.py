@@ -1,0 +1,137 @@
+"""What a check is: a frozen dataclass whose fields are its YAML keys, evaluated over an observation. Pure.
+
+The first key of a check's mapping names its kind, which is also its first field.
+"""
+
+from dataclasses import dataclass
+from typing import TypeVar, dataclass_transform
+
+from kubelab.cluster.objects import Resource
+from kubelab.language import Text
+from kubelab.lessons import schema
+from kubelab.lessons.located import Node, unknown
+from kubelab.lessons.observation import MachineState, Observation, Probe, ResourceState, Unseen
+from kubelab.lessons.view import Verdict
+
+NOT_LOOKED_YET = Text("todavía no se ha mirado", "nobody has looked yet")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """`machine` is the lesson's own: the one that a check means when it names none."""
+
+    machine: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`look` is the command that shows it on the lesson's shell ("" if there is none)."""
+
+    verdict: Verdict
+    expected: Text
+    observed: Text
+    look: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return self.verdict is Verdict.PASSED
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What must be observed for a check."""
+
+    processes: bool = False
+    resources: frozenset[Resource] = frozenset()
+
+    def __or__(self, other: "Needs") -> "Needs":
+        return Needs(self.processes or other.processes, self.resources | other.resources)
+
+
+class CannotSee(Exception):  # noqa: N818 -- it is no error: `judge` makes a verdict of it
+    """Raised inside `evaluate`: what the check is about could not be observed."""
+
+    def __init__(self, reason: Text, verdict: Verdict = Verdict.CANNOT_CHECK) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.verdict = verdict
+
+
+class Check:
+    """One kind of check. Subclasses are registered by the YAML key that names them (`@check`)."""
+
+    __slots__ = ()
+
+    @classmethod
+    def read(cls, node: Node) -> "Check":
+        """Return the check that *node* describes; its first key says which kind.
+
+        Raises:
+            LessonError: no such kind, or a key is wrong.
+        """
+        entries = node.mapping()
+        if not entries:
+            raise node.error("aquí falta una comprobación.", "a check is missing here.")
+        kind = next(iter(entries))
+        if kind not in CHECKS:
+            raise unknown(entries[kind], Text("comprobación", "check"), kind, CHECKS)
+        return schema.read_fields(CHECKS[kind], node, entries)
+
+    def needs(self) -> Needs:
+        raise NotImplementedError
+
+    def probes(self, observation: Observation, scope: Scope) -> frozenset[Probe]:
+        """Return what must be asked over the network, given what is known."""
+        return frozenset()
+
+    def expected(self, scope: Scope) -> Text:
+        raise NotImplementedError
+
+    def evaluate(self, observation: Observation, scope: Scope) -> Finding:
+        """Raises CannotSee when what it is about was not observed."""
+        raise NotImplementedError
+
+    def finding(self, passed: bool, scope: Scope, observed: Text, look: str = "") -> Finding:
+        verdict = Verdict.PASSED if passed else Verdict.NOT_YET
+        return Finding(verdict, self.expected(scope), observed, look)
+
+
+T = TypeVar("T", bound=Check)
+
+CHECKS: dict[str, type[Check]] = {}
+"""Every kind of check, by the YAML key that names it."""
+
+
+@dataclass_transform(frozen_default=True)
+def check(class_: type[T]) -> type[T]:
+    """Make *class_* a frozen dataclass and register it under the name of its first field."""
+    made = dataclass(frozen=True, slots=True)(class_)
+    CHECKS[schema.yaml_name(next(iter(class_.__annotations__)))] = made
+    return made
+
+
+def judge(subject: Check, observation: Observation, scope: Scope) -> Finding:
+    """Evaluate *subject*; what cannot be seen is a verdict of its own, never the learner's mistake."""
+    try:
+        return subject.evaluate(observation, scope)
+    except CannotSee as reason:
+        return Finding(reason.verdict, subject.expected(scope), reason.reason)
+
+
+def machine_state(observation: Observation, name: str) -> MachineState:
+    return _seen(observation.machines.get(name))
+
+
+def resource_state(observation: Observation, resource: Resource) -> ResourceState:
+    return _seen(observation.resources.get(resource))
+
+
+S = TypeVar("S")
+
+
+def _seen(state: S | Unseen | None) -> S:
+    if state is None:
+        raise CannotSee(NOT_LOOKED_YET, Verdict.NOT_YET)
+    if isinstance(state, Unseen):
+        raise CannotSee(state.reason)
+    return state

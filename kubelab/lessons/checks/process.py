@@ -1,0 +1,104 @@
+"""`process`: a process with these properties exists on a machine; or none does; or one did, and is gone."""
+
+from kubelab.language import Text
+from kubelab.lessons.checks.check import Check, Finding, Needs, Scope, check, machine_state
+from kubelab.lessons.checks.selector import ProcessSelector
+from kubelab.lessons.compare import Comparison
+from kubelab.lessons.observation import MachineState, Observation, Process
+
+NONE = Text("no hay ninguno", "there is none")
+
+
+@check
+class ProcessCheck(Check):
+    """`absent`: there must be none. `gone`: one was seen since the step began, and none is left.
+    `count`: how many there must be (default: at least one)."""
+
+    process: ProcessSelector
+    machine: str = ""
+    absent: bool = False
+    gone: bool = False
+    count: Comparison | None = None
+
+    def needs(self) -> Needs:
+        return Needs(processes=True)
+
+    def expected(self, scope: Scope) -> Text:
+        place, phrase = self.machine or scope.machine, self.process.phrase()
+        if self.absent:
+            return Text(f"que en {place} no haya {phrase.es}", f"on {place}, no longer {phrase.en}")
+        if self.gone:
+            return Text(f"que en {place} haya terminado {phrase.es}", f"on {place}, the end of {phrase.en}")
+        if self.count is not None:
+            asked = self.count.phrase()
+            return Text(
+                f"en {place}, {phrase.es}: cantidad {asked.es}",
+                f"on {place}, {phrase.en}: a number {asked.en}",
+            )
+        return Text(f"en {place}, {phrase.es}", f"on {place}, {phrase.en}")
+
+    def evaluate(self, observation: Observation, scope: Scope) -> Finding:
+        state = machine_state(observation, self.machine or scope.machine)
+        found = self.process.find(state)
+        if self.gone:
+            return self._gone(state, found, scope)
+        if self.absent:
+            return self.finding(not found, scope, _listed(found), self._look(found))
+        if self.count is not None:
+            return self.finding(self.count.holds(len(found)), scope, _listed(found), self._look(found))
+        if found:
+            return self.finding(True, scope, _listed(found), self._look(found))
+        return self._missed(state, scope)
+
+    def _gone(self, state: MachineState, found: list[Process], scope: Scope) -> Finding:
+        departed = self.process.find_departed(state)
+        if found:
+            return self.finding(False, scope, _listed(found), self._look(found))
+        if departed:
+            pids = ", ".join(str(process.pid) for process in departed)
+            return self.finding(True, scope, Text(f"terminó el PID {pids}", f"PID {pids} ended"))
+        return self._missed(state, scope)
+
+    def _missed(self, state: MachineState, scope: Scope) -> Finding:
+        miss = self.process.nearest_miss(state)
+        if miss is None:
+            return self.finding(False, scope, NONE, self._look([]))
+        process, instead = miss
+        observed = Text(
+            f"`{process.comm}` (PID {process.pid}): {instead.es}",
+            f"`{process.comm}` (PID {process.pid}): {instead.en}",
+        )
+        return self.finding(False, scope, observed, self._look([process]))
+
+    def _look(self, processes: list[Process]) -> str:
+        """Return the command that shows the property in question of the first process, or all processes."""
+        selector = self.process
+        pid = str(processes[0].pid) if processes else "PID"
+        if not processes:
+            return "ps -e -o pid,ppid,stat,args"
+        if selector.catches or selector.catches_not or selector.pending:
+            return f"grep -E 'Sig|Shd' /proc/{pid}/status"
+        if selector.proc_shows:
+            return f"ls -l /proc/{pid}/root/proc/1/ns/pid /proc/{pid}/ns/pid"
+        if selector.children_in_new_pid:
+            return f"ls -l /proc/{pid}/ns/"
+        if selector.pid is not None:
+            return f"grep NSpid /proc/{pid}/status"
+        if selector.in_new or selector.in_machine:
+            return f"lsns -p {pid}"
+        return f"ps -o pid,ppid,stat,args -p {pid}"
+
+
+def _listed(processes: list[Process]) -> Text:
+    if not processes:
+        return NONE
+    named = ", ".join(f"`{process.comm}` (PID {_pids(process)})" for process in processes[:3])
+    more = len(processes) - 3
+    if more > 0:
+        return Text(f"{named} y {more} más", f"{named} and {more} more")
+    return Text(named, named)
+
+
+def _pids(process: Process) -> str:
+    """Return "57" or "57, inside 1" as NSpid has it: 57→1."""
+    return "→".join(map(str, process.pids))

@@ -1,0 +1,160 @@
+"""Lesson files in, frozen `Lesson` out: pure. Every mistake is a `LessonError` that names file and line.
+
+es.md carries the structure; en.md only the text, and the hash of the Spanish text that it translates.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kubelab.language import Text
+from kubelab.lessons import schema
+from kubelab.lessons.format import FORMAT, Lesson, LessonSource, Step, StepStructure, Structure, Variable
+from kubelab.lessons.located import LessonError, Node, read_yaml, unknown
+from kubelab.lessons.prose import Document, StepProse, parse_document
+from kubelab.lessons.variables import substitute, substitute_node
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """The front matter of en.md. `of`: the `text_hash` of the es.md that it was translated from."""
+
+    of: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrackFile:
+    """A track.yaml. `lessons`: the directories, in order."""
+
+    format: int
+    id: str
+    title: Mapping[str, str]
+    lessons: tuple[str, ...]
+    requires: tuple[str, ...] = ()
+
+
+def text_hash(spanish: str, file: str = "es.md") -> str:
+    """Return the hash of the Spanish title and text: a change of checks alone makes no translation stale."""
+    document = parse_document(spanish, file)
+    front = read_yaml(document.front_matter, file, 2).mapping()
+    title = front["title"].plain() if "title" in front else ""
+    return hashlib.sha256(f"{title}\n{document.text.strip()}\n".encode()).hexdigest()[:12]
+
+
+def parse_translation(source: LessonSource) -> Translation:
+    file = f"{source.path}/en.md"
+    document = parse_document(source.english, file)
+    return schema.read(Translation, read_yaml(document.front_matter, file, 2))
+
+
+def parse_track(text: str, file: str) -> TrackFile:
+    """Raises LessonError."""
+    node = read_yaml(text, file)
+    track = schema.read(TrackFile, node)
+    _check_format(track.format, node)
+    for language in ("es", "en"):
+        if language not in track.title:
+            raise node.error(f"falta el título en «{language}».", f"the title in “{language}” is missing.")
+    return track
+
+
+def parse_lesson(source: LessonSource, variables: Mapping[str, Any] | None = None) -> Lesson:
+    """Parse *source* with *variables* put in; without them, with the first choice of each.
+
+    Raises:
+        LessonError: a file is not as format 1 has it.
+    """
+    spanish_file, english_file = f"{source.path}/es.md", f"{source.path}/en.md"
+    spanish, english = (
+        parse_document(source.spanish, spanish_file),
+        parse_document(source.english, english_file),
+    )
+    front = read_yaml(spanish.front_matter, spanish_file, 2)
+    values = dict(variables or {name: pick[0] for name, pick in choices(front).items()})
+    structure = schema.read(Structure, substitute_node(front, values))
+    _check_format(structure.format, front)
+    translation = parse_translation(source)
+    steps = _pair(structure, front, spanish, english)
+    title = Text(substitute(structure.title, values), substitute(translation.title, values))
+    return Lesson(source.id, title, structure, tuple(_step(*step, values) for step in steps), values, source)
+
+
+def choices(front: Node) -> dict[str, tuple[Any, ...]]:
+    """Return what each variable of a lesson may be."""
+    declared = front.mapping().get("vars")
+    if declared is None:
+        return {}
+    variables = {name: schema.read(Variable, node) for name, node in declared.mapping().items()}
+    for name, variable in variables.items():
+        if not variable.pick:
+            raise declared.error(f"«{name}» no tiene valores.", f"“{name}” has no values to pick from.")
+    return {name: variable.pick for name, variable in variables.items()}
+
+
+def _check_format(version: int, node: Node) -> None:
+    if version != FORMAT:
+        raise node.error(
+            f"el formato {version} no se conoce; este kubelab lee el {FORMAT}.",
+            f"format {version} is unknown; this kubelab reads {FORMAT}.",
+        )
+
+
+def _pair(
+    structure: Structure, front: Node, spanish: Document, english: Document
+) -> list[tuple[StepStructure, StepProse, StepProse]]:
+    """Put each step's structure beside its two texts; all three must have the same steps in order."""
+    ids = [step.id for step in structure.steps]
+    nodes = front.mapping()["steps"].sequence()
+    for document in (spanish, english):
+        written = [prose.id for prose in document.steps]
+        for prose in document.steps:
+            if prose.id not in ids:
+                place = Node(None, document.file, prose.line)
+                raise unknown(place, Text("paso", "step"), prose.id, ids)
+        for id_, node in zip(ids, nodes, strict=True):
+            if id_ not in written:
+                raise node.error(
+                    f"el paso «{id_}» no tiene título en {document.file}.",
+                    f"step “{id_}” has no heading in {document.file}.",
+                )
+        if written != ids:
+            raise LessonError(document.file, 1, _order(written, ids))
+    for step, node, prose in zip(structure.steps, nodes, spanish.steps, strict=True):
+        _check_messages(step, node, prose)
+    return list(zip(structure.steps, spanish.steps, english.steps, strict=True))
+
+
+def _order(written: Iterable[str], ids: Iterable[str]) -> Text:
+    got, wanted = ", ".join(written), ", ".join(ids)
+    return Text(
+        f"los pasos van en el orden {wanted}, y aquí están así: {got}.",
+        f"the steps go in the order {wanted}, and are here as {got}.",
+    )
+
+
+def _check_messages(step: StepStructure, node: Node, prose: StepProse) -> None:
+    """A wrong attempt without its message would be rejected in silence."""
+    for wrong in step.wrong:
+        if wrong.message not in prose.messages:
+            raise unknown(node.mapping()["wrong"], Text("mensaje", "message"), wrong.message, prose.messages)
+
+
+def _step(
+    structure: StepStructure, spanish: StepProse, english: StepProse, values: Mapping[str, Any]
+) -> Step:
+    def both(es: str, en: str) -> Text:
+        return Text(substitute(es, values), substitute(en, values))
+
+    messages = {id_: both(es, english.messages.get(id_, es)) for id_, es in spanish.messages.items()}
+    hints = zip(spanish.hints, english.hints, strict=False)
+    debrief = both(spanish.debrief, english.debrief) if spanish.debrief else None
+    return Step(
+        structure=structure,
+        title=both(spanish.title, english.title),
+        body=both(spanish.body, english.body),
+        hints=tuple(both(es, en) for es, en in hints),
+        messages=messages,
+        debrief=debrief,
+    )
