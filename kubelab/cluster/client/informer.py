@@ -107,14 +107,16 @@ class Informer:
 
     async def _follow(self) -> None:
         while True:
+            is_new = not self._resource_version
             try:
-                if not self._resource_version:
+                if is_new:
                     await self._list()
                 await self._watch()
             except ApiError as refusal:
                 self._resource_version = ""
-                if refusal.code != GONE:
-                    self._note_failure(refusal)
+                if refusal.code == GONE and not is_new:
+                    continue  # What we know is too old; that is no failure, and a new list will do.
+                self._note_failure(refusal)
             except ConnectionError as failure:
                 self._note_failure(failure)
             await self._clock.sleep(RECONNECT_BACKOFF.delay_s(self._failures))
