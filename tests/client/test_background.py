@@ -30,6 +30,16 @@ async def test_a_failing_task_ends_the_block_and_comes_out_as_itself() -> None:
             await forever()
 
 
+async def test_a_failure_keeps_its_cause() -> None:
+    async def fail() -> None:
+        raise ConnectionError from ZeroDivisionError()
+
+    with pytest.raises(ConnectionError) as error:
+        async with background(fail()):
+            await forever()
+    assert isinstance(error.value.__cause__, ZeroDivisionError)
+
+
 async def test_a_failing_block_cancels_the_tasks_and_comes_out_as_itself() -> None:
     with pytest.raises(ZeroDivisionError):
         async with background(forever()):

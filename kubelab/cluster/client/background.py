@@ -22,7 +22,8 @@ async def background(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[No
     except BaseExceptionGroup as failures:
         if len(failures.exceptions) > 1:
             raise
-        raise failures.exceptions[0] from None
+        failure = failures.exceptions[0]
+        raise failure from failure.__cause__
 
 
 async def forever() -> None:

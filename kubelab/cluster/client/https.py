@@ -82,7 +82,7 @@ class HttpsApi:
             "kind": resource.kind,
         }  # Items come without; kubectl adds it too.
         return ObjectList(
-            tuple(own | item for item in listed["items"] or ()), listed["metadata"]["resourceVersion"]
+            tuple(own | item for item in listed.get("items") or ()), listed["metadata"]["resourceVersion"]
         )
 
     @asynccontextmanager
