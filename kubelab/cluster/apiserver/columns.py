@@ -144,7 +144,7 @@ def _requirement_text(requirement: Object) -> str:
         "Exists": key,
         "DoesNotExist": f"!{key}",
     }
-    return texts[requirement["operator"]]
+    return str(texts[requirement["operator"]])
 
 
 def event(obj: Object, now: datetime) -> Cells:

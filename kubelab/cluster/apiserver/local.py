@@ -12,7 +12,7 @@ from kubelab.cluster.apiserver import refusals, subresources
 from kubelab.cluster.apiserver.deletion import DeleteOptions, Propagation
 from kubelab.cluster.apiserver.kinds import BY_RESOURCE, Kind
 from kubelab.cluster.apiserver.patching import apply_patch
-from kubelab.cluster.apiserver.registry import ListOptions, Registry, parse_resource_version
+from kubelab.cluster.apiserver.registry import ListOptions, Registry
 from kubelab.cluster.apiserver.versions import Version, copied
 from kubelab.cluster.client.api import ObjectList, PatchType, WatchEvent
 from kubelab.cluster.objects import Object, Resource
@@ -45,7 +45,7 @@ class LocalApi:
         field_selector: str = "",
     ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
         """Watch from just after *resource_version*; "" and "0" stand for now."""
-        revision = parse_resource_version(resource_version) or self._registry.store.revision
+        revision = refusals.revision(resource_version) or self._registry.store.revision
         async with self._registry.watch(
             _kind(resource),
             namespace,

@@ -55,14 +55,20 @@ def invalid(resource: Resource, name: str, errors: Sequence[FieldError]) -> ApiE
     sentences = list(dict.fromkeys(str(error) for error in errors))
     summary = sentences[0] if len(sentences) == 1 else f"[{', '.join(sentences)}]"
     kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
-    details = {"name": name, "group": resource.group, "kind": resource.kind}
-    details = {key: value for key, value in details.items() if value}
+    details = _details(resource, name) | {"kind": resource.kind}
     details["causes"] = [error.cause() for error in errors]
     return ApiError(422, "Invalid", f'{kind} "{name}" is invalid: {summary}', details)
 
 
 def bad_request(message: str) -> ApiError:
     return ApiError(400, "BadRequest", message)
+
+
+def revision(text: str) -> int:
+    """Return the revision that a client's resource version names ("" is 0), or refuse it."""
+    if text and not text.isdecimal():
+        raise bad_request(f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax')
+    return int(text or 0)
 
 
 def expired(message: str) -> ApiError:
@@ -106,3 +112,14 @@ def too_large_body(limit_bytes: int) -> ApiError:
 def internal(message: str) -> ApiError:
     causes = [{"message": message}]
     return ApiError(500, "InternalError", f"Internal error occurred: {message}", {"causes": causes})
+
+
+def unreachable(message: str) -> ApiError:
+    """Return what a client sees when the server cannot reach a kubelet: Go's error, as it comes."""
+    return ApiError(500, "", message)
+
+
+def invalid_log_option(option: str, value: str, detail: str) -> ApiError:
+    error = FieldError("FieldValueInvalid", option, f"Invalid value: {value}: {detail}")
+    message = f"PodLogOptions.core is invalid: {error}"
+    return ApiError(422, "Invalid", message, {"kind": "PodLogOptions", "causes": [error.cause()]})

@@ -83,13 +83,6 @@ class Deleted:
     gone: bool
 
 
-def parse_resource_version(text: str) -> int:
-    """Return the revision that a client names; "" is 0."""
-    if text and not text.isdecimal():
-        raise refusals.bad_request(f'invalid resource version "{text}"')
-    return int(text or 0)
-
-
 class Registry:
     def __init__(self, store: Store, clock: Clock) -> None:
         self.store = store
@@ -111,7 +104,7 @@ class Registry:
     async def list(self, kind: Kind, namespace: str = "", options: ListOptions = ListOptions()) -> Page:
         matches = selection(kind, options.label_selector, options.field_selector)
         prefix = kind.prefix(namespace)
-        wanted = parse_resource_version(options.resource_version)
+        wanted = refusals.revision(options.resource_version)
         start, revision = "", wanted if options.exact else 0
         if options.continue_:
             revision, start = paging.decode(options.continue_, prefix)

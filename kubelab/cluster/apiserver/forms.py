@@ -1,0 +1,118 @@
+"""The bodies of answers: objects, lists, tables, metadata alone, and watch events of each.
+
+An object is encoded once per version and a watch event once per form, however many watchers see it.
+Source: kubernetes, staging/src/k8s.io/apiserver/pkg/endpoints/handlers/response.go and watch.go.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from kubelab.cluster.apiserver.kinds import Kind
+from kubelab.cluster.apiserver.negotiation import Form
+from kubelab.cluster.apiserver.registry import Page, WatchedEvent
+from kubelab.cluster.apiserver.versions import Version, encode
+from kubelab.cluster.objects import Object
+
+INITIAL_EVENTS_END = "k8s.io/initial-events-end"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How one client sees a kind: `include` (of a table's rows) is None, Metadata or Object."""
+
+    kind: Kind
+    form: Form
+    now: datetime
+    include: str = "Metadata"
+
+    def one(self, version: Version) -> bytes:
+        if self.form is Form.TABLE:
+            return encode(self._table([version], {"resourceVersion": str(version.revision)}))
+        if self.form is Form.PARTIAL:
+            return encode(partial(version.object))
+        return version.json
+
+    def many(self, page: Page) -> bytes:
+        metadata: Object = {"resourceVersion": str(page.revision)}
+        if page.continue_:
+            metadata["continue"] = page.continue_
+            metadata |= {} if page.remaining is None else {"remainingItemCount": page.remaining}
+        if self.form is Form.TABLE:
+            return encode(self._table(page.versions, metadata))
+        if self.form is Form.OBJECT:
+            head = {"kind": self.kind.list_kind, "apiVersion": self.kind.resource.api_version}
+            items = b",".join(version.json for version in page.versions)
+            return b'%b,"metadata":%b,"items":[%b]}' % (encode(head)[:-1], encode(metadata), items)
+        items_only = [partial(version.object) for version in page.versions]
+        kind = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
+        return encode(kind | {"metadata": metadata, "items": items_only})
+
+    def _table(self, versions: Sequence[Version], metadata: Object, *, definitions: bool = True) -> Object:
+        columns = [column.definition() for column in self.kind.columns] if definitions else None
+        return {
+            "kind": "Table",
+            "apiVersion": "meta.k8s.io/v1",
+            "metadata": metadata,
+            "columnDefinitions": columns,
+            "rows": [self._row(version.object) for version in versions],
+        }
+
+    def _row(self, obj: Object) -> Object:
+        row: Object = {"cells": self.kind.cells(obj, self.now)}
+        if self.include != "None":
+            row["object"] = obj if self.include == "Object" else partial(obj)
+        return row
+
+    def event(self, event: WatchedEvent, *, first: bool) -> bytes:
+        """Return *event* as one line; only the first of a table's carries its column definitions."""
+        if self.form is Form.TABLE and first:
+            return self._line(event.type, encode(self._table([event.version], {})))
+        key = f"{self.form}/{self.include}"
+        if key not in event.forms:
+            event.forms[key] = self._line(event.type, self._event_object(event.version))
+        return event.forms[key]
+
+    def _event_object(self, version: Version) -> bytes:
+        if self.form is Form.TABLE:
+            return encode(self._table([version], {}, definitions=False))
+        return version.json if self.form is Form.OBJECT else encode(partial(version.object))
+
+    def bookmark(self, revision: int, *, initial_events_end: bool = False) -> bytes:
+        metadata: Object = {"resourceVersion": str(revision), "creationTimestamp": None}
+        if initial_events_end:
+            metadata["annotations"] = {INITIAL_EVENTS_END: "true"}
+        resource = self.kind.resource
+        obj: Object = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
+        if self.form is Form.TABLE:
+            row = {"cells": [], "object": partial(obj)}
+            obj = self._table([], {"resourceVersion": str(revision)}, definitions=False) | {"rows": [row]}
+        elif self.form is not Form.OBJECT:
+            obj = partial(obj)
+        return self._line("BOOKMARK", encode(obj))
+
+    @staticmethod
+    def _line(type_: str, encoded: bytes) -> bytes:
+        return b'{"type":"%b","object":%b}\n' % (type_.encode(), encoded)
+
+
+def partial(obj: Object) -> Object:
+    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]}
+
+
+def error_event(status: Object) -> bytes:
+    return b'{"type":"ERROR","object":%b}\n' % encode(status)
+
+
+def deleted_status(kind: Kind, obj: Object) -> Object:
+    """Return what the deletion of most kinds answers with."""
+    details: dict[str, Any] = {"name": obj["metadata"]["name"], "group": kind.resource.group}
+    details |= {"kind": kind.resource.plural, "uid": obj["metadata"]["uid"]}
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Success",
+        "details": {key: value for key, value in details.items() if value},
+    }

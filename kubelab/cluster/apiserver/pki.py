@@ -1,0 +1,193 @@
+"""The lab's certificate authority, and the certificates that its components know each other by.
+
+Source: https://kubernetes.io/docs/setup/best-practices/certificates/ (names and groups). Keys are P-256: made
+in less than a millisecond each. Files are readable by their owner alone.
+Left out: separate authorities for the front proxy and the store; rotation (a lab lives for hours, a
+certificate for a year).
+"""
+
+import os
+import ssl
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from kubelab.cluster.apiserver.users import CONTROLLER_MANAGER, MASTERS, NODES, SCHEDULER
+
+VALIDITY = timedelta(days=365)
+_BACKDATED = timedelta(minutes=5)  # Clocks of virtual machines may lag.
+CLUSTER_DOMAIN = "cluster.local"
+SERVER_NAMES = (
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    f"kubernetes.default.svc.{CLUSTER_DOMAIN}",
+    "localhost",
+)
+SERVICE_ADDRESS = IPv4Address("10.96.0.1")
+LOOPBACK = IPv4Address("127.0.0.1")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A certificate and its private key, as PEM files."""
+
+    certificate: Path
+    key: Path
+
+
+class Authority:
+    """A certificate authority whose files live in *directory*, made anew by `create`."""
+
+    def __init__(
+        self, directory: Path, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate, now: datetime
+    ) -> None:
+        self.directory = directory
+        self.certificate_path = directory / "ca.crt"
+        self._key = key
+        self._certificate = certificate
+        self._now = now
+
+    @classmethod
+    def create(cls, directory: Path, now: datetime) -> "Authority":
+        """Make a new authority and write its files into *directory*, which is made if it is missing."""
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        key, name = ec.generate_private_key(ec.SECP256R1()), _name("kubernetes")
+        certificate = (
+            _builder(name, name, key.public_key(), now)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(_key_usage(signs_certificates=True), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .sign(key, hashes.SHA256())
+        )
+        authority = cls(directory, key, certificate, now)
+        authority._write("ca", key, certificate)
+        return authority
+
+    def apiserver(self, addresses: Iterable[IPv4Address] = (), names: Iterable[str] = ()) -> KeyPair:
+        """Return the API server's certificate for its *addresses* beside loopback and the service's own."""
+        all_addresses = dict.fromkeys((LOOPBACK, SERVICE_ADDRESS, *addresses))
+        sans = [x509.DNSName(name) for name in dict.fromkeys((*SERVER_NAMES, *names))]
+        return self.issue("apiserver", "kube-apiserver", names=[*sans, *map(x509.IPAddress, all_addresses)])
+
+    def kubelet_server(self, node: str, addresses: Iterable[IPv4Address]) -> KeyPair:
+        """Return the certificate that a kubelet's own HTTPS server shows."""
+        sans = [x509.DNSName(node), *map(x509.IPAddress, addresses)]
+        return self.issue(f"kubelet-server-{node}", f"system:node:{node}", [NODES], names=sans)
+
+    def admin(self) -> KeyPair:
+        return self.issue("admin", "kubernetes-admin", [MASTERS])
+
+    def kubelet(self, node: str) -> KeyPair:
+        return self.issue(f"kubelet-{node}", f"system:node:{node}", [NODES])
+
+    def scheduler(self) -> KeyPair:
+        return self.issue("scheduler", SCHEDULER)
+
+    def controller_manager(self) -> KeyPair:
+        return self.issue("controller-manager", CONTROLLER_MANAGER)
+
+    def apiserver_kubelet_client(self) -> KeyPair:
+        return self.issue("apiserver-kubelet-client", "kube-apiserver-kubelet-client", [MASTERS])
+
+    def issue(
+        self,
+        file_name: str,
+        common_name: str,
+        organizations: Sequence[str] = (),
+        *,
+        names: Sequence[x509.GeneralName] = (),
+    ) -> KeyPair:
+        """Make a certificate: for a server if it has *names*, else for a client."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        usage = ExtendedKeyUsageOID.SERVER_AUTH if names else ExtendedKeyUsageOID.CLIENT_AUTH
+        builder = (
+            _builder(
+                _name(common_name, organizations), self._certificate.subject, key.public_key(), self._now
+            )
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(signs_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
+            )
+        )
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        return self._write(file_name, key, builder.sign(self._key, hashes.SHA256()))
+
+    def _write(self, name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> KeyPair:
+        pair = KeyPair(self.directory / f"{name}.crt", self.directory / f"{name}.key")
+        private = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        _write_private(pair.certificate, certificate.public_bytes(serialization.Encoding.PEM))
+        _write_private(pair.key, private)
+        return pair
+
+
+def server_context(authority: Path, pair: KeyPair) -> ssl.SSLContext:
+    """Return TLS for a server that asks clients for a certificate of *authority*; one without it is let in,
+    to be told 401 in words."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.certificate, pair.key)
+    context.load_verify_locations(authority)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def client_context(authority: Path, pair: KeyPair) -> ssl.SSLContext:
+    """Return TLS for a client that shows *pair* and trusts *authority* alone."""
+    context = ssl.create_default_context(cafile=str(authority))
+    context.load_cert_chain(pair.certificate, pair.key)
+    return context
+
+
+def _name(common_name: str, organizations: Sequence[str] = ()) -> x509.Name:
+    groups = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, each) for each in organizations]
+    return x509.Name([*groups, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey, now: datetime
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _BACKDATED)
+        .not_valid_after(now + VALIDITY)
+    )
+
+
+def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(content)

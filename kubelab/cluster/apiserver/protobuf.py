@@ -1,0 +1,213 @@
+"""Kubernetes' protobuf bodies as JSON: kubectl from 1.32 on creates objects in no other form.
+
+Source: https://protobuf.dev/programming-guides/encoding/; kubernetes, staging/src/k8s.io/apimachinery/pkg/runtime/
+serializer/protobuf (the envelope), generated.proto of each group; field numbers from `go_types`.
+Left out: encoding (clients that ask for protobuf take JSON as well), groups, packed enums.
+"""
+
+import base64
+import struct
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from kubelab.cluster.apiserver import schema
+from kubelab.cluster.apiserver.go_types import GoKind, GoType, GoTypes
+from kubelab.cluster.objects import Object
+
+MAGIC = b"k8s\x00"
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_SIGNED = frozenset({GoKind.INT, GoKind.INT8, GoKind.INT16, GoKind.INT32, GoKind.INT64})
+_DEPTH_MAX = 100
+
+
+class ProtobufError(ValueError):
+    """The bytes are no message of that type."""
+
+
+def envelope(body: bytes) -> tuple[str, str, bytes]:
+    """Return apiVersion, kind and the message itself out of a `runtime.Unknown`."""
+    if not body.startswith(MAGIC):
+        raise ProtobufError(
+            "provided data does not appear to be a protobuf message, expected prefix 6b 38 73 00"
+        )
+    fields = dict(_fields(body[len(MAGIC) :]))
+    type_meta = dict(_fields(_bytes(fields.get(1, b""))))
+    return _text(type_meta.get(1, b"")), _text(type_meta.get(2, b"")), _bytes(fields.get(2, b""))
+
+
+def decode(types: GoTypes, go_type: str, message: bytes) -> Object:
+    """Return *message* as the JSON that a client would have sent."""
+    decoded: Object = _message(types, types.of_name(go_type), message, _DEPTH_MAX)
+    return decoded
+
+
+def _message(types: GoTypes, type_: GoType, data: bytes, depth: int) -> Any:
+    if depth == 0:
+        raise ProtobufError("the message is nested too deeply")
+    if type_.name in _SPECIAL:
+        return _SPECIAL[type_.name](data)
+    by_number = {field.number: field for field in types.fields(type_)}
+    decoded: Object = {}
+    for number, raw in _fields(data):
+        field = by_number.get(number)
+        if field is None or not number:
+            continue
+        value_type = types.pointed_to(field.type)
+        value = _value(types, value_type, raw, depth)
+        if not field.name:  # An embedded struct: JSON has its fields here.
+            decoded |= value
+        elif value_type.kind is GoKind.SLICE and not _is_bytes(types, value_type):
+            decoded.setdefault(field.name, []).extend(value)
+        elif value_type.kind is GoKind.MAP:
+            decoded.setdefault(field.name, {}).update(value)
+        elif field.type.kind is GoKind.POINTER or value or not field.omit_empty:
+            decoded[field.name] = value
+    return decoded
+
+
+def _is_bytes(types: GoTypes, type_: GoType) -> bool:
+    return types.element(type_).kind is GoKind.UINT8
+
+
+def _value(types: GoTypes, type_: GoType, raw: int | bytes, depth: int) -> Any:
+    match type_.kind:
+        case GoKind.STRUCT:
+            return _message(types, type_, _bytes(raw), depth - 1)
+        case GoKind.STRING:
+            return _text(raw)
+        case GoKind.BOOL:
+            return bool(raw)
+        case GoKind.MAP:
+            return _entry(types, type_, _bytes(raw), depth)
+        case GoKind.SLICE if _is_bytes(types, type_):
+            return base64.b64encode(_bytes(raw)).decode()
+        case GoKind.SLICE:
+            return _elements(types, types.pointed_to(types.element(type_)), raw, depth)
+        case GoKind.FLOAT64:
+            return struct.unpack("<d", struct.pack("<Q", raw))[0]
+        case GoKind.FLOAT32:
+            return struct.unpack("<f", struct.pack("<I", raw))[0]
+        case kind:
+            return _integer(raw, signed=kind in _SIGNED)
+
+
+def _elements(types: GoTypes, element: GoType, raw: int | bytes, depth: int) -> list[Any]:
+    """Return one element of a repeated field, or all of a packed one."""
+    if isinstance(raw, bytes) and element.kind in {*_SIGNED, GoKind.BOOL, GoKind.UINT32, GoKind.UINT64}:
+        values, position = [], 0
+        while position < len(raw):
+            number, position = _varint(raw, position)
+            values.append(_value(types, element, number, depth))
+        return values
+    return [_value(types, element, raw, depth)]
+
+
+def _entry(types: GoTypes, type_: GoType, data: bytes, depth: int) -> dict[str, Any]:
+    fields = dict(_fields(data))
+    element = types.pointed_to(types.element(type_))
+    empty: int | bytes = b"" if element.kind in {GoKind.STRUCT, GoKind.STRING, GoKind.SLICE} else 0
+    value = _value(types, element, fields.get(2, empty), depth)
+    if element.kind is GoKind.SLICE and not _is_bytes(types, element):  # A list is a message with items.
+        value = [_text(item) for number, item in _fields(_bytes(fields.get(2, b""))) if number == 1]
+    return {_text(fields.get(1, b"")): value}
+
+
+def _integer(raw: int | bytes, *, signed: bool) -> int:
+    if isinstance(raw, bytes):
+        raise ProtobufError("a number has the wrong wire type")
+    return raw - (1 << 64) if signed and raw >= 1 << 63 else raw
+
+
+def _bytes(raw: int | bytes) -> bytes:
+    if isinstance(raw, int):
+        raise ProtobufError("a message has the wrong wire type")
+    return raw
+
+
+def _text(raw: int | bytes) -> str:
+    try:
+        return _bytes(raw).decode()
+    except UnicodeDecodeError as error:
+        raise ProtobufError("a string is not UTF-8") from error
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Yield number and raw value of each field of a message."""
+    position = 0
+    while position < len(data):
+        tag, position = _varint(data, position)
+        wire_type = tag & 7
+        if wire_type == _VARINT:
+            value, position = _varint(data, position)
+            yield tag >> 3, value
+            continue
+        size = {_FIXED64: 8, _FIXED32: 4}.get(wire_type, 0)
+        if wire_type == _BYTES:
+            size, position = _varint(data, position)
+        elif not size:
+            raise ProtobufError(f"proto: illegal wireType {wire_type}")
+        if position + size > len(data):
+            raise ProtobufError("unexpected EOF")
+        raw = data[position : position + size]
+        yield tag >> 3, raw if wire_type == _BYTES else int.from_bytes(raw, "little")
+        position += size
+
+
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    value, shift = 0, 0
+    while True:
+        if position >= len(data) or shift > 63:
+            raise ProtobufError("unexpected EOF")
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return value & ((1 << 64) - 1), position
+
+
+def _time(data: bytes) -> str | None:
+    return _moment(data, micro=False)
+
+
+def _micro_time(data: bytes) -> str | None:
+    return _moment(data, micro=True)
+
+
+def _moment(data: bytes, *, micro: bool) -> str | None:
+    fields = dict(_fields(data))
+    seconds = _integer(fields.get(1, 0), signed=True)
+    nanos = _integer(fields.get(2, 0), signed=True)
+    if not seconds and not nanos:
+        return None  # Go's zero time: null in JSON.
+    moment = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{moment}.{nanos // 1000:06d}Z" if micro else f"{moment}Z"
+
+
+def _quantity(data: bytes) -> str:
+    return _text(dict(_fields(data)).get(1, b"")) or "0"
+
+
+def _int_or_string(data: bytes) -> int | str:
+    fields = dict(_fields(data))
+    if fields.get(1):
+        return _text(fields.get(3, b""))
+    return _integer(fields.get(2, 0), signed=True)
+
+
+def _raw_json(data: bytes) -> Any:
+    raw = _bytes(dict(_fields(data)).get(1, b""))
+    return msgspec.json.decode(raw) if raw else None
+
+
+_SPECIAL = {
+    schema.TIME: _time,
+    schema.MICRO_TIME: _micro_time,
+    schema.QUANTITY: _quantity,
+    schema.INT_OR_STRING: _int_or_string,
+    schema.RAW_EXTENSION: _raw_json,
+    schema.FIELDS_V1: _raw_json,
+}

@@ -1,0 +1,129 @@
+"""The options of a request, as its query and, for DELETE, its body give them.
+
+Source: kubernetes, staging/src/k8s.io/apimachinery/pkg/apis/meta/v1/types.go (ListOptions, DeleteOptions) and
+the validation beside it (internalversion/validation/validation.go).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
+
+from kubelab.cluster.apiserver import refusals
+from kubelab.cluster.apiserver.deletion import DeleteOptions, Propagation
+from kubelab.cluster.apiserver.registry import ListOptions
+from kubelab.cluster.objects import Object
+
+FieldValidation = Literal["Strict", "Warn", "Ignore"]
+_TRUE, _FALSE = {"1", "true", "True", "t", "T", "TRUE"}, {"", "0", "false", "False", "f", "F", "FALSE"}
+WATCH_TIMEOUT_S = 3600  # When the client sets none; upstream takes 30 to 60 minutes, at random.
+
+
+@dataclass(frozen=True, slots=True)
+class WatchOptions:
+    """`revision` None: begin with what is there now. `initial_events`: tell where that ends."""
+
+    label_selector: str
+    field_selector: str
+    revision: int | None
+    initial_events: bool
+    bookmarks: bool
+    timeout_s: float
+
+
+def flag(query: Mapping[str, str], name: str) -> bool:
+    value = query.get(name, "")
+    if value not in _TRUE | _FALSE:
+        raise refusals.bad_request(f'strconv.ParseBool: parsing "{value}": invalid syntax')
+    return value in _TRUE
+
+
+def number(query: Mapping[str, str], name: str) -> int | None:
+    value = query.get(name, "")
+    if value and not value.lstrip("-").isdecimal():
+        raise refusals.bad_request(f'strconv.ParseInt: parsing "{value}": invalid syntax')
+    return int(value) if value else None
+
+
+def dry_run(query: Mapping[str, str], body: Object | None = None) -> bool:
+    asked = query.get("dryRun") or next(iter((body or {}).get("dryRun") or ()), "")
+    if asked not in {"", "All"}:
+        raise refusals.bad_request(f'dryRun: Unsupported value: "{asked}": supported values: "All"')
+    return bool(asked)
+
+
+def field_validation(query: Mapping[str, str]) -> FieldValidation:
+    asked = query.get("fieldValidation") or "Warn"
+    if asked not in get_args(FieldValidation):
+        supported = ", ".join(f'"{each}"' for each in ("Ignore", "Strict", "Warn"))
+        raise refusals.bad_request(
+            f'fieldValidation: Unsupported value: "{asked}": supported values: {supported}'
+        )
+    return cast("FieldValidation", asked)
+
+
+def list_options(query: Mapping[str, str]) -> ListOptions:
+    match = query.get("resourceVersionMatch", "")
+    version = query.get("resourceVersion", "")
+    if match not in {"", "Exact", "NotOlderThan"}:
+        message = f'resourceVersionMatch: Unsupported value: "{match}": supported values: "Exact", "NotOlderThan", ""'
+        raise refusals.bad_request(message)
+    if match and not version:
+        message = "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
+        raise refusals.bad_request(message)
+    if match == "Exact" and version == "0":
+        message = 'resourceVersionMatch: Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+        raise refusals.bad_request(message)
+    return ListOptions(
+        label_selector=query.get("labelSelector", ""),
+        field_selector=query.get("fieldSelector", ""),
+        limit=max(0, number(query, "limit") or 0),
+        continue_=query.get("continue", ""),
+        resource_version=version,
+        exact=match == "Exact",
+    )
+
+
+def watch_options(query: Mapping[str, str]) -> WatchOptions:
+    """Return how to watch.
+
+    Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#semantics-for-watch.
+    """
+    version = query.get("resourceVersion", "")
+    initial_events = flag(query, "sendInitialEvents")
+    bookmarks = flag(query, "allowWatchBookmarks")
+    if initial_events and (query.get("resourceVersionMatch") != "NotOlderThan" or not bookmarks):
+        raise refusals.bad_request(
+            "sendInitialEvents: Forbidden: sendInitialEvents needs resourceVersionMatch=NotOlderThan and "
+            "allowWatchBookmarks=true"
+        )
+    begins_with_state = initial_events or (version in {"", "0"} and "sendInitialEvents" not in query)
+    timeout_s = number(query, "timeoutSeconds")
+    return WatchOptions(
+        label_selector=query.get("labelSelector", ""),
+        field_selector=query.get("fieldSelector", ""),
+        revision=None if begins_with_state else refusals.revision(version),
+        initial_events=initial_events,
+        bookmarks=bookmarks,
+        timeout_s=WATCH_TIMEOUT_S if timeout_s is None else max(0, timeout_s),
+    )
+
+
+def delete_options(query: Mapping[str, str], body: Object) -> DeleteOptions:
+    """Return the options that a DELETE's *body* or, without one, its query gives."""
+    grace_s = body.get("gracePeriodSeconds")
+    propagation = body.get("propagationPolicy") or query.get("propagationPolicy") or None
+    if propagation not in {None, *get_args(Propagation)}:
+        supported = '"Background", "Foreground", "Orphan", "nil"'
+        message = f'propagationPolicy: Unsupported value: "{propagation}": supported values: {supported}'
+        raise refusals.bad_request(message)
+    orphan = body.get("orphanDependents")
+    if orphan is not None and propagation is None:
+        propagation = "Orphan" if orphan else "Background"
+    preconditions = body.get("preconditions") or {}
+    return DeleteOptions(
+        grace_period_s=number(query, "gracePeriodSeconds") if grace_s is None else grace_s,
+        uid=preconditions.get("uid"),
+        resource_version=preconditions.get("resourceVersion"),
+        propagation=cast("Propagation | None", propagation),
+        dry_run=dry_run(query, body),
+    )

@@ -1,0 +1,177 @@
+"""The verbs of the REST API, from request to answer: what HTTP adds to the registry.
+
+Source: kubernetes, staging/src/k8s.io/apiserver/pkg/endpoints/handlers/{get,create,update,patch,delete}.go.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from kubelab.cluster.apiserver import bodies, queries, refusals, subresources
+from kubelab.cluster.apiserver.bodies import Body, Expected
+from kubelab.cluster.apiserver.forms import View, deleted_status
+from kubelab.cluster.apiserver.negotiation import accepted_form, media_type
+from kubelab.cluster.apiserver.patching import apply_patch
+from kubelab.cluster.apiserver.registry import Registry
+from kubelab.cluster.apiserver.routes import Route
+from kubelab.cluster.apiserver.versions import Version, encode
+from kubelab.cluster.client.api import PatchType
+from kubelab.cluster.objects import Object
+
+PATCHES = tuple(each.value for each in PatchType)
+BOUND: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    route: Route
+    query: Mapping[str, str]
+    accept: str = ""
+    content_type: str = ""
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: bytes
+    warnings: tuple[str, ...] = field(default=())
+
+
+class Resources:
+    """Everything but watches and logs, which are streams."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._verbs: Mapping[str, Callable[[Request], Awaitable[Answer]]] = {
+            "get": self._get,
+            "list": self._list,
+            "create": self._create,
+            "update": self._update,
+            "patch": self._patch,
+            "delete": self._delete,
+            "deletecollection": self._delete_collection,
+        }
+
+    async def answer(self, request: Request) -> Answer:
+        """Carry out *request*; raises ApiError for everything that is refused."""
+        verb = self._verbs.get(request.route.verb)
+        if verb is None:
+            raise refusals.method_not_allowed(request.route.kind.resource, request.route.verb)
+        return await verb(request)
+
+    def view(self, request: Request) -> View:
+        form = accepted_form(request.accept)
+        include = request.query.get("includeObject") or "Metadata"
+        return View(request.route.kind, form, self._registry.clock.now(), include)
+
+    async def _get(self, request: Request) -> Answer:
+        route = request.route
+        version = await self._registry.get(route.kind, route.namespace, route.name)
+        return self._shown(request, version, 200)
+
+    async def _list(self, request: Request) -> Answer:
+        route = request.route
+        page = await self._registry.list(route.kind, route.namespace, queries.list_options(request.query))
+        return Answer(200, self.view(request).many(page))
+
+    async def _create(self, request: Request) -> Answer:
+        route = request.route
+        dry_run = queries.dry_run(request.query)
+        if route.subresource == "binding":
+            binding = self._read(request, bodies.BINDING).object
+            await self._registry.bind(route.kind, route.namespace, route.name, binding, dry_run=dry_run)
+            return Answer(201, encode(BOUND))
+        if route.name:
+            raise refusals.method_not_allowed(route.kind.resource, "create")
+        body = self._read(request, _expected(route))
+        version = await self._registry.create(route.kind, route.namespace, body.object, dry_run=dry_run)
+        return self._shown(request, version, 201, body.warnings)
+
+    async def _update(self, request: Request) -> Answer:
+        route = request.route
+        body = self._read(request, _expected(route))
+        _check_name(body.object, route.name)
+        version = await self._registry.update(
+            route.kind,
+            route.namespace,
+            body.object,
+            subresource=route.subresource,
+            dry_run=queries.dry_run(request.query),
+        )
+        return self._shown(request, version, 200, body.warnings)
+
+    async def _patch(self, request: Request) -> Answer:
+        route, kind = request.route, media_type(request.content_type)
+        if kind not in PATCHES:
+            raise refusals.unsupported_media_type(PATCHES)
+        patch_type = PatchType(kind)
+        patch = bodies.read_patch(request.body, patch_type)
+        validation = queries.field_validation(request.query)
+        warnings: tuple[str, ...] = ()
+
+        def patched(old: Object) -> Object:
+            nonlocal warnings
+            new = apply_patch(route.kind, old, patch, patch_type)
+            body = bodies.fit(new, _expected(route), validation)
+            _check_name(body.object, route.name)
+            warnings = body.warnings
+            return body.object
+
+        version = await self._registry.change(
+            route.kind,
+            route.namespace,
+            route.name,
+            patched,
+            subresource=route.subresource,
+            dry_run=queries.dry_run(request.query),
+        )
+        return self._shown(request, version, 200, warnings)
+
+    async def _delete(self, request: Request) -> Answer:
+        route = request.route
+        options = queries.delete_options(request.query, self._read_options(request))
+        deleted = await self._registry.delete(route.kind, route.namespace, route.name, options)
+        if deleted.gone and not route.kind.returns_deleted:
+            return Answer(200, encode(deleted_status(route.kind, deleted.version.object)))
+        return self._shown(request, deleted.version, 200)
+
+    async def _delete_collection(self, request: Request) -> Answer:
+        route = request.route
+        options = queries.delete_options(request.query, self._read_options(request))
+        select = queries.list_options(request.query)
+        page = await self._registry.delete_collection(route.kind, route.namespace, select, options)
+        return Answer(200, self.view(request).many(page))
+
+    def _read(self, request: Request, expected: Expected) -> Body:
+        validation = queries.field_validation(request.query)
+        return bodies.read(request.body, media_type(request.content_type), expected, validation)
+
+    def _read_options(self, request: Request) -> Object:
+        if not request.body:
+            return {}
+        return bodies.read(
+            request.body, media_type(request.content_type), bodies.DELETE_OPTIONS, "Ignore"
+        ).object
+
+    def _shown(
+        self, request: Request, version: Version, status: int, warnings: tuple[str, ...] = ()
+    ) -> Answer:
+        if request.route.subresource == "scale":
+            return Answer(status, encode(subresources.scale_of(version.object)), warnings)
+        return Answer(status, self.view(request).one(version), warnings)
+
+
+def _expected(route: Route) -> Expected:
+    if route.subresource == "scale":
+        return bodies.SCALE
+    resource = route.kind.resource
+    return Expected(resource.api_version, resource.kind, route.kind.go_type)
+
+
+def _check_name(obj: Object, name: str) -> None:
+    metadata = obj.setdefault("metadata", {})
+    given = metadata.setdefault("name", name)
+    if given != name:
+        raise refusals.bad_request(
+            f"the name of the object ({given}) does not match the name on the URL ({name})"
+        )

@@ -1,0 +1,63 @@
+"""What a request is about: its path and method as upstream's RequestInfo reads them.
+
+Source: kubernetes, staging/src/k8s.io/apiserver/pkg/endpoints/request/requestinfo.go.
+Left out: the old /watch/ paths and proxying; dry-run on query strings is `queries`' business.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kubelab.cluster.apiserver.kinds import BY_PATH, Kind
+from kubelab.cluster.objects import NAMESPACES
+
+_VERBS = {
+    "POST": "create",
+    "PUT": "update",
+    "PATCH": "patch",
+    "DELETE": "delete",
+    "GET": "get",
+    "HEAD": "get",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`name` is "" for a collection, `namespace` "" for a cluster-scoped resource or all namespaces."""
+
+    kind: Kind
+    verb: str
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+
+
+def parse(method: str, path: str, query: Mapping[str, str]) -> Route | None:
+    """Return what a request for a resource is about; None if *path* names none that is served."""
+    parts = [part for part in path.split("/") if part]
+    if parts[:1] == ["api"] and len(parts) > 2:
+        group, version, rest = "", parts[1], parts[2:]
+    elif parts[:1] == ["apis"] and len(parts) > 3:
+        group, version, rest = parts[1], parts[2], parts[3:]
+    else:
+        return None
+    namespace = ""
+    if rest[0] == NAMESPACES.plural and len(rest) > 2 and rest[2] not in {"status", "finalize"}:
+        namespace, rest = rest[1], rest[2:]
+    kind = BY_PATH.get((group, version, rest[0]))
+    if kind is None or len(rest) > 3 or bool(namespace) > kind.resource.namespaced:
+        return None
+    name, subresource = (rest[1:] + ["", ""])[:2]
+    if subresource and subresource not in kind.subresources:
+        return None
+    if kind.resource.namespaced and not namespace and (name or method not in {"GET", "HEAD"}):
+        return None
+    return Route(kind, _verb(method, name, query), namespace, name, subresource)
+
+
+def _verb(method: str, name: str, query: Mapping[str, str]) -> str:
+    verb = _VERBS.get(method, method.lower())
+    if verb == "get" and query.get("watch") in {"1", "true"}:
+        return "watch"
+    if not name and verb in {"get", "delete"}:
+        return "list" if verb == "get" else "deletecollection"
+    return verb

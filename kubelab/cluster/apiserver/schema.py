@@ -1,0 +1,219 @@
+"""Does a body fit its kind? Types, unknown and duplicate fields, in the words of upstream's decoder.
+
+Source: kubernetes, staging/src/k8s.io/apimachinery/pkg/runtime/serializer/json and sigs.k8s.io/json (the
+sentences of encoding/json); https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation.
+The schema is kubectl's own (`go_types`). A null is an absent field, as in Go.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from kubelab.cluster import quantity
+from kubelab.cluster.apiserver import bundled_kubectl
+from kubelab.cluster.apiserver.go_types import GoKind, GoType, GoTypes
+from kubelab.cluster.objects import Object
+
+_MACHINERY = "k8s.io/apimachinery/pkg"
+QUANTITY = f"{_MACHINERY}/api/resource.Quantity"
+INT_OR_STRING = f"{_MACHINERY}/util/intstr.IntOrString"
+TIME = f"{_MACHINERY}/apis/meta/v1.Time"
+MICRO_TIME = f"{_MACHINERY}/apis/meta/v1.MicroTime"
+DURATION = f"{_MACHINERY}/apis/meta/v1.Duration"
+FIELDS_V1 = f"{_MACHINERY}/apis/meta/v1.FieldsV1"
+RAW_EXTENSION = f"{_MACHINERY}/runtime.RawExtension"
+FREE_FORM = frozenset({FIELDS_V1, RAW_EXTENSION})
+_INTEGERS = {
+    GoKind.INT: 64,
+    GoKind.INT8: 8,
+    GoKind.INT16: 16,
+    GoKind.INT32: 32,
+    GoKind.INT64: 64,
+}
+_UNSIGNED = {GoKind.UINT8: 8, GoKind.UINT32: 32, GoKind.UINT64: 64}
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_TIME_LAYOUT = "2006-01-02T15:04:05Z07:00"
+
+
+class Duplicated(dict[str, Any]):
+    """A JSON object in which a key came more than once; the last one counts."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.duplicates = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+
+
+def parse_json(body: bytes) -> Any:
+    """Return the JSON in *body*; objects with duplicate keys are `Duplicated`.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+
+    def pairs_to_object(pairs: list[tuple[str, Any]]) -> Object:
+        obj = dict(pairs)
+        return obj if len(obj) == len(pairs) else Duplicated(pairs)
+
+    return json.loads(body, object_pairs_hook=pairs_to_object)
+
+
+class MismatchError(Exception):
+    """A value is not of its field's type; the message is upstream's."""
+
+
+class Schema:
+    """The types of one kubectl, and what they make of a body."""
+
+    def __init__(self, types: GoTypes) -> None:
+        self.types = types
+
+    def fitted(self, go_type: str, body: Object) -> tuple[Object, list[str]]:
+        """Return *body* without nulls and unknown fields, and what was strictly wrong with it.
+
+        Raises:
+            MismatchError: a value has the wrong type.
+        """
+        problems: list[str] = []
+        fitted: Object = self._struct(self.types.of_name(go_type), body, "", problems)
+        return fitted, problems
+
+    def _struct(self, type_: GoType, value: Any, path: str, problems: list[str]) -> Any:
+        fields = self.types.json_fields(type_)
+        problems += _duplicates(value, path)
+        fitted: Object = {}
+        for key, item in value.items():
+            place = f"{path}.{key}" if path else key
+            field = fields.get(key)
+            if field is None:
+                problems.append(f'unknown field "{place}"')
+            elif item is not None:
+                fitted[key] = self._value(field.type, item, place, problems, _owner(type_))
+        return fitted
+
+    def _value(self, type_: GoType, value: Any, path: str, problems: list[str], owner: str) -> Any:
+        type_ = self.types.pointed_to(type_)
+        if type_.name in FREE_FORM or type_.kind is GoKind.INTERFACE:
+            return value
+        if type_.name in _SCALARS:
+            return _SCALARS[type_.name](value)
+        if type_.kind is GoKind.STRUCT:
+            _expect(isinstance(value, dict), value, path, owner, _short(type_))
+            return self._struct(type_, value, path, problems)
+        if type_.kind is GoKind.MAP:
+            return self._map(type_, value, path, problems, owner)
+        if type_.kind is GoKind.SLICE:
+            return self._slice(type_, value, path, problems, owner)
+        _expect(_is_scalar(type_.kind, value), value, path, owner, type_.kind.name.lower())
+        return value
+
+    def _map(self, type_: GoType, value: Any, path: str, problems: list[str], owner: str) -> Any:
+        _expect(isinstance(value, dict), value, path, owner, "map[string]string")
+        problems += _duplicates(value, path)
+        element = self.types.element(type_)
+        return {
+            key: self._value(element, item, f"{path}.{key}", problems, owner)
+            for key, item in value.items()
+            if item is not None
+        }
+
+    def _slice(self, type_: GoType, value: Any, path: str, problems: list[str], owner: str) -> Any:
+        element = self.types.element(type_)
+        if element.kind is GoKind.UINT8:
+            _expect(isinstance(value, str), value, path, owner, "[]uint8")
+            return value  # Bytes are base64 in JSON.
+        shown = f"[]{_short(element)}" if element.name else f"[]{element.kind.name.lower()}"
+        _expect(isinstance(value, list), value, path, owner, shown)
+        return [
+            self._value(element, item, f"{path}[{index}]", problems, owner)
+            for index, item in enumerate(value)
+        ]
+
+
+def _duplicates(value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, Duplicated):
+        yield from (
+            f'duplicate field "{path}.{key}"' if path else f'duplicate field "{key}"'
+            for key in value.duplicates
+        )
+
+
+def _owner(type_: GoType) -> str:
+    return type_.name.rpartition(".")[2]
+
+
+def _short(type_: GoType) -> str:
+    """Return `v1.Container`, as Go's errors name a type."""
+    return type_.name.rpartition("/")[2]
+
+
+def _is_scalar(kind: GoKind, value: Any) -> bool:
+    if kind is GoKind.STRING:
+        return isinstance(value, str)
+    if kind is GoKind.BOOL:
+        return isinstance(value, bool)
+    if isinstance(value, bool):
+        return False
+    if kind in _INTEGERS:
+        limit = 1 << (_INTEGERS[kind] - 1)
+        return isinstance(value, int) and -limit <= value < limit
+    if kind in _UNSIGNED:
+        return isinstance(value, int) and 0 <= value < 1 << _UNSIGNED[kind]
+    return isinstance(value, int | float)
+
+
+def _expect(holds: bool, value: Any, path: str, owner: str, wanted: str) -> None:
+    if holds:
+        return
+    plain = re.sub(r"\[\d+\]", "", path)
+    message = (
+        f"json: cannot unmarshal {_json_kind(value)} into Go struct field {owner}.{plain} of type {wanted}"
+    )
+    raise MismatchError(message)
+
+
+def _json_kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int | float):
+        return "number"
+    if isinstance(value, str):
+        return "string"
+    return "array" if isinstance(value, list) else "object"
+
+
+def _quantity(value: Any) -> str:
+    """Return the canonical form, in which upstream keeps every quantity."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise MismatchError(
+            "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+        )
+    try:
+        return str(quantity.parse(value))
+    except ValueError as error:
+        raise MismatchError(str(error)) from error
+
+
+def _int_or_string(value: Any) -> int | str:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise MismatchError(f"json: cannot unmarshal {_json_kind(value)} into Go value of type int32")
+    return value
+
+
+def _time(value: Any) -> str:
+    if not isinstance(value, str):
+        raise MismatchError(f"json: cannot unmarshal {_json_kind(value)} into Go value of type string")
+    if not _TIME.fullmatch(value):
+        raise MismatchError(f'parsing time "{value}" as "{_TIME_LAYOUT}": cannot parse "{value}" as "2006"')
+    return value
+
+
+_SCALARS = {QUANTITY: _quantity, INT_OR_STRING: _int_or_string, TIME: _time, MICRO_TIME: _time}
+
+
+@cache
+def bundled() -> Schema:
+    """Return the schema of the kubectl that is installed with the lab; 0.1 s of CPU the first time."""
+    return Schema(GoTypes(bundled_kubectl.path()))
