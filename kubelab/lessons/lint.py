@@ -1,4 +1,4 @@
-"""What is wrong with lessons that can be read: a stale translation, a missing hint, a text in one language only.
+"""What is wrong with lessons that can be read: a stale translation, a missing hint, a half-translated text.
 
 Pure but for `lint`, which reads the files.
 """

@@ -89,12 +89,12 @@ class NamespaceCheck(Check):
         subject, other = self.of.phrase(), self._other().phrase()
         if self.equals is not None:
             return Text(
-                f"que {subject.es} esté en el mismo espacio {self.namespace} que {other.es}",
-                f"{subject.en} to be in the same {self.namespace} namespace as {other.en}",
+                f"{subject.es}, en el mismo espacio {self.namespace} que {other.es}",
+                f"{subject.en}, in the same {self.namespace} namespace as {other.en}",
             )
         return Text(
-            f"que {subject.es} esté en un espacio {self.namespace} distinto del de {other.es}",
-            f"{subject.en} to be in another {self.namespace} namespace than {other.en}",
+            f"{subject.es}, en un espacio {self.namespace} distinto del de {other.es}",
+            f"{subject.en}, in another {self.namespace} namespace than {other.en}",
         )
 
     def evaluate(self, observation: Observation, scope: Scope) -> Finding:

@@ -26,9 +26,10 @@ class ProcessCheck(Check):
     def expected(self, scope: Scope) -> Text:
         place, phrase = self.machine or scope.machine, self.process.phrase()
         if self.absent:
-            return Text(f"que en {place} no haya {phrase.es}", f"on {place}, no longer {phrase.en}")
+            noun = self.process.noun()
+            return Text(f"en {place}, ningún {noun.es}", f"on {place}, no {noun.en}")
         if self.gone:
-            return Text(f"que en {place} haya terminado {phrase.es}", f"on {place}, the end of {phrase.en}")
+            return Text(f"en {place}, que haya terminado {phrase.es}", f"on {place}, the end of {phrase.en}")
         if self.count is not None:
             asked = self.count.phrase()
             return Text(

@@ -15,16 +15,16 @@ State = Literal["running", "sleeping", "stopped", "zombie"]
 
 _STATES: dict[State, str] = {"running": "R", "sleeping": "SDI", "stopped": "Tt", "zombie": "Z"}
 _STATE_WORDS: dict[State, Text] = {
-    "running": Text("en ejecución (R)", "running (R)"),
-    "sleeping": Text("dormido (S)", "sleeping (S)"),
-    "stopped": Text("detenido (T)", "stopped (T)"),
-    "zombie": Text("zombi (Z)", "a zombie (Z)"),
+    "running": Text("está en ejecución (R)", "is running (R)"),
+    "sleeping": Text("duerme (S)", "sleeps (S)"),
+    "stopped": Text("está detenido (T)", "is stopped (T)"),
+    "zombie": Text("es un zombi (Z)", "is a zombie (Z)"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """`phrase` completes "a process …"; `otherwise` says what is so where it does not hold."""
+    """`phrase` completes "a process that …"; `otherwise` says what is so where it does not hold."""
 
     phrase: Text
     holds: Callable[[Process], bool]
@@ -48,15 +48,20 @@ class ProcessSelector:
     pending: Signal | None = None
     parent: "ProcessSelector | None" = None
 
-    def phrase(self) -> Text:
-        """Return "a process `sleep` that …" in both languages."""
+    def noun(self) -> Text:
+        """Return "process `sleep` that … and …" in both languages."""
         name = self.argv or self.comm
         title = f" `{name}`" if name else ""
         phrases = [criterion.phrase for criterion in self._criteria(MachineState("", {}))]
-        return Text(
-            f"un proceso{title} {', '.join(phrase.es for phrase in phrases)}".strip(),
-            f"a process{title} {', '.join(phrase.en for phrase in phrases)}".strip(),
-        )
+        if not phrases:
+            return Text(f"proceso{title}", f"process{title}")
+        es = _enumerated([phrase.es for phrase in phrases], " y ")
+        en = _enumerated([phrase.en for phrase in phrases], " and ")
+        return Text(f"proceso{title} que {es}", f"process{title} that {en}")
+
+    def phrase(self) -> Text:
+        noun = self.noun()
+        return Text(f"un {noun.es}", f"a {noun.en}")
 
     def matches(self, process: Process, state: MachineState) -> bool:
         return self.is_about(process) and not any(self._failures(process, state))
@@ -116,7 +121,7 @@ class ProcessSelector:
 
 def _own_pid(pid: int) -> Criterion:
     return Criterion(
-        Text(f"que se ve a sí mismo con el PID {pid}", f"that sees itself as PID {pid}"),
+        Text(f"se ve a sí mismo con el PID {pid}", f"sees itself as PID {pid}"),
         lambda process: process.own_pid == pid,
         lambda process: Text(
             f"se ve a sí mismo con el PID {process.own_pid}", f"it sees itself as PID {process.own_pid}"
@@ -138,11 +143,11 @@ def _in_new(kinds: tuple[NamespaceKind, ...], state: MachineState) -> Criterion:
 
     es, en = _listed(kinds)
     return Criterion(
-        Text(f"con espacio {es} propio", f"in {en} of its own"),
+        Text(f"tiene espacio {es} propio", f"is in {en} of its own"),
         lambda process: not shared(process),
         lambda process: Text(
             f"su espacio {_listed(shared(process))[0]} es el de la máquina",
-            f"it is in the machine's {_listed(shared(process))[1]}",
+            f"it is in the machine's {_listed(shared(process))[1].removeprefix('a ')}",
         ),
     )
 
@@ -153,11 +158,11 @@ def _in_machine(kinds: tuple[NamespaceKind, ...], state: MachineState) -> Criter
 
     es, en = _listed(kinds)
     return Criterion(
-        Text(f"en el espacio {es} de la máquina", f"in the machine's {en}"),
+        Text(f"está en el espacio {es} de la máquina", f"is in the machine's {en.removeprefix('a ')}"),
         lambda process: not other(process),
         lambda process: Text(
             f"su espacio {_listed(other(process))[0]} no es el de la máquina",
-            f"it is not in the machine's {_listed(other(process))[1]}",
+            f"it is not in the machine's {_listed(other(process))[1].removeprefix('a ')}",
         ),
     )
 
@@ -165,7 +170,8 @@ def _in_machine(kinds: tuple[NamespaceKind, ...], state: MachineState) -> Criter
 def _listed(kinds: Sequence[str]) -> tuple[str, str]:
     """Return "pid y mnt" and "pid and mnt namespaces"."""
     noun = "namespace" if len(kinds) == 1 else "namespaces"
-    return " y ".join(kinds), f"{' and '.join(kinds)} {noun}"
+    article = "a " if len(kinds) == 1 else ""
+    return " y ".join(kinds), f"{article}{' and '.join(kinds)} {noun}"
 
 
 def _has_new_born_elsewhere(process: Process) -> bool:
@@ -174,7 +180,7 @@ def _has_new_born_elsewhere(process: Process) -> bool:
 
 
 CHILDREN_ELSEWHERE = Criterion(
-    Text("cuyos hijos nacen en otro espacio de PID", "whose children are born in another pid namespace"),
+    Text("tendrá sus hijos en otro espacio pid", "will have its children in another pid namespace"),
     _has_new_born_elsewhere,
     lambda _: Text(
         "sus hijos nacen en su mismo espacio de PID", "its children are born in its own pid namespace"
@@ -182,13 +188,13 @@ CHILDREN_ELSEWHERE = Criterion(
 )
 
 PROC_OWN = Criterion(
-    Text("cuyo /proc muestra su propio espacio de PID", "whose /proc shows its own pid namespace"),
+    Text("tiene un /proc de su propio espacio pid", "has a /proc of its own pid namespace"),
     lambda process: process.proc_pid_namespace == process.namespaces.get("pid"),
     lambda _: Text("su /proc muestra otro espacio de PID", "its /proc shows another pid namespace"),
 )
 
 PROC_OTHER = Criterion(
-    Text("cuyo /proc muestra otro espacio de PID", "whose /proc shows another pid namespace"),
+    Text("tiene un /proc de otro espacio pid", "has a /proc of another pid namespace"),
     lambda process: process.proc_pid_namespace not in (0, process.namespaces.get("pid")),
     lambda _: Text("su /proc muestra su propio espacio de PID", "its /proc shows its own pid namespace"),
 )
@@ -196,7 +202,7 @@ PROC_OTHER = Criterion(
 
 def _catches(signal: Signal) -> Criterion:
     return Criterion(
-        Text(f"con manejador para SIG{signal}", f"with a handler for SIG{signal}"),
+        Text(f"tiene manejador para SIG{signal}", f"has a handler for SIG{signal}"),
         lambda process: in_mask(signal, process.caught_signals),
         lambda _: Text(f"no tiene manejador para SIG{signal}", f"it has no handler for SIG{signal}"),
     )
@@ -204,7 +210,7 @@ def _catches(signal: Signal) -> Criterion:
 
 def _does_not_catch(signal: Signal) -> Criterion:
     return Criterion(
-        Text(f"sin manejador para SIG{signal}", f"without a handler for SIG{signal}"),
+        Text(f"no tiene manejador para SIG{signal}", f"has no handler for SIG{signal}"),
         lambda process: not in_mask(signal, process.caught_signals),
         lambda _: Text(f"tiene manejador para SIG{signal}", f"it has a handler for SIG{signal}"),
     )
@@ -212,7 +218,7 @@ def _does_not_catch(signal: Signal) -> Criterion:
 
 def _pending(signal: Signal) -> Criterion:
     return Criterion(
-        Text(f"con SIG{signal} pendiente", f"with SIG{signal} pending"),
+        Text(f"tiene SIG{signal} pendiente", f"has SIG{signal} pending"),
         lambda process: in_mask(signal, process.pending_signals),
         lambda _: Text(f"no tiene SIG{signal} pendiente", f"SIG{signal} is not pending"),
     )
@@ -224,9 +230,15 @@ def _child_of(parent: ProcessSelector, state: MachineState) -> Criterion:
     }
     phrase = parent.phrase()
     return Criterion(
-        Text(f"hijo de {phrase.es}", f"a child of {phrase.en}"),
+        Text(f"es hijo de {phrase.es}", f"is a child of {phrase.en}"),
         lambda process: process.parent_pid in parents,
         lambda process: Text(
             f"su padre es el PID {process.parent_pid}", f"its parent is PID {process.parent_pid}"
         ),
     )
+
+
+def _enumerated(parts: Sequence[str], last: str) -> str:
+    """Return "a, b and c"."""
+    *rest, final = parts
+    return f"{', '.join(rest)}{last}{final}" if rest else final

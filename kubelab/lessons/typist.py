@@ -1,0 +1,65 @@
+"""Types commands into a learner's shell as a learner does: through the pty, each line after the prompt.
+
+pexpect blocks, so each wait runs in a thread.
+Left out: full-screen programs.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable
+
+import pexpect
+from pexpect import fdpexpect
+
+from kubelab.cluster.errors import LabError
+from kubelab.cluster.machine.machine import Process
+from kubelab.language import Text
+
+# Readline switches bracketed paste on whenever it begins to read a line; what jobs print later comes after it.
+PROMPT = re.compile(r"\x1b\[\?2004h|# $")
+QUIET_S = 0.05  # Output counts as complete when nothing follows for so long.
+INTERRUPT = "^C"
+
+
+class Typist:
+    def __init__(self, shell: Process) -> None:
+        self._pty = fdpexpect.fdspawn(shell.fd, encoding="utf-8", codec_errors="replace", use_poll=True)
+        self.output = ""
+
+    async def type(self, line: str, *, until: Callable[[], bool], timeout_s: float) -> None:
+        """Type *line* (`^C` for Ctrl+C) and wait for the prompt, or until *until* says that it is enough.
+
+        Raises:
+            LabError: neither came in time.
+        """
+        if line == INTERRUPT:
+            self._pty.send("\x03")
+        else:
+            self._pty.sendline(line)
+        await self.prompt(until=until, timeout_s=timeout_s, doing=line)
+
+    async def prompt(self, *, until: Callable[[], bool], timeout_s: float, doing: str = "") -> None:
+        seen = ""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not (PROMPT.search(seen) or until()):
+                    seen += await asyncio.to_thread(self._read)
+        except TimeoutError:
+            end = seen[-200:].strip()
+            raise LabError(
+                Text(
+                    f"tras «{doing}» el shell no volvió en {timeout_s:g} s; al final: {end!r}.",
+                    f"after “{doing}” the shell was not back in {timeout_s:g} s; at the end: {end!r}.",
+                )
+            ) from None
+        finally:
+            self.output += seen
+
+    def _read(self) -> str:
+        """Return what is printed until it is quiet for a moment; "" if nothing is."""
+        text = ""
+        try:
+            while True:
+                text += str(self._pty.read_nonblocking(65536, QUIET_S))
+        except (pexpect.TIMEOUT, pexpect.EOF):
+            return text
