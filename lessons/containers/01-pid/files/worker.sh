@@ -1,5 +1,5 @@
 #!/bin/bash
 # Works until somebody ends it.
 while :; do
-  sleep 1
+  sleep 0.5
 done
