@@ -130,6 +130,16 @@ def owner_of(path: Path) -> Owner | None:
     return Owner(header["pid"], ours)
 
 
+def remains(path: Path) -> tuple[str, ...]:
+    """Return what the journal at *path* names and is still there, newest first, in a few words each."""
+    entries = _entries(path)
+    if not entries:
+        return ()
+    same_boot = entries[0].get("boot_id") == _boot_id()
+    named = [_LOOKS[entry["kind"]](entry) for entry in reversed(entries[1:]) if _counts(entry, same_boot)]
+    return tuple(words for words in named if words)
+
+
 def undo(path: Path) -> None:
     """Take back everything in the journal at *path*, then the journal; without one there is nothing to do.
 
@@ -148,12 +158,16 @@ def undo(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
+def _counts(entry: Entry, same_boot: bool) -> bool:
+    kind = entry.get("kind", "")
+    return kind in _ACTIONS and (same_boot or kind in _OUTLIVE_A_BOOT)
+
+
 def _take_back(entry: Entry, same_boot: bool) -> Exception | None:
-    act = _ACTIONS.get(entry.get("kind", ""))
-    if act is None or not (same_boot or entry["kind"] in _OUTLIVE_A_BOOT):
+    if not _counts(entry, same_boot):
         return None
     try:
-        act(entry)
+        _ACTIONS[entry["kind"]](entry)
     except (KernelError, OSError) as error:
         return error
     return None
@@ -194,6 +208,16 @@ def _delete_link(entry: Entry) -> None:
 _ENODEV = 19
 
 
+def _if(there: bool, kind: str, name: object) -> str:
+    return f"{kind} {name}" if there else ""
+
+
+def _has_link(entry: Entry) -> bool:
+    with Netlink() as netlink:
+        link = netlink.link(entry["name"])
+        return link is not None and link.alias == entry["alias"]
+
+
 def _remove_cgroup(entry: Entry) -> None:
     cgroups.remove_directory(entry["path"])
 
@@ -228,6 +252,17 @@ _ACTIONS: dict[str, Callable[[Entry], None]] = {
     "mount": _unmount,
     "directory": _remove_directory,
     "file": _remove_file,
+}
+_LOOKS: dict[str, Callable[[Entry], str]] = {
+    "process": lambda entry: _if(
+        start_ticks_of(entry["pid"]) == entry["start_ticks"], "process", entry["pid"]
+    ),
+    "link": lambda entry: _if(_has_link(entry), "link", entry["name"]),
+    "mount": lambda entry: _if(any(m.target == entry["path"] for m in mount_table()), "mount", entry["path"]),
+    **{
+        kind: lambda entry: _if(os.path.lexists(entry["path"]), entry["kind"], entry["path"])
+        for kind in ("cgroup", "directory", "file")
+    },
 }
 _OUTLIVE_A_BOOT = ("directory", "file")
 

@@ -66,7 +66,8 @@ class Machine(Protocol):
         stderr: int | None = None,
     ) -> Process:
         """Start *argv* on the machine, with a terminal of that size or with the given file descriptors
-        (they stay the caller's; one that is not given is /dev/null)."""
+        (they stay the caller's). Without *stdin* and *stdout* those are /dev/null, without *stderr* it is
+        where *stdout* is."""
 
     async def open_socket(
         self, family: int = socket.AF_INET, type_: int = socket.SOCK_STREAM

@@ -17,7 +17,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
 from kubelab.cluster.linux import namespaces
-from kubelab.cluster.linux.cgroups import CgroupTree
+from kubelab.cluster.linux.cgroups import CgroupTree, detect
 from kubelab.cluster.linux.journal import Journal
 from kubelab.cluster.machine.machine import Process, Role, WindowSize
 from kubelab.cluster.machine.network import PhysicalNetwork
@@ -122,6 +122,7 @@ class NamespacedMachine:
         terminal: WindowSize | None = None,
         stdin: int | None = None,
         stdout: int | None = None,
+        stderr: int | None = None,
     ) -> Process:
         params = {
             "argv": list(argv),
@@ -130,8 +131,9 @@ class NamespacedMachine:
             "terminal": asdict(terminal) if terminal else None,
             "stdin": stdin is not None,
             "stdout": stdout is not None,
+            "stderr": stderr is not None,
         }
-        streams = [fd for fd in (stdin, stdout) if fd is not None]
+        streams = [fd for fd in (stdin, stdout, stderr) if fd is not None]
         process, fds = await self.shim.start("spawn", params, streams)
         for fd in fds:
             os.set_blocking(fd, False)
@@ -152,6 +154,23 @@ class NamespacedMachine:
 
     async def write_file(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
         await self.shim.request("write_file", {"path": path, "content": content.hex(), "mode": mode})
+
+
+@contextlib.asynccontextmanager
+async def start_cgroups(journal: Journal) -> AsyncIterator[CgroupTree]:
+    """Make the lab's own cgroup; yield the tree below it, for `start_machine`.
+
+    Raises:
+        KernelError: this process may not make cgroups.
+    """
+    outside = detect()
+    cgroup = outside.at(f"kubelab-{journal.token}")
+    journal.cgroup(cgroup)
+    await asyncio.to_thread(cgroup.create)
+    try:
+        yield outside.below(cgroup.path)
+    finally:
+        await asyncio.shield(asyncio.to_thread(cgroup.remove))
 
 
 @contextlib.asynccontextmanager

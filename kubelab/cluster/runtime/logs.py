@@ -25,14 +25,13 @@ class LineSplitter:
         """Return the log lines that *chunk* completes."""
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         full, partial = self._prefixes(now_ns)
-        out: list[bytes] = []
-        for line in lines:
-            parts = _parts(line)
-            out += [partial + part + b"\n" for part in parts[:-1]]
-            out.append(full + parts[-1] + b"\n")
         *parts, self._rest = _parts(self._rest)
-        out += [partial + part + b"\n" for part in parts]
-        return b"".join(out)
+        if max(map(len, lines), default=0) <= LINE_BYTES_MAX:
+            # As good as always; a container that floods its log must not cost a step of Python for each line.
+            out = [full + (b"\n" + full).join(lines) + b"\n"] if lines else []
+        else:
+            out = [_record(full, partial, line) for line in lines]
+        return b"".join(out + [partial + part + b"\n" for part in parts])
 
     def finish(self, now_ns: int) -> bytes:
         """Return what is left at the end of the stream as a line."""
@@ -42,6 +41,11 @@ class LineSplitter:
     def _prefixes(self, now_ns: int) -> tuple[bytes, bytes]:
         head = f"{timestamp(now_ns)} {self._stream}"
         return f"{head} F ".encode(), f"{head} P ".encode()
+
+
+def _record(full: bytes, partial: bytes, line: bytes) -> bytes:
+    *parts, last = _parts(line)
+    return b"".join(partial + part + b"\n" for part in parts) + full + last + b"\n"
 
 
 def _parts(line: bytes) -> list[bytes]:

@@ -149,6 +149,13 @@ class PodRuntime:
         finally:
             self._subscribers.discard(queue)
 
+    def pids(self, uid: str) -> tuple[int, ...]:
+        """Return the pids of the pod's processes as they were started, pause first; none for an unknown pod."""
+        pod = self._pods.get(uid)
+        if pod is None:
+            return ()
+        return (pod.sandbox.pid, *(running.container.pid for running in pod.containers.values()))
+
     async def remove_all(self) -> None:
         """Remove every pod; on a machine that is gone there is none left."""
         with contextlib.suppress(LabError):

@@ -227,13 +227,14 @@ class Shim:
         streams = iter(fds)
         stdin = next(streams) if params["stdin"] else -1
         stdout = next(streams) if params["stdout"] else -1
+        stderr = next(streams) if params["stderr"] else stdout
 
         def become() -> None:
             if slave >= 0:
                 execution.take_terminal(slave)
             else:
                 os.setsid()
-                execution.use_streams(stdin, stdout, stdout)
+                execution.use_streams(stdin, stdout, stderr)
             os.chdir(params["cwd"] if os.path.isdir(params["cwd"]) else "/")
             os.umask(0o022)
             execution.default_signals()

@@ -1,0 +1,96 @@
+"""The command line: one file a command, each importing what it needs only when it runs."""
+
+import importlib
+import sys
+
+import click
+
+import kubelab
+from kubelab.cluster.errors import LabError
+from kubelab.language import LANGUAGES, Text
+
+_COMMANDS = ("up", "status", "shell", "kubectl", "lesson", "doctor", "clean", "bench")
+
+
+class LazyGroup(click.Group):
+    """A group whose commands live in modules of their own names, imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command = getattr(importlib.import_module(f"kubelab.cli.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help=str(
+        Text(
+            es="Un laboratorio para entender contenedores y Kubernetes sobre un mini clúster real.\n\n"
+            "Sin comando abre la aplicación: lecciones, un shell de verdad y el estado vivo del clúster.",
+            en="A lab in which you understand containers and Kubernetes on a real mini cluster.\n\n"
+            "Without a command it opens the app: lessons, a real shell and the live state of the cluster.",
+        )
+    ),
+)
+@click.option("--lang", type=click.Choice(LANGUAGES), help=str(Text(es="Idioma.", en="Language.")))
+@click.option(
+    "--minions",
+    type=click.IntRange(1, 8),
+    default=2,
+    show_default=True,
+    help=str(Text(es="Cuántos minions tiene el clúster.", en="How many minions the cluster has.")),
+)
+@click.version_option(kubelab.__version__, prog_name="kubelab")
+@click.pass_context
+def kubelab_command(context: click.Context, lang: str | None, minions: int) -> None:
+    if context.invoked_subcommand is None:
+        from kubelab.cli.app import open_app
+        from kubelab.cli.kubectl import kubectl_path
+        from kubelab.cluster.lab.config import LabConfig
+
+        open_app(LabConfig(minions=minions, programs={"kubectl": kubectl_path()}))
+
+
+def run() -> int:
+    """Run the command line and return its exit code; what a person can mend is said in one sentence."""
+    try:
+        code = kubelab_command.main(prog_name="kubelab", standalone_mode=False)
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except LabError as error:
+        click.echo(f"kubelab: {error}", err=True)
+        return 1
+    except BaseExceptionGroup as group:
+        return _report(group)
+    except BrokenPipeError:
+        sys.stderr.close()  # `kubelab status | head`: nobody is left to read, and that is no error.
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _report(group: BaseExceptionGroup[BaseException]) -> int:
+    """Errors of tasks come in groups: those for people are said, a bug keeps its traceback."""
+    expected, bugs = group.split(LabError)
+    if bugs is not None:
+        raise bugs
+    assert expected is not None
+    for error in _leaves(expected):
+        click.echo(f"kubelab: {error}", err=True)
+    return 1
+
+
+def _leaves(group: BaseExceptionGroup[LabError]) -> list[LabError]:
+    leaves: list[LabError] = []
+    for error in group.exceptions:
+        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return leaves

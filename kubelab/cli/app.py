@@ -1,0 +1,80 @@
+"""`kubelab` without a command: the app, and a lab that comes up while the learner looks at its home screen."""
+
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import cached_property
+
+from kubelab.cli.interrupt import interruptible
+from kubelab.cluster.errors import LabError
+from kubelab.cluster.lab.config import LabConfig
+from kubelab.cluster.lab.lab import Lab, start_lab
+from kubelab.cluster.lab.phases import Phase
+from kubelab.cluster.lab.snapshot import LabSnapshot
+from kubelab.cluster.linux.probe import probe
+from kubelab.language import Language, Text, preferred
+from kubelab.lessons.catalog import Catalog
+from kubelab.lessons.progress import Progress
+from kubelab.lessons.session import Session
+from kubelab.lessons.view import TrackEntry
+
+
+def open_app(config: LabConfig, lesson: str | None = None) -> None:
+    """Run the app until the learner quits.
+
+    Raises:
+        LabError: this is no terminal, another lab is running, or a track is invalid.
+    """
+    if not (os.isatty(0) and os.isatty(1)):
+        raise LabError(_NO_TERMINAL)
+    interruptible(_run(config))
+
+
+async def _run(config: LabConfig) -> None:
+    from kubelab.ui.app import run_app
+
+    catalog = Catalog.load()
+    with Progress.open() as progress:
+        async with start_lab(config) as lab:
+            await run_app(AppPort(lab, catalog, progress), preferred())
+
+
+class AppPort:
+    """What the app sees of the lab and the lessons (`kubelab.ui.port.LabPort`)."""
+
+    def __init__(self, lab: Lab, catalog: Catalog, progress: Progress) -> None:
+        self._lab = lab
+        self._catalog = catalog
+        self._progress = progress
+
+    def start_up(self) -> AsyncIterator[Phase]:
+        return self._lab.phases()
+
+    def missing(self) -> Sequence[Text]:
+        return tuple(self._missing.values())
+
+    def catalog(self) -> Sequence[TrackEntry]:
+        return self._catalog.entries(self._progress, self._missing)
+
+    def snapshots(self) -> AsyncIterator[LabSnapshot]:
+        return self._lab.snapshots()
+
+    @asynccontextmanager
+    async def open_lesson(self, lesson_id: str, language: Language) -> AsyncIterator[Session]:
+        await self._lab.ready()
+        lesson = self._catalog.lesson(lesson_id)
+        async with Session.open(self._lab, lesson, self._progress, language) as session:
+            yield session
+
+    async def close(self) -> None:
+        await self._lab.close()
+
+    @cached_property
+    def _missing(self) -> Mapping[str, Text]:
+        return {capability.name: capability.mend for capability in probe() if not capability.available}
+
+
+_NO_TERMINAL = Text(
+    es="La aplicación necesita un terminal: ejecuta `kubelab` en uno, o `kubelab up` sin aplicación.",
+    en="The app needs a terminal: run `kubelab` in one, or `kubelab up` for the lab alone.",
+)

@@ -1,0 +1,60 @@
+"""`kubelab doctor`: what this machine can do for the lab, and how to mend what it cannot."""
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Iterator
+
+import click
+
+from kubelab.language import Text
+
+
+@click.command(
+    help=str(
+        Text(
+            es="Qué puede hacer esta máquina, y cómo remediar lo que falta.",
+            en="What this machine can do, and how to mend what is missing.",
+        )
+    )
+)
+def doctor() -> int:
+    from kubelab.cluster.linux.probe import probe
+
+    for line in _surroundings():
+        click.echo(line)
+    capabilities = probe()
+    for capability in capabilities:
+        click.echo(f"{'✓' if capability.available else '✗'} {capability.name:20} {capability.reason}")
+        if not capability.available:
+            click.echo(f"  {'→':>19} {capability.mend}")
+    missing = sum(not capability.available for capability in capabilities)
+    click.echo("")
+    click.echo(_MISSING.format(count=missing) if missing else _COMPLETE)
+    return 1 if missing else 0
+
+
+def _surroundings() -> Iterator[str]:
+    from kubelab.cluster.lab.directory import LabDirectory
+    from kubelab.cluster.linux.journal import remains
+
+    directory = LabDirectory.default()
+    yield f"kubelab {importlib.metadata.version('kubelab')}, Python {platform.python_version()}"
+    yield f"Linux {platform.release()}, {os.cpu_count()} CPU"
+    if (pid := directory.holder()) is not None:
+        yield str(_RUNNING.format(pid=pid))
+    elif left := remains(directory.journal):
+        yield str(_LEFT.format(count=len(left)))
+    yield ""
+
+
+_RUNNING = Text(es="Un laboratorio está en marcha (pid {pid}).", en="A lab is running (pid {pid}).")
+_LEFT = Text(
+    es="Un laboratorio interrumpido dejó {count} cosas: `kubelab clean` las retira.",
+    en="An interrupted lab left {count} things behind: `kubelab clean` takes them back.",
+)
+_COMPLETE = Text(es="Todo está: abre `kubelab`.", en="Everything is there: open `kubelab`.")
+_MISSING = Text(
+    es="Faltan {count}: las flechas dicen cómo remediarlo.",
+    en="{count} missing: the arrows say how to mend it.",
+)

@@ -1,0 +1,39 @@
+"""Run one coroutine so that SIGINT, SIGTERM and SIGHUP end it cleanly, once."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def interruptible(coroutine: Coroutine[Any, Any, None]) -> bool:
+    """Run *coroutine*; return False when a signal has ended it.
+
+    The first signal cancels it, which takes the lab down; later ones are ignored, for half a clean-up helps
+    nobody (SIGKILL stays, and the next start cleans up after it).
+    """
+    with asyncio.Runner() as runner:
+        return runner.run(_until_signalled(coroutine))
+
+
+async def _until_signalled(coroutine: Coroutine[Any, Any, None]) -> bool:
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(coroutine)
+    signalled = False
+
+    def end() -> None:
+        nonlocal signalled
+        if not signalled:
+            signalled = True
+            task.cancel()
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, end)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not signalled:
+            raise
+    return not signalled

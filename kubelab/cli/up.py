@@ -1,0 +1,78 @@
+"""`kubelab up`: the lab without the app, until Ctrl+C."""
+
+import asyncio
+import time
+
+import click
+
+from kubelab.cli.interrupt import interruptible
+from kubelab.cli.kubectl import kubectl_path
+from kubelab.cluster.lab.config import LabConfig
+from kubelab.cluster.lab.lab import Lab, start_lab
+from kubelab.language import Text
+
+
+@click.command(
+    help=str(
+        Text(
+            es="Levanta el laboratorio sin la aplicación y espera hasta Ctrl+C.",
+            en="Bring the lab up without the app, and wait until Ctrl+C.",
+        )
+    )
+)
+@click.option(
+    "--minions",
+    type=click.IntRange(1, 8),
+    default=2,
+    show_default=True,
+    help=str(Text(es="Cuántos minions.", en="How many minions.")),
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help=str(
+        Text(
+            es="Puerto del API server en 127.0.0.1 (0: uno libre).",
+            en="Port of the API server on 127.0.0.1 (0: a free one).",
+        )
+    ),
+)
+@click.option(
+    "--quiet",
+    is_flag=True,
+    help=str(Text(es="Imprime solo la ruta del kubeconfig.", en="Print only the kubeconfig's path.")),
+)
+def up(minions: int, port: int, quiet: bool) -> None:
+    programs = {"kubectl": kubectl_path()}
+    interruptible(_up(LabConfig(minions=minions, port=port, programs=programs), quiet=quiet))
+
+
+async def _up(config: LabConfig, *, quiet: bool) -> None:
+    begin = time.perf_counter()
+    async with start_lab(config) as lab:
+        async for phase in lab.phases():
+            if phase.done and not quiet:
+                click.echo(f"✓ {phase.name}")
+        await lab.ready()
+        if quiet:
+            click.echo(lab.directory.kubeconfig)
+        else:
+            _greet(lab, time.perf_counter() - begin)
+        await asyncio.get_running_loop().create_future()
+
+
+def _greet(lab: Lab, elapsed_s: float) -> None:
+    click.echo(_GREETING.format(seconds=f"{elapsed_s:.1f}", kubeconfig=lab.directory.kubeconfig))
+
+
+_GREETING = Text(
+    es="El laboratorio está listo ({seconds} s).\n\n"
+    "  export KUBECONFIG={kubeconfig}\n\n"
+    "Desde otro terminal: `kubelab status`, `kubelab shell minion-1`, `kubelab kubectl get nodes`.\n"
+    "Ctrl+C lo retira todo.",
+    en="The lab is up ({seconds} s).\n\n"
+    "  export KUBECONFIG={kubeconfig}\n\n"
+    "From another terminal: `kubelab status`, `kubelab shell minion-1`, `kubelab kubectl get nodes`.\n"
+    "Ctrl+C takes it all down.",
+)

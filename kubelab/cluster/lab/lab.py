@@ -1,0 +1,256 @@
+"""The lab: machines on a physical network, a cluster on the machines, and the promise to take it all back.
+
+`start_lab` returns at once; network, machines and cluster come up beside whoever holds the lab, who follows
+`phases` or awaits `ready`. A component that fails on a bug ends the lab loudly, after the clean-up.
+"""
+
+import asyncio
+import itertools
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from ipaddress import IPv4Address
+from pathlib import Path
+from types import MappingProxyType
+
+from kubelab.cluster.client.api import Api
+from kubelab.cluster.client.background import background
+from kubelab.cluster.clock import Clock, SystemClock
+from kubelab.cluster.errors import KernelError, LabError
+from kubelab.cluster.lab.config import LabConfig
+from kubelab.cluster.lab.control import ControlServer
+from kubelab.cluster.lab.directory import LabDirectory
+from kubelab.cluster.lab.master import Master, start_master
+from kubelab.cluster.lab.minion import start_minion
+from kubelab.cluster.lab.observer import Observer
+from kubelab.cluster.lab.phases import Phase, Phases
+from kubelab.cluster.lab.snapshot import LabSnapshot
+from kubelab.cluster.lab.sweep import sweep
+from kubelab.cluster.linux.cgroups import CgroupTree
+from kubelab.cluster.linux.journal import Journal, undo
+from kubelab.cluster.machine.machine import Machine, Role
+from kubelab.cluster.machine.namespaced import MachineSpec, NamespacedMachine, start_cgroups, start_machine
+from kubelab.cluster.machine.network import PhysicalNetwork, start_network
+from kubelab.cluster.runtime.pods import PodRuntime
+from kubelab.language import Text
+
+KUBECONFIG_ON_MACHINE = "/etc/kubernetes/admin.conf"
+PROGRAMS_ON_MACHINE = "/usr/local/bin"
+
+
+@asynccontextmanager
+async def start_lab(config: LabConfig) -> AsyncIterator["Lab"]:
+    """Hold the lab's place, clean up after an earlier lab, and start one; all of it is gone on exit.
+
+    Raises:
+        LabError: another lab is running; or, out of `ready`, whatever kept the cluster from coming up.
+    """
+    if os.geteuid() != 0:
+        raise LabError(_NOT_ROOT)
+    directory = config.directory
+    with directory.held():
+        await sweep(directory)
+        with _journal(directory) as journal:
+            lab = Lab(config, journal, SystemClock())
+            async with background(lab._run()):
+                try:
+                    yield lab
+                finally:
+                    await lab.close()
+
+
+@contextmanager
+def _journal(directory: LabDirectory) -> Iterator[Journal]:
+    with Journal.open(directory.journal) as journal:
+        try:
+            yield journal
+        finally:
+            undo(directory.journal)
+
+
+class Lab:
+    """What the lessons, the app and the command line hold. Left out: masters that can fail over."""
+
+    kubeconfig_on_machine = KUBECONFIG_ON_MACHINE
+
+    def __init__(self, config: LabConfig, journal: Journal, clock: Clock) -> None:
+        self.config = config
+        self._journal = journal
+        self._clock = clock
+        self._phases = Phases()
+        self._machines: dict[str, NamespacedMachine] = {}
+        self._runtimes: dict[str, PodRuntime] = {}
+        self._observer = Observer(self._machines, self._pids_of, clock)
+        loop = asyncio.get_running_loop()
+        self._base: asyncio.Future[tuple[PhysicalNetwork, CgroupTree]] = loop.create_future()
+        self._master: asyncio.Future[Master] = loop.create_future()
+        self._closing = asyncio.Event()
+        self._closed = asyncio.Event()
+        self._scratch_numbers = itertools.count()
+
+    @property
+    def directory(self) -> LabDirectory:
+        return self.config.directory
+
+    @property
+    def machines(self) -> Mapping[str, Machine]:
+        return MappingProxyType(self._machines)
+
+    @property
+    def api(self) -> Api:
+        """The cluster's API, with the administrator's rights. Await `ready` first."""
+        return self._master.result().api
+
+    def phases(self) -> AsyncIterator[Phase]:
+        """Follow the start-up from its beginning; ends when it has succeeded or failed."""
+        return self._phases.follow()
+
+    async def ready(self) -> None:
+        """Wait until all nodes are Ready.
+
+        Raises:
+            LabError: the lab could not come up, and why.
+        """
+        await asyncio.shield(self._master)
+
+    def snapshot(self) -> LabSnapshot:
+        return self._observer.snapshot()
+
+    def snapshots(self) -> AsyncIterator[LabSnapshot]:
+        return self._observer.snapshots()
+
+    @asynccontextmanager
+    async def scratch(self, name: str) -> AsyncIterator[Machine]:
+        """Run a machine with no Node; it is gone, with all in it, on exit."""
+        network, _ = await asyncio.shield(self._base)
+        index = next(self._scratch_numbers) % 100
+        spec = MachineSpec(name, "scratch", network.plan.machine("scratch", index), binds=self._binds())
+        async with self._machine(spec) as machine:
+            yield machine
+
+    async def close(self) -> None:
+        """Take the lab down; returns when everything is gone."""
+        self._closing.set()
+        await self._closed.wait()
+
+    async def _run(self) -> None:
+        try:
+            async with AsyncExitStack() as stack:
+                await self._bring_up(stack)
+                await self._closing.wait()
+        finally:
+            for outcome in (self._base, self._master):
+                outcome.cancel()
+            self._closed.set()
+
+    async def _bring_up(self, stack: AsyncExitStack) -> None:
+        """Start everything; a failure that people can mend is kept for whoever awaits the lab."""
+        try:
+            self._base.set_result(await self._lay_network(stack))
+            await stack.enter_async_context(self._control().serving(self.directory.control))
+            await self._start_machines(stack)
+            self._master.set_result(await self._start_cluster(stack))
+        except KernelError as error:
+            self._fail(LabError(_REFUSED.format(error=error)))
+        except LabError as error:
+            self._fail(error)
+        finally:
+            self._phases.finish()
+
+    def _fail(self, error: LabError) -> None:
+        for outcome in (self._base, self._master):
+            if not outcome.done():
+                outcome.set_exception(error)
+                outcome.exception()  # Whether anybody waits for it is not known: it counts as seen.
+
+    def _control(self) -> ControlServer:
+        return ControlServer(self.snapshot, self._machines)
+
+    async def _lay_network(self, stack: AsyncExitStack) -> tuple[PhysicalNetwork, CgroupTree]:
+        with self._phases.phase(_NETWORK):
+            cgroups = await stack.enter_async_context(start_cgroups(self._journal))
+            network = await stack.enter_async_context(start_network(self._journal))
+            return network, cgroups
+
+    async def _start_machines(self, stack: AsyncExitStack) -> None:
+        with self._phases.phase(_MACHINES.format(minions=self.config.minions)):
+            specs = self._specs()
+            await asyncio.gather(*(stack.enter_async_context(self._machine(spec)) for spec in specs))
+
+    def _specs(self) -> list[MachineSpec]:
+        network, _ = self._base.result()
+        plan = network.plan
+        roles: list[tuple[Role, int]] = [("master", 0), *(("minion", n) for n in range(self.config.minions))]
+        interfaces = {f"{role}-{index + 1}": plan.machine(role, index) for role, index in roles}
+        hosts: dict[str, IPv4Address] = {name: interface.ip for name, interface in interfaces.items()}
+        return [
+            MachineSpec(
+                name=f"{role}-{index + 1}",
+                role=role,
+                interface=interfaces[f"{role}-{index + 1}"],
+                pods=plan.pod_network(index) if role == "minion" else None,
+                hosts=hosts,
+                binds=self._binds(),
+            )
+            for role, index in roles
+        ]
+
+    def _binds(self) -> dict[str, Path]:
+        programs = self.config.programs.items()
+        return {f"{PROGRAMS_ON_MACHINE}/{name}": path for name, path in programs if path.exists()}
+
+    @asynccontextmanager
+    async def _machine(self, spec: MachineSpec) -> AsyncIterator[NamespacedMachine]:
+        network, cgroups = self._base.result()
+        async with start_machine(spec, network, cgroups, self._journal) as machine:
+            self._machines[spec.name] = machine
+            try:
+                yield machine
+            finally:
+                del self._machines[spec.name]
+
+    async def _start_cluster(self, stack: AsyncExitStack) -> Master:
+        machines = sorted(self._machines.values(), key=lambda machine: machine.address)
+        with self._phases.phase(_MASTER):
+            self._journal.directory(self.directory.pki)
+            self._journal.file(self.directory.kubeconfig)
+            master = await stack.enter_async_context(
+                start_master(machines[0], self.directory, self.config.port, self._clock)
+            )
+            await asyncio.gather(
+                *(
+                    machine.write_file(KUBECONFIG_ON_MACHINE, master.kubeconfig(), mode=0o600)
+                    for machine in machines
+                )
+            )
+        with self._phases.phase(_NODES):
+            self._journal.directory(self.directory.pods)
+            for machine in machines[1:]:
+                minion = start_minion(machine, master, self.directory, self._clock)
+                self._runtimes[machine.name] = await stack.enter_async_context(minion)
+            await stack.enter_async_context(self._observer.following(master.api))
+            await master.nodes_ready(self.config.minions)
+        return master
+
+    def _pids_of(self, pod_uid: str) -> tuple[int, ...]:
+        return tuple(pid for runtime in self._runtimes.values() for pid in runtime.pids(pod_uid))
+
+
+_NETWORK = Text(es="La red física", en="The physical network")
+_MACHINES = Text(
+    es="Las máquinas: 1 master y {minions} minions", en="The machines: 1 master and {minions} minions"
+)
+_MASTER = Text(
+    es="El master: API server, scheduler y controllers",
+    en="The master: API server, scheduler and controllers",
+)
+_NODES = Text(es="Los kubelets: todos los nodos Ready", en="The kubelets: all nodes Ready")
+
+_NOT_ROOT = Text(
+    es="El laboratorio necesita ser root para crear namespaces, cgroups y enlaces: ejecuta `sudo kubelab`.",
+    en="The lab must be root to make namespaces, cgroups and links: run `sudo kubelab`.",
+)
+_REFUSED = Text(
+    es="El kernel no deja levantar el laboratorio ({error}): `kubelab doctor` dice qué falta.",
+    en="The kernel does not let the lab come up ({error}): `kubelab doctor` says what is missing.",
+)

@@ -1,0 +1,34 @@
+"""Listening sockets of the lab's servers."""
+
+import errno
+import socket
+
+from kubelab.cluster.errors import KernelError, LabError
+from kubelab.language import Text
+
+BACKLOG = 128
+
+
+def listen(opened: socket.socket, address: str, port: int) -> socket.socket:
+    """Return *opened*, non-blocking, listening at *address*; port 0 is a free one.
+
+    Raises:
+        LabError: somebody else listens there.
+    """
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        opened.bind((address, port))
+        opened.listen(BACKLOG)
+    except OSError as error:
+        opened.close()
+        if error.errno == errno.EADDRINUSE:
+            raise LabError(_IN_USE.format(address=address, port=port)) from None
+        raise KernelError("listen", f"{address}:{port}", error.errno or 0) from error
+    opened.setblocking(False)
+    return opened
+
+
+_IN_USE = Text(
+    es="El puerto {port} de {address} está ocupado: libéralo o elige otro con --port (0: uno libre).",
+    en="Port {port} on {address} is in use: free it, or choose another with --port (0: a free one).",
+)

@@ -1,0 +1,103 @@
+"""The master: API server on its machine's network (and on the host's loopback), scheduler, controllers.
+
+Source: https://kubernetes.io/docs/concepts/architecture/#control-plane-components.
+"""
+
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from kubelab.cluster.apiserver.bootstrap import bootstrap
+from kubelab.cluster.apiserver.local import LocalApi
+from kubelab.cluster.apiserver.pki import Authority, KeyPair, client_context, server_context
+from kubelab.cluster.apiserver.registry import Registry
+from kubelab.cluster.apiserver.server import Security, serve
+from kubelab.cluster.client import kubeconfig
+from kubelab.cluster.client.api import Api
+from kubelab.cluster.client.background import background
+from kubelab.cluster.client.kubeconfig import ClientConfig
+from kubelab.cluster.clock import Clock
+from kubelab.cluster.controllers.manager import run_controllers
+from kubelab.cluster.lab.directory import LabDirectory
+from kubelab.cluster.lab.listening import listen
+from kubelab.cluster.machine.namespaced import NamespacedMachine
+from kubelab.cluster.objects import NODES, Object
+from kubelab.cluster.scheduler.scheduler import run_scheduler
+from kubelab.cluster.store.memory import MemoryStore
+
+PORT = 6443
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Master:
+    """`server` is where the machines reach the API server."""
+
+    api: Api
+    authority: Authority
+    server: str
+
+    def client_config(self, pair: KeyPair) -> ClientConfig:
+        return client_config(self.authority, pair, self.server)
+
+    def kubeconfig(self) -> bytes:
+        """Return the administrator's kubeconfig for the machines."""
+        return kubeconfig.render(self.client_config(self.authority.admin())).encode()
+
+    async def nodes_ready(self, count: int) -> None:
+        """Wait until *count* nodes are Ready."""
+        listed = await self.api.list(NODES)
+        ready = {node["metadata"]["name"] for node in listed.items if _is_ready(node)}
+        async with self.api.watch(NODES, resource_version=listed.resource_version) as events:
+            while len(ready) < count:
+                node = (await anext(events)).object
+                if _is_ready(node):
+                    ready.add(node["metadata"]["name"])
+
+
+def client_config(authority: Authority, pair: KeyPair, server: str) -> ClientConfig:
+    return ClientConfig(
+        server=server,
+        ca_pem=authority.certificate_path.read_bytes(),
+        certificate_pem=pair.certificate.read_bytes(),
+        key_pem=pair.key.read_bytes(),
+    )
+
+
+@asynccontextmanager
+async def start_master(
+    machine: NamespacedMachine, directory: LabDirectory, port: int, clock: Clock
+) -> AsyncIterator[Master]:
+    """Run the master's components on *machine*; write the administrator's kubeconfig for this host.
+
+    Raises:
+        LabError: *port* on the loopback is in use.
+    """
+    authority = Authority.create(directory.pki, clock.now())
+    security = Security(
+        tls=server_context(
+            authority.certificate_path, authority.apiserver([machine.address], [machine.name])
+        ),
+        kubelet_tls=client_context(authority.certificate_path, authority.apiserver_kubelet_client()),
+    )
+    registry = Registry(MemoryStore(), clock)
+    await bootstrap(registry)
+    with (
+        listen(socket.socket(), LOOPBACK, port) as on_host,
+        listen(machine.socket(), str(machine.address), PORT) as on_machine,
+    ):
+        _, free_port = on_host.getsockname()
+        admin = client_config(authority, authority.admin(), f"https://{LOOPBACK}:{free_port}")
+        kubeconfig.write(directory.kubeconfig, admin)
+        api = LocalApi(registry)
+        async with (
+            serve(registry, security, [on_host, on_machine], dial=machine.socket),
+            background(run_controllers(api, clock), run_scheduler(api, clock)),
+        ):
+            yield Master(api, authority, f"https://{machine.address}:{PORT}")
+
+
+def _is_ready(node: Object) -> bool:
+    conditions: Sequence[Object] = node.get("status", {}).get("conditions", ())
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)

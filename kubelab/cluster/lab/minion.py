@@ -1,0 +1,46 @@
+"""A minion: a kubelet and its container runtime on a machine, talking to the master over the machine's cable.
+
+Source: https://kubernetes.io/docs/concepts/architecture/#node-components. Left out: kube-proxy.
+"""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from kubelab.cluster.apiserver.pki import server_context
+from kubelab.cluster.client.background import background
+from kubelab.cluster.client.https import HttpsApi
+from kubelab.cluster.clock import Clock
+from kubelab.cluster.lab.directory import LabDirectory
+from kubelab.cluster.lab.listening import listen
+from kubelab.cluster.lab.master import Master
+from kubelab.cluster.machine.namespaced import NamespacedMachine
+from kubelab.cluster.node.config import PORT, KubeletConfig, host_cpus, host_memory_bytes
+from kubelab.cluster.node.kubelet import run_kubelet
+from kubelab.cluster.runtime.pods import PodRuntime, start_pods
+
+
+@asynccontextmanager
+async def start_minion(
+    machine: NamespacedMachine, master: Master, directory: LabDirectory, clock: Clock
+) -> AsyncIterator[PodRuntime]:
+    """Run a kubelet on *machine*; its pods end with it."""
+    assert machine.pods is not None
+    config = KubeletConfig(
+        node_name=machine.name,
+        address=machine.address,
+        pod_cidr=machine.pods,
+        log_directory=directory.pods / machine.name,
+        cpus=host_cpus(),
+        memory_bytes=host_memory_bytes(),
+    )
+    certificate = master.authority.kubelet_server(machine.name, [machine.address])
+    tls = server_context(master.authority.certificate_path, certificate)
+    client = master.client_config(master.authority.kubelet(machine.name))
+    with listen(machine.socket(socket.AF_INET, socket.SOCK_STREAM), str(machine.address), PORT) as listening:
+        async with (
+            start_pods(machine.shim, machine.pods) as runtime,
+            HttpsApi.connect(client, open_socket=machine.socket, user_agent="kubelet") as api,
+            background(run_kubelet(config, api, runtime, clock, listening, tls)),
+        ):
+            yield runtime
