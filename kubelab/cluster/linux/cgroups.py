@@ -260,12 +260,12 @@ def _kill(pid: int) -> None:
 
 
 def shares_of_weight(weight: int) -> int:
-    """Return v1's cpu.shares for v2's cpu.weight: 1..10000 onto 2..262144."""
-    return 2 + (weight - 1) * 262142 // 9999
+    """Return v1's cpu.shares for v2's cpu.weight, the least that `weight_of_shares` turns into it again."""
+    return 2 - (1 - weight) * 262142 // 9999
 
 
 def weight_of_shares(shares: int) -> int:
-    """As the kubelet does it, so that a weight made from shares gives those shares back, roughly."""
+    """Map 2..262144 onto 1..10000, as the kubelet does."""
     return 1 + (shares - 2) * 9999 // 262142
 
 

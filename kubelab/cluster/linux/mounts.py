@@ -38,7 +38,7 @@ def parse_mountinfo(lines: Iterable[str]) -> tuple[MountEntry, ...]:
     return tuple(_entry(line) for line in lines)
 
 
-def mount_table(pid: int | str = "self") -> tuple[MountEntry, ...]:
+def mount_table(pid: int | str = "thread-self") -> tuple[MountEntry, ...]:
     with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
         return parse_mountinfo(lines)
 

@@ -51,9 +51,9 @@ def stat_of(pid: int) -> Stat | None:
 
 
 def start_ticks_of(pid: int) -> int | None:
-    """Return when the process started, in clock ticks since boot; None if there is none of that pid."""
+    """Return when the process started, in clock ticks since boot; None if none of that pid runs (any more)."""
     stat = stat_of(pid)
-    return stat.start_ticks if stat else None
+    return stat.start_ticks if stat and stat.state not in "ZX" else None
 
 
 def children_of(pid: int) -> tuple[int, ...]:

@@ -1,0 +1,167 @@
+"""Whatever the lab made is taken back from its journal, after SIGKILL too, and nothing else is touched."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kubelab.cluster.errors import LabError
+from kubelab.cluster.linux import cgroups, syscalls
+from kubelab.cluster.linux.journal import Journal, owner_of, undo
+from kubelab.cluster.linux.mounts import mount_table
+from kubelab.cluster.linux.namespaces import call_in_thread
+from kubelab.cluster.linux.netlink import Netlink, add_bridge, delete_link, set_link
+from kubelab.cluster.linux.processes import scan, start_ticks_of
+
+DRIVER = """
+import asyncio, sys
+from pathlib import Path
+from kubelab.cluster.linux.journal import Journal
+from kubelab.cluster.machine.namespaced import MachineSpec, start_cgroups, start_machine
+from kubelab.cluster.machine.network import start_network
+from kubelab.cluster.runtime.cri import ContainerSpec, SandboxSpec
+from kubelab.cluster.runtime.pods import start_pods
+
+async def main(path):
+    with Journal.open(path) as journal:
+        async with start_network(journal) as network, start_cgroups(journal) as tree:
+            plan = network.plan
+            spec = MachineSpec("minion-1", "minion", plan.machine("minion", 0), plan.pod_network(0))
+            async with start_machine(spec, network, tree, journal) as machine:
+                async with start_pods(machine.shim, spec.pods) as runtime:
+                    await runtime.run_sandbox(SandboxSpec("u", "default", "pod", "pod"))
+                    spec = ContainerSpec("c", "kubelab/shell", (), {}, path.with_name("log"))
+                    await runtime.start_container("u", spec)
+                    await machine.spawn(["unshare", "--pid", "--fork", "sleep", "infinity"])
+                    print(machine.pid, flush=True)
+                    await asyncio.sleep(3600)
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+@pytest.mark.root
+def test_after_sigkill_of_the_lab_nothing_is_left(tmp_path):
+    path = tmp_path / "journal"
+    mounts_before = mount_table()
+    with subprocess.Popen([sys.executable, "-c", DRIVER, str(path)], stdout=subprocess.PIPE) as lab:
+        init = int(lab.stdout.readline())
+        processes = [(info.pid, info.start_ticks) for info in scan([init])]
+        assert len(processes) >= 6
+        assert owner_of(path).alive
+        lab.kill()
+    assert not owner_of(path).alive
+    token = json.loads(path.read_text().splitlines()[0])["token"]
+    undo(path)
+    assert [pid for pid, start_ticks in processes if start_ticks_of(pid) == start_ticks] == []
+    assert not any(map(os.path.exists, cgroups.detect().at(f"kubelab-{token}").directories))
+    with Netlink() as netlink:
+        assert [link.name for link in netlink.links() if token in link.alias] == []
+    assert mount_table() == mounts_before
+    assert not path.exists()
+    undo(path)
+
+
+@pytest.fixture
+def journal(tmp_path):
+    with Journal.open(tmp_path / "journal") as journal:
+        yield journal
+
+
+def test_a_second_lab_may_not_write_into_the_same_journal(journal):
+    with pytest.raises(LabError, match="journal of another lab"):
+        Journal.open(journal.path)
+
+
+def test_directories_and_files_go_in_reverse_order(journal, tmp_path):
+    journal.directory(tmp_path / "state")
+    (tmp_path / "state").mkdir()
+    journal.file(tmp_path / "state" / "socket")
+    (tmp_path / "state" / "socket").touch()
+    journal.file(tmp_path / "never-made")
+    undo(journal.path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_line_cut_off_by_the_kill_is_passed_over(journal, tmp_path):
+    with journal.path.open("ab") as file:
+        file.write(b'{"kind": "dir')
+    undo(journal.path)
+    assert not journal.path.exists()
+
+
+def test_of_another_boot_only_files_are_taken_back(tmp_path):
+    path = tmp_path / "journal"
+    (tmp_path / "state").mkdir()
+    entries = [
+        {"kind": "header", "boot_id": "another", "token": "x", "pid": 1, "start_ticks": 0},
+        {"kind": "process", "pid": os.getpid(), "start_ticks": start_ticks_of(os.getpid())},
+        {"kind": "directory", "path": str(tmp_path / "state")},
+    ]
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    undo(path)
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_process_that_got_an_old_pid_is_left_alone(journal):
+    with subprocess.Popen(["sleep", "infinity"]) as ours, subprocess.Popen(["sleep", "infinity"]) as other:
+        journal.process(ours.pid)
+        entry = {"kind": "process", "pid": other.pid, "start_ticks": start_ticks_of(other.pid) - 1}
+        with journal.path.open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+        undo(journal.path)
+        assert ours.wait() == -signal.SIGKILL
+        assert other.poll() is None
+        other.kill()
+
+
+@pytest.mark.root
+def test_a_link_of_the_same_name_without_our_alias_is_left_alone(journal):
+    def act() -> None:
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+        with Netlink() as netlink:
+            netlink.do(add_bridge("mine"), add_bridge("theirs"))
+            alias = journal.link("mine")
+            journal.link("theirs")
+            netlink.do(set_link(netlink.index("mine"), alias=alias))
+            undo(journal.path)
+            assert [link.name for link in netlink.links()] == ["lo", "theirs"]
+            netlink.do(delete_link(netlink.index("theirs")))
+
+    call_in_thread(act)
+
+
+@pytest.mark.root
+def test_a_directory_with_a_mount_in_it_is_not_emptied(journal, tmp_path):
+    state = tmp_path / "state"
+
+    def act() -> None:
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+        journal.directory(state)
+        (state / "mounted").mkdir(parents=True)
+        syscalls.mount("none", str(state / "mounted"), "tmpfs")
+        (state / "mounted" / "file").touch()
+        with pytest.raises(LabError, match="Device or resource busy"):
+            undo(Path(journal.path))
+        assert (state / "mounted" / "file").exists()
+
+    call_in_thread(act)
+
+
+@pytest.mark.root
+def test_a_cgroup_goes_with_what_is_below_and_in_it(journal):
+    cgroup = cgroups.detect().at(f"kubelab-{journal.token}")
+    journal.cgroup(cgroup)
+    below = cgroups.detect().at(f"kubelab-{journal.token}/below")
+    below.create()
+    with subprocess.Popen(["sleep", "infinity"]) as process:
+        below.add(process.pid)
+        assert process.pid in below.processes()
+        undo(journal.path)
+        assert process.wait() == -signal.SIGKILL
+    assert not any(map(os.path.exists, cgroup.directories))

@@ -1,0 +1,268 @@
+"""Pods are real: processes, addresses that answer, limits, logs, exits; and they leave nothing."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from kubelab.cluster.linux.namespaces import namespaces_of
+from kubelab.cluster.linux.processes import command_of, scan
+from kubelab.cluster.machine.namespaced import NamespacedMachine
+from kubelab.cluster.runtime.cri import (
+    Container,
+    ContainerExit,
+    ContainerSpec,
+    ImageError,
+    Limits,
+    Mount,
+    Sandbox,
+    SandboxSpec,
+    StartError,
+)
+from kubelab.cluster.runtime.pods import PodRuntime, start_pods
+
+pytestmark = [pytest.mark.root, pytest.mark.asyncio(loop_scope="module")]
+
+SHELL = "kubelab/shell"
+
+
+@dataclass
+class Node:
+    """A machine with a runtime, and short words for what the tests do with it."""
+
+    machine: NamespacedMachine
+    runtime: PodRuntime
+    logs: Path
+    numbers: count = field(default_factory=count)
+
+    async def sandbox(self, **limits: int) -> Sandbox:
+        uid = f"uid-{next(self.numbers)}"
+        return await self.runtime.run_sandbox(SandboxSpec(uid, "default", uid, uid, Limits(**limits)))
+
+    async def start(self, sandbox: Sandbox, *argv: str, **fields: object) -> Container:
+        log = self.logs / f"{next(self.numbers)}.log"
+        spec = {"name": "main", "image": SHELL, "argv": argv, "env": {}, "log_path": log} | fields
+        return await self.runtime.start_container(sandbox.uid, ContainerSpec(**spec))
+
+    async def run(self, sandbox: Sandbox, *argv: str, **fields: object) -> tuple[ContainerExit, str]:
+        """Run a container to its end; return its exit and its log without the timestamps."""
+        log = self.logs / f"{next(self.numbers)}.log"
+        async with self.runtime.exits() as exits:
+            container = await self.start(sandbox, *argv, log_path=log, **fields)
+            async for end in exits:
+                if end.id == container.id:
+                    break
+        lines = log.read_text().splitlines(keepends=True)
+        return end, "".join(line.split(" ", 1)[1] for line in lines)
+
+    async def shell(self, sandbox: Sandbox, script: str, **fields: object) -> str:
+        """Run a script in the pod; return its output."""
+        _, log = await self.run(sandbox, "sh", "-c", script, **fields)
+        return "".join(line.split(" ", 2)[2] for line in log.splitlines(keepends=True))
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def nodes(ground, tmp_path_factory) -> AsyncIterator[tuple[Node, Node]]:
+    logs = tmp_path_factory.mktemp("logs")
+    async with contextlib.AsyncExitStack() as stack:
+        made = []
+        for _ in range(2):
+            machine, pods = await ground.minion()
+            runtime = await stack.enter_async_context(start_pods(machine.shim, pods))
+            made.append(Node(machine, runtime, logs))
+        yield made[0], made[1]
+    assert [len(scan([node.machine.pid])) for node in made] == [1, 1]
+
+
+@pytest.fixture(scope="module")
+def node(nodes) -> Node:
+    return nodes[0]
+
+
+async def test_a_sandbox_is_a_pause_process_with_the_pod_s_namespaces(node):
+    sandbox = await node.sandbox()
+    pod, machine = namespaces_of(sandbox.pid), namespaces_of(node.machine.pid)
+    assert command_of(sandbox.pid) == "/pause"
+    assert {pod.net, pod.ipc, pod.uts, pod.pid, pod.mnt}.isdisjoint({machine.net, machine.ipc, machine.uts})
+    assert await node.runtime.run_sandbox(SandboxSpec(sandbox.uid, "default", "x", "x")) == sandbox
+
+
+async def test_containers_of_a_pod_share_net_ipc_and_uts_and_nothing_else(node):
+    sandbox = await node.sandbox()
+    one, two = await node.start(sandbox), await node.start(sandbox)
+    pause, first, second = (namespaces_of(pid) for pid in (sandbox.pid, one.pid, two.pid))
+    assert (first.net, first.ipc, first.uts) == (second.net, second.ipc, second.uts)
+    assert (first.net, first.ipc, first.uts) == (pause.net, pause.ipc, pause.uts)
+    assert len({first.pid, second.pid, pause.pid}) == 3
+    assert first.mnt != second.mnt
+    assert first.cgroup != second.cgroup
+
+
+async def test_a_pod_answers_from_the_host_the_other_machine_and_other_pods(nodes):
+    here, there = nodes
+    pod = await here.sandbox()
+    loop = asyncio.get_running_loop()
+    # Nothing listens: the refusal comes from the pod itself, which is answer enough.
+    for sock in (socket.socket(), await there.machine.open_socket(), await here.machine.open_socket()):
+        with sock, pytest.raises(ConnectionRefusedError):
+            sock.setblocking(False)
+            await asyncio.wait_for(loop.sock_connect(sock, (str(pod.address), 81)), 5)
+    for other in (await here.sandbox(), await there.sandbox()):
+        node = here if other.address in here.machine.pods else there
+        assert "refused" in await node.shell(other, f"bash -c 'exec 3<>/dev/tcp/{pod.address}/81'")
+
+
+async def test_a_container_sees_itself_only(node):
+    sandbox = await node.sandbox()
+    assert await node.shell(sandbox, "ps -e -o pid=,comm= | head -1; hostname") == f"      1 sh\n{sandbox.uid}\n"
+    assert await node.shell(sandbox, "cat /proc/self/cgroup | cut -d: -f3 | sort -u") == "/\n"
+    seen = await node.shell(sandbox, "ls -A /root /home /etc/shadow; ls /; id -u")
+    assert "cannot access '/etc/shadow'" in seen
+    assert "work" not in seen.split()
+
+
+async def test_a_container_cannot_reach_out(node):
+    sandbox = await node.sandbox()
+    for attempt, refusal in {
+        "mknod /tmp/disk b 254 0": "Operation not permitted",
+        "mount -t tmpfs none /mnt": "permission denied",
+        "mount -o remount,rw /usr": "permission denied",
+        "echo 1 > /proc/sys/kernel/panic": "Read-only",
+        "touch /usr/bin/mine": "Read-only",
+        "mkdir /sys/fs/cgroup/pids/x || mkdir /sys/fs/cgroup/x": "Read-only",
+        "unshare --mount true": "Operation not permitted",
+        "cat /proc/keys | wc -c": "0",
+        "ls /proc/self/fd | wc -l": "4",
+    }.items():
+        assert refusal in await node.shell(sandbox, attempt), attempt
+    assert "NoNewPrivs:\t1" in await node.shell(sandbox, "cat /proc/self/status")
+
+
+async def test_exit_codes_and_signals_are_reported(node):
+    sandbox = await node.sandbox()
+    end, _ = await node.run(sandbox, "sh", "-c", "exit 3")
+    assert (end.exit_code, end.oom_killed) == (3, False)
+    end, _ = await node.run(sandbox, "sh", "-c", "sh -c 'kill -9 $$'; exit $?")
+    assert end.exit_code == 137
+
+
+async def test_memory_beyond_the_limit_ends_as_oom_killed(node):
+    sandbox = await node.sandbox()
+    limits = Limits(memory_max_bytes=16 << 20)
+    end, _ = await node.run(sandbox, "sh", "-c", "x=$(head -c 64M /dev/zero | tr '\\0' x)", limits=limits)
+    assert (end.exit_code, end.oom_killed) == (137, True)
+
+
+async def test_limits_are_the_cgroup_s(node):
+    sandbox = await node.sandbox(memory_max_bytes=64 << 20)
+    limits = Limits(cpu_weight=39, cpu_quota_us=20_000, memory_max_bytes=32 << 20, pids_max=50)
+    container = await node.start(sandbox, limits=limits)
+    cgroup = node.machine.cgroups.at(f"kubepods/pod{sandbox.uid}/{container.id}")
+    fields = [cgroup.read(name) for name in ("cpu.weight", "cpu.max", "memory.max", "pids.max")]
+    assert fields == ["39", "20000 100000", str(32 << 20), "50"]
+    pod = node.machine.cgroups.at(f"kubepods/pod{sandbox.uid}")
+    assert pod.read("memory.max") == str(64 << 20)
+
+
+async def test_a_missing_command_is_told_as_runc_tells_it(node):
+    sandbox = await node.sandbox()
+    with pytest.raises(StartError, match='exec: "nosuch": executable file not found in \\$PATH'):
+        await node.start(sandbox, "nosuch")
+    with pytest.raises(StartError, match='exec: "/no/such": stat /no/such: no such file or directory'):
+        await node.start(sandbox, "/no/such")
+    with pytest.raises(StartError, match='exec: "/etc/passwd": permission denied'):
+        await node.start(sandbox, "/etc/passwd")
+
+
+async def test_images_other_than_the_built_in_one_cannot_be_had(node):
+    assert await node.runtime.pull_image("kubelab/shell:latest") == await node.runtime.pull_image(SHELL)
+    with pytest.raises(ImageError, match='failed to pull image "nginx"'):
+        await node.runtime.pull_image("nginx")
+
+
+async def test_logs_have_the_cri_format(node):
+    sandbox = await node.sandbox()
+    _, log = await node.run(sandbox, "sh", "-c", "echo out; echo err >&2; printf rest")
+    assert sorted(log.splitlines()) == ["stderr F err", "stdout F out", "stdout F rest"]
+    _, log = await node.run(sandbox, "sh", "-c", "head -c 20000 /dev/zero | tr '\\0' x; echo")
+    tags = [line.split(" ", 2)[1] for line in log.splitlines()]
+    assert tags == ["P", "F"]
+
+
+async def test_a_noisy_container_does_not_hold_up_the_loop(node):
+    sandbox = await node.sandbox()
+    noisy = await node.start(sandbox, "yes")
+    assert await node.shell(sandbox, "echo heard") == "heard\n"
+    await node.runtime.stop_container(noisy.id, 0.01)
+
+
+async def test_env_and_cwd(node):
+    sandbox = await node.sandbox()
+    script = 'echo "$A $HOME $HOSTNAME $PATH $(pwd)"'
+    told = await node.shell(sandbox, script, env={"A": "1"}, cwd="/srv/new")
+    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    assert told == f"1 /root {sandbox.uid} {path} /srv/new\n"
+
+
+async def test_volumes_are_shared_in_the_pod_and_files_are_there(node):
+    sandbox = await node.sandbox()
+    shared = Mount("/data", volume="scratch")
+    await node.shell(sandbox, "echo hello > /data/x", mounts=(shared,))
+    assert await node.shell(sandbox, "cat /other/x", mounts=(Mount("/other", volume="scratch"),)) == "hello\n"
+    files = Mount("/etc/app", files={"a.conf": b"A\n", "sub/b": b"B" * 100_000}, volume="cm", read_only=True)
+    script = "cat /etc/app/a.conf; wc -c < /etc/app/sub/b; touch /etc/app/x"
+    told = await node.shell(sandbox, script, mounts=(files,))
+    assert told.startswith("A\n100000\n")
+    assert "Read-only" in told
+    await node.machine.write_file("/srv/host/file", b"of the machine\n")
+    host = Mount("/mnt/host", source=Path("/srv/host"))
+    assert await node.shell(sandbox, "cat /mnt/host/file", mounts=(host,)) == "of the machine\n"
+
+
+async def test_stopping_is_polite_first(node):
+    sandbox = await node.sandbox()
+    async with node.runtime.exits() as exits:
+        polite = await node.start(sandbox, "sh", "-c", "trap 'exit 5' TERM; echo up; while :; do sleep 0.01; done")
+        await _wait_for_line(node, "up")
+        await node.runtime.stop_container(polite.id, 10)
+        assert (await anext(exits)).exit_code == 5
+        stubborn = await node.start(sandbox, "sleep", "infinity")
+        await node.runtime.stop_container(stubborn.id, 0.01)
+        assert (await anext(exits)).exit_code == 137
+    await node.runtime.stop_container(stubborn.id, 1)
+
+
+async def test_the_built_in_image_s_own_command_stays_and_ends_on_sigterm(node):
+    sandbox = await node.sandbox()
+    container = await node.start(sandbox)
+    while len(scan([container.pid])) < 2:
+        await asyncio.sleep(0.001)
+    async with node.runtime.exits() as exits:
+        await node.runtime.stop_container(container.id, 30)
+        assert (await anext(exits)).exit_code == 0
+
+
+async def test_removing_a_sandbox_takes_everything_back(node):
+    sandbox = await node.sandbox()
+    container = await node.start(sandbox)
+    await node.runtime.remove_sandbox(sandbox.uid)
+    await node.runtime.remove_sandbox(sandbox.uid)
+    assert not os.path.exists(f"/proc/{sandbox.pid}")
+    assert not os.path.exists(f"/proc/{container.pid}")
+    pod = node.machine.cgroups.at(f"kubepods/pod{sandbox.uid}")
+    assert not any(os.path.exists(directory) for directory in pod.directories)
+    with pytest.raises(StartError):
+        await node.start(sandbox)
+
+
+async def _wait_for_line(node: Node, wanted: str) -> None:
+    newest = max(node.logs.iterdir(), key=lambda path: int(path.stem))
+    while wanted not in newest.read_text():
+        await asyncio.sleep(0.001)
