@@ -70,8 +70,9 @@ def _unknown(type_: str, known: Object | None, node: Object, now: datetime) -> O
 
 
 def ready_status(node: Object) -> str:
+    """Return True, False, Unknown; "" when the kubelet has not reported yet."""
     ready = condition_of(node, "Ready")
-    return str(ready["status"]) if ready else "Unknown"
+    return str(ready["status"]) if ready else ""
 
 
 def wanted_taints(node: Object, now: datetime) -> list[Object]:
@@ -84,6 +85,8 @@ def wanted_taints(node: Object, now: datetime) -> list[Object]:
 
 
 def _taints_for(ready: str, *, unschedulable: bool) -> Iterable[tuple[str, str]]:
+    if not ready:  # Nobody has said anything yet: upstream's TaintNodesByCondition at the Node's creation.
+        yield NOT_READY, "NoSchedule"
     if ready == "False":
         yield from ((NOT_READY, "NoSchedule"), (NOT_READY, "NoExecute"))
     if ready == "Unknown":
