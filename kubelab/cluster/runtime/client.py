@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,8 +74,7 @@ class Shim:
         self.pid = 0
         self._socket = sock
         self._loop = asyncio.get_running_loop()
-        self._waiting: dict[int, asyncio.Future[messages.Message]] = {}
-        self._starting: dict[int, Callable[[messages.Message], None]] = {}
+        self._waiting: dict[int, asyncio.Future[_Answer]] = {}
         self._processes: dict[int, ShimProcess] = {}
         self._ready: asyncio.Future[messages.Message] = self._loop.create_future()
         self._last_id = 0
@@ -103,9 +102,7 @@ class Shim:
             KernelError: the kernel refused a part of it.
             LabError: the shim is gone.
         """
-        message = await self._send(method, params, fds)
-        result: dict[str, Any] = message.body["result"]
-        return result
+        return (await self._send(method, params, fds)).result
 
     async def start(
         self, method: str, params: Mapping[str, Any], fds: Sequence[int] = ()
@@ -116,24 +113,21 @@ class Shim:
             StartError: there is no such command.
             KernelError, LabError: as for `request`.
         """
-        message = await self._send(method, params, fds)
-        process = self._processes[message.body["result"]["pid"]]
-        return process, message.fds[1:]
+        answer = await self._send(method, params, fds)
+        assert answer.process is not None
+        return answer.process, answer.fds
 
-    async def _send(self, method: str, params: Mapping[str, Any], fds: Sequence[int]) -> messages.Message:
+    async def _send(self, method: str, params: Mapping[str, Any], fds: Sequence[int]) -> "_Answer":
         self._last_id += 1
         number = self._last_id
         body = {"id": number, "method": method, "params": params}
-        answer: asyncio.Future[messages.Message] = self._loop.create_future()
+        answer: asyncio.Future[_Answer] = self._loop.create_future()
         self._waiting[number] = answer
         try:
             await self._transmit(body, fds)
-            message = await answer
+            return await answer
         finally:
             self._waiting.pop(number, None)
-        if "error" in message.body:
-            raise _error(message.body["error"])
-        return message
 
     async def _transmit(self, body: dict[str, Any], fds: Sequence[int]) -> None:
         while True:
@@ -172,13 +166,27 @@ class Shim:
             self._settle(message)
 
     def _settle(self, message: messages.Message) -> None:
-        local_pid = message.body.get("result", {}).get("pid")
-        if local_pid:
-            # Here and not where the answer is awaited: the exit may be the very next message.
-            self._processes[local_pid] = ShimProcess(message.pid, local_pid, message.fds[0])
-        answer = self._waiting.pop(message.body["id"], None)
-        if answer and not answer.done():
-            answer.set_result(message)
+        future = self._waiting.pop(message.body["id"], None)
+        waited_for = future is not None and not future.done()
+        if "error" in message.body:
+            if future and waited_for:
+                future.set_exception(_error(message.body["error"]))
+            return
+        answer = self._read_answer(message)
+        if future and waited_for:
+            future.set_result(answer)
+        else:
+            answer.give_up()
+
+    def _read_answer(self, message: messages.Message) -> "_Answer":
+        result = message.body["result"]
+        if "pid" not in result:
+            return _Answer(result, None, message.fds)
+        pidfd, *fds = message.fds
+        process = ShimProcess(message.pid, result["pid"], pidfd)
+        # Here and not where the answer is awaited: the exit may be the very next message.
+        self._processes[process.local_pid] = process
+        return _Answer(result, process, tuple(fds))
 
     def _gone(self) -> LabError:
         return LabError(_GONE.format(name=self.name))
@@ -186,10 +194,9 @@ class Shim:
     def _lose(self) -> None:
         """The shim is dead, and with it all that ran on its machine."""
         self._loop.remove_reader(self._socket)
-        for future in (self._ready, *self._waiting.values()):
-            if not future.done():
-                future.set_exception(self._gone())
-                future.exception()  # Somebody may have stopped waiting for it.
+        _fail(self._ready, self._gone())
+        for future in self._waiting.values():
+            _fail(future, self._gone())
         for process in self._processes.values():
             process.end(Exit(128 + signal.SIGKILL, oom_killed=False, at_s=0.0))
         self._processes.clear()
@@ -199,6 +206,20 @@ class Shim:
         if self._socket.fileno() >= 0:
             self._lose()
             self._socket.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    result: dict[str, Any]
+    process: ShimProcess | None
+    fds: tuple[int, ...]
+
+    def give_up(self) -> None:
+        """Nobody waits for it any more: a process that was started in vain ends."""
+        for fd in self.fds:
+            os.close(fd)
+        if self.process:
+            self.process.kill(signal.SIGKILL)
 
 
 @contextlib.asynccontextmanager
@@ -243,12 +264,18 @@ def _reap(program: "subprocess.Popen[bytes]", init_pid: int) -> None:
             os.waitpid(init_pid, 0)
 
 
-def _error(report: Mapping[str, Any]) -> LabError:
+def _fail(future: "asyncio.Future[Any]", error: LabError) -> None:
+    if not future.done():
+        future.set_exception(error)
+        future.exception()  # Somebody may have stopped waiting for it.
+
+
+def _error(report: Mapping[str, Any]) -> Exception:
     if report["kind"] == "command":
         return StartError(f"unable to start container process: {report['sentence']}")
     if report["kind"] == "kernel":
         return KernelError(report["operation"], report["target"], report["errno"])
-    raise RuntimeError(report["sentence"])
+    return RuntimeError(report["sentence"])
 
 
 _GONE = Text(
