@@ -2,7 +2,14 @@
 
 import os
 
+import hypothesis
 import pytest
+
+# How long an example takes says more about what else the machine does than about our code.
+hypothesis.settings.register_profile(
+    "kubelab", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("kubelab")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

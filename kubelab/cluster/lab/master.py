@@ -24,6 +24,7 @@ from kubelab.cluster.lab.listening import listen
 from kubelab.cluster.machine.namespaced import NamespacedMachine
 from kubelab.cluster.objects import NODES, Object
 from kubelab.cluster.scheduler.scheduler import run_scheduler
+from kubelab.cluster.store.compactor import keep_compacted
 from kubelab.cluster.store.memory import MemoryStore
 
 PORT = 6443
@@ -81,7 +82,8 @@ async def start_master(
         ),
         kubelet_tls=client_context(authority.certificate_path, authority.apiserver_kubelet_client()),
     )
-    registry = Registry(MemoryStore(), clock)
+    store = MemoryStore()
+    registry = Registry(store, clock)
     await bootstrap(registry)
     with (
         listen(socket.socket(), LOOPBACK, port) as on_host,
@@ -93,7 +95,7 @@ async def start_master(
         api = LocalApi(registry)
         async with (
             serve(registry, security, [on_host, on_machine], dial=machine.socket),
-            background(run_controllers(api, clock), run_scheduler(api, clock)),
+            background(run_controllers(api, clock), run_scheduler(api, clock), keep_compacted(store, clock)),
         ):
             yield Master(api, authority, f"https://{machine.address}:{PORT}")
 
