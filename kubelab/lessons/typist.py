@@ -15,7 +15,7 @@ from kubelab.cluster.errors import LabError
 from kubelab.cluster.machine.machine import Process
 from kubelab.language import Text
 
-# Readline switches bracketed paste on whenever it begins to read a line; what jobs print later comes after it.
+# Readline switches bracketed paste on when it begins to read a line; what jobs print comes after it.
 PROMPT = re.compile(r"\x1b\[\?2004h|# $")
 QUIET_S = 0.05  # Output counts as complete when nothing follows for so long.
 INTERRUPT = "^C"

@@ -1,5 +1,6 @@
 """Where a lesson happens: its machine with the lesson's files, and the learner's shells on it."""
 
+import contextlib
 from contextlib import AsyncExitStack
 
 from kubelab.cluster.errors import LabError
@@ -7,6 +8,7 @@ from kubelab.cluster.machine.machine import Machine, Process, WindowSize
 from kubelab.language import Language, Text
 from kubelab.lessons.format import Lesson
 from kubelab.lessons.lab import LabPort
+from kubelab.lessons.variables import substitute
 
 # In ~/.bashrc, and not in a file of our own: a `bash` started inside a namespace reads it as well.
 BASHRC = rb"""# The lab's shell.
@@ -45,8 +47,14 @@ class Workplace:
             await self._lifetime.enter_async_context(self._lab.scratch(self._lesson.machine))
         await self.machine.write_file("/root/.bashrc", BASHRC)
         for name, content in self._lesson.source.files.items():
-            mode = 0o755 if content.startswith(b"#!") else 0o644
-            await self.machine.write_file(f"{self._lesson.directory}/{name}", content, mode=mode)
+            await self._hand_out(name, content)
+
+    async def _hand_out(self, name: str, content: bytes) -> None:
+        """Write a file of the lesson, with its variables put in if it is text."""
+        mode = 0o755 if content.startswith(b"#!") else 0o644
+        with contextlib.suppress(UnicodeDecodeError):  # Then it is no text.
+            content = substitute(content.decode(), self._lesson.variables).encode()
+        await self.machine.write_file(f"{self._lesson.directory}/{name}", content, mode=mode)
 
     async def leave(self) -> None:
         await self.close_shells()
