@@ -19,7 +19,7 @@ from kubelab.cluster.runtime.cri import (
 
 
 class MemoryRuntime:
-    """`missing_images` cannot be pulled, `bad_commands` not be started. `calls` is what was asked, in order."""
+    """`missing_images` cannot be pulled, `bad_commands` not be started. `calls`: what was asked, in order."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -236,7 +236,9 @@ async def test_a_node_taken_for_lost_corrects_itself_and_its_pods(
     await clock.advance(0)
     for resource, key in ((NODES, ("", "minion-1")), (PODS, ("default", "web"))):
         obj = await api.get(resource, *key)
-        lost = [c | ({"status": "Unknown"} if c["type"] == "Ready" else {}) for c in obj["status"]["conditions"]]
+        lost = [
+            c | ({"status": "Unknown"} if c["type"] == "Ready" else {}) for c in obj["status"]["conditions"]
+        ]
         await api.update(
             resource, obj | {"status": obj["status"] | {"conditions": lost}}, subresource="status"
         )
