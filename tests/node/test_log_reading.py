@@ -12,6 +12,7 @@ from kubelab.cluster.node.logs import LogOptions, read_log, tail_offset
 from kubelab.cluster.node.server import log_options
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LINES = st.binary(max_size=20).filter(lambda line: b"\n" not in line)
 
 
 def stamp(second: int) -> str:
