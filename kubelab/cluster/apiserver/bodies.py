@@ -10,7 +10,6 @@ from typing import Any
 from kubelab.cluster.apiserver import protobuf, refusals, schema
 from kubelab.cluster.apiserver.negotiation import BODIES, JSON, PROTOBUF, YAML
 from kubelab.cluster.apiserver.queries import FieldValidation
-from kubelab.cluster.client.api import PatchType
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import Object
 
@@ -68,8 +67,8 @@ def fit(obj: Object, expected: Expected, validation: FieldValidation) -> Body:
     return Body(fitted, tuple(problems) if validation == "Warn" else ())
 
 
-def read_patch(raw: bytes, patch_type: PatchType) -> Any:
-    """Return the patch in *raw*, which may be YAML for the types that are objects."""
+def read_patch(raw: bytes) -> Any:
+    """Return the patch in *raw*: an object, or for a JSON patch a list."""
     try:
         return schema.parse_json(raw)
     except ValueError as error:
@@ -122,9 +121,10 @@ def _check_type(obj: Object, expected: Expected) -> None:
     if kind != expected.kind:
         version = str(api_version).rpartition("/")[2]
         raise refusals.bad_request(
-            f'{kind} in version "{version}" cannot be handled as a {expected.kind}: converting ({api_version}, '
-            f"{kind}) to ({expected.api_version}, {expected.kind}): unknown conversion"
+            f'{kind} in version "{version}" cannot be handled as a {expected.kind}: converting '
+            f"({api_version}, {kind}) to ({expected.api_version}, {expected.kind}): unknown conversion"
         )
     raise refusals.bad_request(
-        f"the API version in the data ({api_version}) does not match the expected API version ({expected.api_version})"
+        f"the API version in the data ({api_version}) does not match the expected API version "
+        f"({expected.api_version})"
     )

@@ -1,7 +1,7 @@
 """What Kubernetes says of its types and fields, read from the docstrings of lightkube-models.
 
-The package has, for every API type, upstream's own sentences and which fields are required. Its modules need a
-client library that the lab has no use for, so they are read as text, not imported.
+The package has, for every API type, upstream's own sentences and which fields are required. Its modules
+need a client library that the lab has no use for, so they are read as text, not imported.
 """
 
 import importlib.metadata

@@ -1,4 +1,4 @@
-"""What the server serves, told to clients: the version, the groups, the resources; all from the table of kinds.
+"""What the server tells clients of itself: version, groups, resources, all from the table of kinds.
 
 Source: kubernetes, staging/src/k8s.io/api/apidiscovery/v2/types.go (aggregated: two requests) and
 apimachinery/pkg/apis/meta/v1/types.go (APIGroupList, APIResourceList: what older clients read).
@@ -22,6 +22,7 @@ _SUBRESOURCE_VERBS = {
     "scale": ("get", "patch", "update"),
     "status": ("get", "patch", "update"),
 }
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # In Go's words.
 _FOREIGN_KINDS = {"scale": ("autoscaling", "v1", "Scale"), "binding": ("", "v1", "Binding")}
 
 
@@ -38,7 +39,7 @@ def version() -> Object:
         "buildDate": "1970-01-01T00:00:00Z",
         "goVersion": f"{platform.python_implementation()} {platform.python_version()}",
         "compiler": platform.python_implementation(),
-        "platform": f"linux/{ {'x86_64': 'amd64', 'aarch64': 'arm64'}.get(platform.machine(), platform.machine()) }",
+        "platform": f"linux/{_ARCHITECTURES.get(platform.machine(), platform.machine())}",
     }
 
 

@@ -87,8 +87,8 @@ _CONFIG_KEY = "[-._a-zA-Z0-9]+"
 _ENV_NAME = "[-._a-zA-Z][-._a-zA-Z0-9]*"
 
 _LABEL_MISMATCH = _mismatch(
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and "
-    "end with an alphanumeric character",
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start "
+    "and end with an alphanumeric character",
     _LABEL,
     "my-name",
     "123-abc",
@@ -155,7 +155,8 @@ def label_key(value: str) -> Iterator[str]:
     """Yield what keeps *value* from being a key of labels or annotations: `[prefix/]name`."""
     *prefixes, name = value.split("/")
     if len(prefixes) > 1:
-        yield f"a valid label key {_KEY_MISMATCH} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+        prefixed = "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+        yield f"a valid label key {_KEY_MISMATCH} {prefixed}"
         return
     for prefix in prefixes:
         details = dns_subdomain(prefix) if prefix else iter(("must be non-empty",))

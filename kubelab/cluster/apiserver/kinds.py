@@ -1,4 +1,4 @@
-"""The one table of kinds: routes, discovery, schemas, printed tables, field selectors and validation follow it.
+"""The one table of kinds: routes, discovery, schemas, printed tables, selectors and validation follow it.
 
 A kind is added by an entry here and, where it has rules of its own, a module with its defaults and
 validation (`configmaps.py` is a short one).

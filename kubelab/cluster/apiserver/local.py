@@ -17,8 +17,6 @@ from kubelab.cluster.apiserver.versions import Version, copied
 from kubelab.cluster.client.api import ObjectList, PatchType, WatchEvent
 from kubelab.cluster.objects import Object, Resource
 
-BOUND: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
-
 
 class LocalApi:
     def __init__(self, registry: Registry) -> None:
@@ -60,7 +58,7 @@ class LocalApi:
         namespace = obj.get("metadata", {}).get("namespace", "")
         if subresource == "binding":
             await self._registry.bind(kind, namespace, obj["metadata"]["name"], obj)
-            return BOUND
+            return subresources.BOUND
         if subresource:
             raise refusals.method_not_allowed(resource, "create")
         return (await self._registry.create(kind, namespace, copied(obj))).object

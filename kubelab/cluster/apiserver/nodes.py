@@ -1,6 +1,7 @@
 """Nodes: their defaults and what they must be.
 
-Source: kubernetes, pkg/apis/core/v1/defaults.go (SetDefaults_NodeStatus), pkg/apis/core/validation/validation.go.
+Source: kubernetes, pkg/apis/core/v1/defaults.go (SetDefaults_NodeStatus) and
+pkg/apis/core/validation/validation.go.
 """
 
 from collections.abc import Iterator

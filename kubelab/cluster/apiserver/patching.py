@@ -1,7 +1,7 @@
 """A client's patch on an object: which algorithm it is, and upstream's refusal when it does not fit.
 
-Source: kubernetes, staging/src/k8s.io/apiserver/pkg/endpoints/handlers/patch.go. Which lists a strategic merge
-patch merges, and by which key, is in the struct tags of the Go types (`go_types`).
+Source: kubernetes, staging/src/k8s.io/apiserver/pkg/endpoints/handlers/patch.go. Which lists a strategic
+merge patch merges, and by which key, is in the struct tags of the Go types (`go_types`).
 Left out: server-side apply.
 """
 

@@ -1,7 +1,7 @@
 """Kubernetes' protobuf bodies as JSON: kubectl from 1.32 on creates objects in no other form.
 
-Source: https://protobuf.dev/programming-guides/encoding/; kubernetes, staging/src/k8s.io/apimachinery/pkg/runtime/
-serializer/protobuf (the envelope), generated.proto of each group; field numbers from `go_types`.
+Source: https://protobuf.dev/programming-guides/encoding/; kubernetes, staging/src/k8s.io/apimachinery/pkg/
+runtime/serializer/protobuf (the envelope), generated.proto of each group; field numbers from `go_types`.
 Left out: encoding (clients that ask for protobuf take JSON as well), groups, packed enums.
 """
 

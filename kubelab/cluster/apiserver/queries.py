@@ -15,6 +15,7 @@ from kubelab.cluster.objects import Object
 
 FieldValidation = Literal["Strict", "Warn", "Ignore"]
 _TRUE, _FALSE = {"1", "true", "True", "t", "T", "TRUE"}, {"", "0", "false", "False", "f", "F", "FALSE"}
+_MATCH = "resourceVersionMatch"
 WATCH_TIMEOUT_S = 3600  # When the client sets none; upstream takes 30 to 60 minutes, at random.
 
 
@@ -65,14 +66,14 @@ def list_options(query: Mapping[str, str]) -> ListOptions:
     match = query.get("resourceVersionMatch", "")
     version = query.get("resourceVersion", "")
     if match not in {"", "Exact", "NotOlderThan"}:
-        message = f'resourceVersionMatch: Unsupported value: "{match}": supported values: "Exact", "NotOlderThan", ""'
-        raise refusals.bad_request(message)
+        supported = 'supported values: "Exact", "NotOlderThan", ""'
+        raise refusals.bad_request(f'{_MATCH}: Unsupported value: "{match}": {supported}')
     if match and not version:
-        message = "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
-        raise refusals.bad_request(message)
+        why = f"{_MATCH} is forbidden unless resourceVersion is provided"
+        raise refusals.bad_request(f"{_MATCH}: Forbidden: {why}")
     if match == "Exact" and version == "0":
-        message = 'resourceVersionMatch: Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
-        raise refusals.bad_request(message)
+        why = f'{_MATCH} "exact" is forbidden for resourceVersion "0"'
+        raise refusals.bad_request(f"{_MATCH}: Forbidden: {why}")
     return ListOptions(
         label_selector=query.get("labelSelector", ""),
         field_selector=query.get("fieldSelector", ""),

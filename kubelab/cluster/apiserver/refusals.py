@@ -91,8 +91,8 @@ def method_not_allowed(resource: Resource, action: str) -> ApiError:
 
 
 def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
-    message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
-    return ApiError(415, "UnsupportedMediaType", message)
+    message = "the body of the request was in an unknown format - accepted media types include: "
+    return ApiError(415, "UnsupportedMediaType", message + ", ".join(accepted))
 
 
 def not_acceptable(offered: Sequence[str]) -> ApiError:

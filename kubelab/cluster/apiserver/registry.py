@@ -1,4 +1,4 @@
-"""The verbs of the API on the store, without HTTP: every semantics that clients rely on is decided below here.
+"""The verbs of the API on the store, without HTTP: all that clients rely on is decided here and below.
 
 Source: kubernetes, staging/src/k8s.io/apiserver/pkg/registry/generic/registry/store.go and
 https://kubernetes.io/docs/reference/using-api/api-concepts/. A resource version is the store's revision. A
@@ -9,7 +9,7 @@ Left out: server-side apply, admission plug-ins, create on update, and the garba
 
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -39,8 +39,8 @@ Change = Callable[[Object], Object]  # From what is stored to what a client want
 _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # As upstream: no vowels, no bad words, nothing alike.
 _EVENTS_KEPT = 4096
 _OLD_PAGE = (
-    "The provided continue parameter is too old to display a consistent list result. You can start a new list "
-    "without the continue parameter."
+    "The provided continue parameter is too old to display a consistent list result. You can start a new "
+    "list without the continue parameter."
 )
 
 
@@ -171,7 +171,7 @@ class Registry:
                 yield events
 
     def _event(self, event: Event, matches: Matches | None) -> WatchedEvent | None:
-        """Return how *event* looks to a watcher of what *matches*: entering and leaving are ADDED, DELETED."""
+        """Return how *event* looks to a watcher of what *matches*: to enter is ADDED, to leave is DELETED."""
         before, after = event.prev_kv, event.kv if event.type == "PUT" else None
         if matches is not None:
             before = before if before and matches(self._versions.peek(before).object) else None
@@ -362,9 +362,3 @@ def _same(new: Object, old: Object) -> bool:
 
 def _suffix() -> str:
     return "".join(secrets.choice(_SUFFIX_ALPHABET) for _ in range(lifecycle.GENERATED_SUFFIX_LENGTH))
-
-
-def kind_of(obj: Object, kinds: Sequence[Kind]) -> Kind | None:
-    """Return the entry for the apiVersion and kind that *obj* names."""
-    wanted = (obj.get("apiVersion"), obj.get("kind"))
-    return next((kind for kind in kinds if (kind.resource.api_version, kind.resource.kind) == wanted), None)

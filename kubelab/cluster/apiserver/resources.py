@@ -18,7 +18,6 @@ from kubelab.cluster.client.api import PatchType
 from kubelab.cluster.objects import Object
 
 PATCHES = tuple(each.value for each in PatchType)
-BOUND: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ class Resources:
         if route.subresource == "binding":
             binding = self._read(request, bodies.BINDING).object
             await self._registry.bind(route.kind, route.namespace, route.name, binding, dry_run=dry_run)
-            return Answer(201, encode(BOUND))
+            return Answer(201, encode(subresources.BOUND))
         if route.name:
             raise refusals.method_not_allowed(route.kind.resource, "create")
         body = self._read(request, _expected(route))
@@ -105,7 +104,7 @@ class Resources:
         if kind not in PATCHES:
             raise refusals.unsupported_media_type(PATCHES)
         patch_type = PatchType(kind)
-        patch = bodies.read_patch(request.body, patch_type)
+        patch = bodies.read_patch(request.body)
         validation = queries.field_validation(request.query)
         warnings: tuple[str, ...] = ()
 

@@ -46,7 +46,7 @@ def parse(method: str, path: str, query: Mapping[str, str]) -> Route | None:
     kind = BY_PATH.get((group, version, rest[0]))
     if kind is None or len(rest) > 3 or bool(namespace) > kind.resource.namespaced:
         return None
-    name, subresource = (rest[1:] + ["", ""])[:2]
+    name, subresource = [*rest[1:], "", ""][:2]
     if subresource and subresource not in kind.subresources:
         return None
     if kind.resource.namespaced and not namespace and (name or method not in {"GET", "HEAD"}):

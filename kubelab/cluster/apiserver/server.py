@@ -5,7 +5,7 @@ aiohttp's low-level `web.Server` carries it (10k GETs a second with one client w
 table of kinds, to us. HTTP/1.1 only; kubectl and every client library speak it.
 Source: https://kubernetes.io/docs/reference/using-api/.
 Left out: RBAC and tokens (see `users`), gzip, audit, metrics, a bound on requests in flight, streams to
-containers (exec, attach, port-forward), server-side apply (415), OpenAPI v2.
+containers (exec, attach, port-forward), server-side apply (415), the definitions of OpenAPI v2.
 """
 
 import asyncio
@@ -19,7 +19,17 @@ from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 
-from kubelab.cluster.apiserver import discovery, logs, openapi, queries, refusals, routes, schema, users
+from kubelab.cluster.apiserver import (
+    discovery,
+    logs,
+    openapi,
+    openapi_v2,
+    queries,
+    refusals,
+    routes,
+    schema,
+    users,
+)
 from kubelab.cluster.apiserver.logs import Dial, Kubelets
 from kubelab.cluster.apiserver.negotiation import JSON
 from kubelab.cluster.apiserver.registry import Registry
@@ -120,6 +130,9 @@ class _Handler:
             return web.Response(text="ok")
         if path == "/version":
             return _json(encode(discovery.version()))
+        if path == "/openapi/v2":
+            media_type, body = openapi_v2.document(request.headers.get("Accept", ""))
+            return web.Response(body=body, content_type=media_type)
         if path == "/openapi/v3":
             return _json(encode(await asyncio.to_thread(openapi.index)))
         if path.startswith("/openapi/v3/"):

@@ -13,6 +13,7 @@ from kubelab.cluster.apiserver.kinds import Kind
 from kubelab.cluster.clock import rfc3339
 from kubelab.cluster.objects import Object
 
+BOUND: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 _SHOWN_METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 

@@ -1,8 +1,8 @@
 """Who asks, and may they: the client's certificate names the user (CN) and its groups (O).
 
 Source: kubernetes, staging/src/k8s.io/apiserver/pkg/authentication/request/x509/x509.go.
-Left out: RBAC, tokens and the node authorizer. Until they come, the lab's own components (kubelets, scheduler,
-controller manager) may do all that `system:masters` may; nobody else may do anything.
+Left out: RBAC, tokens and the node authorizer. Until they come, the lab's own components (kubelets,
+scheduler, controller manager) may do all that `system:masters` may; nobody else may do anything.
 """
 
 from collections.abc import Mapping
