@@ -247,3 +247,15 @@ async def test_a_silent_node_becomes_unknown_after_forty_seconds(api: LocalApi, 
     unreachable = "node.kubernetes.io/unreachable"
     assert condition(lost, "Ready") == ("Unknown", "NodeStatusUnknown")
     assert taints == [(unreachable, "NoSchedule"), (unreachable, "NoExecute")]
+
+
+async def test_the_pods_of_a_deleted_node_are_removed_after_a_while(
+    api: LocalApi, clock: VirtualClock
+) -> None:
+    container = {"name": "web", "image": "i:1"}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "left", "namespace": "default"}}
+    await api.create(PODS, pod | {"spec": {"nodeName": "gone", "containers": [container]}})
+    await clock.advance(39)
+    assert not await is_gone(api, PODS, "default", "left")
+    await clock.advance(2)
+    assert await is_gone(api, PODS, "default", "left")

@@ -22,6 +22,7 @@ from kubelab.cluster.controllers.garbage_collector import (
 )
 from kubelab.cluster.controllers.namespace import NamespaceController
 from kubelab.cluster.controllers.node_lifecycle import NODE_INDEX, NodeLifecycleController, node_name
+from kubelab.cluster.controllers.pod_garbage import PodGarbageCollector
 from kubelab.cluster.controllers.replicaset import ReplicaSetController
 from kubelab.cluster.objects import (
     CONFIGMAPS,
@@ -78,5 +79,6 @@ def _controllers(
         ReplicaSetController(api, clock, sets, pods, events["replicaset-controller"]),
         NamespaceController(api, clock, informers[NAMESPACES], NAMESPACED),
         GarbageCollector(api, clock, informers),
+        PodGarbageCollector(api, clock, nodes, pods),
         NodeLifecycleController(api, clock, nodes, leases, pods, events["node-controller"]),
     ]

@@ -40,7 +40,7 @@ from kubelab.cluster.node.lifecycle import (
     decide,
     full_name,
 )
-from kubelab.cluster.node.record import ContainerRecord, PodRecord, Running, Waiting
+from kubelab.cluster.node.record import ContainerRecord, PodRecord, Waiting
 from kubelab.cluster.node.status import pod_status
 from kubelab.cluster.node.status_writer import StatusWriter
 from kubelab.cluster.node.volumes import mounts_of
@@ -54,6 +54,7 @@ from kubelab.cluster.runtime.cri import (
     SandboxSpec,
     StartError,
 )
+from kubelab.language import Text
 
 DELETE_RETRY_S = 1.0
 HOSTNAME_LENGTH_MAX = 63
@@ -130,23 +131,18 @@ class PodWorker:
 
     async def run(self) -> None:
         async with background(self._writer.run()):
-            if self._leftover:
-                await self._host.runtime.remove_sandbox(uid_of(self._pod))
             while True:
                 self._wake.clear()
                 self._take_exits()
                 decision = decide(self._pod, self._record, self._host.clock.now())
                 self._set(decision.record)
-                if isinstance(decision.action, DeletePod):
+                action = RemoveSandbox() if self._leftover else decision.action
+                if isinstance(action, DeletePod):
                     break
-                if decision.action is None:
+                if action is None:
                     await self._sleep(decision.wait_s)
-                    continue
-                try:
-                    await self._carry_out(decision.action)
-                except LabError as failure:  # The kernel refused: say so, and try again a little later.
-                    self._warn("FailedSync", f"Error syncing pod, retrying: {failure}")
-                    await self._sleep(RETRY_S)
+                else:
+                    await self._try(action)
         await self._delete()
 
     def _set(self, record: PodRecord) -> None:
@@ -172,6 +168,13 @@ class PodWorker:
         else:
             await self._first(self._host.clock.sleep(wait_s), self._wake.wait())
 
+    async def _try(self, action: Action) -> None:
+        try:
+            await self._carry_out(action)
+        except LabError as failure:  # The kernel refused: say so, and try again a little later.
+            self._warn("FailedSync", f"Error syncing pod, retrying: {english(failure)}")
+            await self._sleep(RETRY_S)
+
     async def _carry_out(self, action: Action) -> None:
         """Do it, unless a deletion overtakes it: a pull is given up, a shorter grace period counts."""
         match action:
@@ -185,6 +188,7 @@ class PodWorker:
                 await self._start(name)
             case RemoveSandbox():
                 await self._host.runtime.remove_sandbox(uid_of(self._pod))
+                self._leftover = False
                 self._set(records.sandbox_removed(self._record, self._host.clock.now()))
 
     def _grace_s(self) -> float:
@@ -217,13 +221,13 @@ class PodWorker:
             for container in _all_containers(self._pod):
                 mounts_of(self._pod, container, configmaps)
         except (ConfigError, ApiError, ConnectionError) as failure:
-            self._warn("FailedMount", f"MountVolume.SetUp failed: {failure}")
+            self._warn("FailedMount", f"MountVolume.SetUp failed: {english(failure)}")
             self._set(records.sandbox_failed(self._record, "", self._host.clock.now()))
             return
         try:
             sandbox = await self._host.runtime.run_sandbox(self._sandbox_spec())
         except LabError as failure:
-            message = f"Failed to create pod sandbox: {failure}"
+            message = f"Failed to create pod sandbox: {english(failure)}"
             self._warn("FailedCreatePodSandBox", message)
             self._set(records.sandbox_failed(self._record, message, self._host.clock.now()))
             return
@@ -247,7 +251,7 @@ class PodWorker:
         try:
             image_id = await self._host.runtime.pull_image(image)
         except ImageError as failure:
-            self._refuse_image(name, image, str(failure))
+            self._refuse_image(name, image, english(failure))
             return
         took = f"{(self._host.clock.monotonic_s() - started_s) * 1000:.0f}ms"
         self._host.images[image] = image_id
@@ -268,9 +272,9 @@ class PodWorker:
         try:
             spec = await self._container_spec(name, sandbox)
         except (ConfigError, ApiError, ConnectionError) as failure:
-            self._warn("Failed", f"Error: {failure}", name)
+            self._warn("Failed", f"Error: {english(failure)}", name)
             now = self._host.clock.now()
-            self._set(records.config_refused(self._record, name, str(failure), now))
+            self._set(records.config_refused(self._record, name, english(failure), now))
             return
         await self._start_with(name, spec, sandbox)
 
@@ -279,11 +283,11 @@ class PodWorker:
             started = await self._host.runtime.start_container(sandbox.uid, spec)
         except ImageError as failure:
             self._host.images.pop(spec.image, None)
-            self._refuse_image(name, spec.image, str(failure))
+            self._refuse_image(name, spec.image, english(failure))
         except StartError as failure:
-            self._warn("Failed", f"Error: {failure}", name)
+            self._warn("Failed", f"Error: {english(failure)}", name)
             now = self._host.clock.now()
-            self._set(records.container_not_started(self._record, name, str(failure), now))
+            self._set(records.container_not_started(self._record, name, english(failure), now))
         else:
             self._tell("Created", f"Created container: {name}", name)
             self._tell("Started", f"Started container {name}", name)
@@ -373,6 +377,13 @@ class PodWorker:
         self._host.events.record(PODS, self._pod, type_, reason, message, field_path=path)
 
 
+def english(failure: Exception) -> str:
+    """Return the error's sentence as the API has it: events and statuses are English, whatever the locale."""
+    if isinstance(failure, LabError) and isinstance(failure.sentence, Text):
+        return failure.sentence.in_("en")
+    return str(failure)
+
+
 def _all_containers(pod: Object) -> Iterable[Object]:
     return [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]
 
@@ -383,7 +394,3 @@ def _container(pod: Object, name: str) -> Object:
 
 def _is_over(pod: Object) -> bool:
     return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
-
-
-def is_running(record: PodRecord, name: str) -> bool:
-    return isinstance(record.containers[name].state, Running)
