@@ -75,7 +75,10 @@ def test_limits_on_v1_are_written_in_its_words(tmp_path):
 
 
 def test_kills_by_the_kernel_are_counted_on_both(tmp_path):
-    for version, name, text in ((1, "memory.oom_control", "oom_kill 3"), (2, "memory.events", "oom 1\noom_kill 3")):
+    for version, name, text in (
+        (1, "memory.oom_control", "oom_kill 3"),
+        (2, "memory.events", "oom 1\noom_kill 3"),
+    ):
         base = tmp_path / str(version)
         base.mkdir()
         cgroup = _cgroup(base, version, ("memory",))

@@ -1,8 +1,11 @@
-"""A machine is a place of its own: processes, root, devices, network; and no way to harm the host by accident."""
+"""A machine is a place of its own: processes, root, devices, network; and no way to harm the host by
+accident."""
+# ruff: noqa: PTH123, ASYNC230
 
 import asyncio
 import fcntl
 import os
+import signal
 import socket
 import struct
 import termios
@@ -17,6 +20,7 @@ from kubelab.cluster.linux.namespaces import NAMESPACE_TYPES, namespaces_of
 from kubelab.cluster.linux.processes import scan
 from kubelab.cluster.machine.machine import WindowSize
 from kubelab.cluster.machine.namespaced import NamespacedMachine
+from kubelab.cluster.runtime.client import MachineGoneError
 
 pytestmark = [pytest.mark.root, pytest.mark.asyncio(loop_scope="module")]
 
@@ -188,3 +192,13 @@ async def _read_until(fd: int, wanted: str) -> str:
         except BlockingIOError:
             await asyncio.sleep(0.001)
     return text
+
+
+async def test_the_death_of_a_machine_s_init_is_the_end_of_the_machine_only(ground):
+    doomed = await ground.machine("minion")
+    process = await doomed.spawn(["sleep", "infinity"], terminal=WindowSize())
+    os.kill(doomed.pid, signal.SIGKILL)
+    assert await process.wait() == 137
+    with pytest.raises(MachineGoneError, match="minion-1 is gone"):
+        await doomed.spawn(["true"])
+    await process.close()

@@ -1,4 +1,5 @@
 """A lab's ground for tests: a journal, a wire, cgroups; and the proof that nothing of it is left."""
+# ruff: noqa: PTH110, PTH208
 
 import contextlib
 import os
@@ -59,7 +60,9 @@ async def ground_at(path: Path) -> AsyncIterator[Ground]:
     assert left == ((), ())
     assert not path.exists()
     assert mount_table() == mounts_before
-    assert len(os.listdir("/proc/self/fd")) <= descriptors_before + 1  # the executor's first thread keeps none
+    assert (
+        len(os.listdir("/proc/self/fd")) <= descriptors_before + 1
+    )  # the executor's first thread keeps none
 
 
 def links_of(journal: Journal) -> tuple[str, ...]:

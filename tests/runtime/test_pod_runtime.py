@@ -1,4 +1,5 @@
 """Pods are real: processes, addresses that answer, limits, logs, exits; and they leave nothing."""
+# ruff: noqa: PTH110, ASYNC110
 
 import asyncio
 import contextlib
@@ -121,7 +122,9 @@ async def test_a_pod_answers_from_the_host_the_other_machine_and_other_pods(node
 
 async def test_a_container_sees_itself_only(node):
     sandbox = await node.sandbox()
-    assert await node.shell(sandbox, "ps -e -o pid=,comm= | head -1; hostname") == f"      1 sh\n{sandbox.uid}\n"
+    assert (
+        await node.shell(sandbox, "ps -e -o pid=,comm= | head -1; hostname") == f"      1 sh\n{sandbox.uid}\n"
+    )
     assert await node.shell(sandbox, "cat /proc/self/cgroup | cut -d: -f3 | sort -u") == "/\n"
     seen = await node.shell(sandbox, "ls -A /root /home /etc/shadow; ls /; id -u")
     assert "cannot access '/etc/shadow'" in seen
@@ -229,7 +232,9 @@ async def test_volumes_are_shared_in_the_pod_and_files_are_there(node):
 async def test_stopping_is_polite_first(node):
     sandbox = await node.sandbox()
     async with node.runtime.exits() as exits:
-        polite = await node.start(sandbox, "sh", "-c", "trap 'exit 5' TERM; echo up; while :; do sleep 0.01; done")
+        polite = await node.start(
+            sandbox, "sh", "-c", "trap 'exit 5' TERM; echo up; while :; do sleep 0.01; done"
+        )
         await _wait_for_line(node, "up")
         await node.runtime.stop_container(polite.id, 10)
         assert (await anext(exits)).exit_code == 5

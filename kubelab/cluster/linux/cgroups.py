@@ -1,10 +1,12 @@
 """Control groups in the words of cgroup v2, whichever version the controllers are mounted as.
 
-Source: Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/, cgroups(7); the conversion between `cpu.weight` and
-v1's `cpu.shares` is Kubernetes' (KEP-2254). A hybrid host has v1 controllers plus a v2 hierarchy that holds no
-controllers but can list and kill. Fields that no mounted controller has are left alone by `Cgroup.limit`.
+Source: Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/, cgroups(7); the conversion between `cpu.weight`
+and v1's `cpu.shares` is Kubernetes' (KEP-2254). A hybrid host has v1 controllers plus a v2 hierarchy that
+holds no controllers but can list and kill. Fields that no mounted controller has are left alone by
+`Cgroup.limit`.
 Left out: io, cpuset, freezer, pressure, events by inotify.
 """
+# ruff: noqa: PTH102, PTH106, PTH110, PTH112, PTH119, PTH123 - the shim imports this, and pathlib is slow to
 
 import errno
 import os
@@ -79,8 +81,8 @@ class CgroupTree:
 def detect(table: Iterable[MountEntry] | None = None, membership: str | None = None) -> CgroupTree:
     """Return where this process may make cgroups.
 
-    v1: below its own, so that limits it was given stay in force. v2: at the top, for a cgroup that has processes,
-    as its own has, cannot pass controllers on.
+    v1: below its own, so that limits it was given stay in force. v2: at the top, for a cgroup that has
+    processes, as its own has, cannot pass controllers on.
     """
     own = _memberships(membership if membership is not None else _read("/proc/self/cgroup"))
     found: dict[str, Hierarchy] = {}
@@ -137,6 +139,13 @@ class Cgroup:
         """Make the directories, and those above them; v2 controllers are passed on down to them."""
         for hierarchy in self._tree.hierarchies:
             _create(hierarchy, self.path)
+
+    def make_room(self) -> None:
+        """Move this process, alone at the base, to here: v2 passes no controllers on past processes."""
+        for directory in self.directories:
+            os.mkdir(directory)
+        self.add()
+        self.create()
 
     def add(self, pid: int = 0) -> None:
         """Move a process (0: the calling one) here."""

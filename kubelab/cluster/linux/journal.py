@@ -1,10 +1,11 @@
-"""What the lab made of the kernel, written down before it is made, so that it can be taken back after SIGKILL.
+"""What the lab made of the kernel, written down before it is made, so that it can be taken back after
+SIGKILL.
 
-A journal is a file of JSON lines: a header, then one line for each object. `undo` takes them back in reverse and
-only what it can identify beyond doubt: processes by pid and start time, links by name and the token in their
-alias, cgroups, mounts and directories by the path as written; never by a pattern. It may be run again. A line is
-in the kernel's hands before `record` returns; the disk's do not matter, for after a power cut nothing is left
-but files, which the header's boot id tells.
+A journal is a file of JSON lines: a header, then one line for each object. `undo` takes them back in reverse
+and only what it can identify beyond doubt: processes by pid and start time, links by name and the token in
+their alias, cgroups, mounts and directories by the path as written; never by a pattern. It may be run again.
+A line is in the kernel's hands before `record` returns; the disk's do not matter, for after a power cut
+nothing is left but files, which the header's boot id tells.
 """
 
 import contextlib
@@ -80,7 +81,8 @@ class Journal:
             self._write({"kind": "cgroup", "path": directory})
 
     def link(self, name: str) -> str:
-        """To be called before a link of this name appears on the host; return the alias that it must carry."""
+        """To be called before a link of this name appears on the host; return the alias that it must
+        carry."""
         self._write({"kind": "link", "name": name, "alias": self.alias})
         return self.alias
 

@@ -2,6 +2,7 @@
 
 Source: mount(2), mount_setattr(2), pivot_root(2), proc(5) on mountinfo.
 """
+# ruff: noqa: PTH123 - the shim imports this, and pathlib is slow to
 
 import os
 import re
@@ -69,7 +70,8 @@ def make_private() -> None:
 def enter_root(new_root: str) -> None:
     """Make *new_root*, a mount point, the root of this mount namespace and drop the old one.
 
-    Source: pivot_root(2), NOTES: `pivot_root(".", ".")` stacks the old root on the new one; no directory is needed.
+    Source: pivot_root(2), NOTES: `pivot_root(".", ".")` stacks the old root on the new one; no directory is
+    needed.
     """
     os.chdir(new_root)
     pivot_root(".", ".")

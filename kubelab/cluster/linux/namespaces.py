@@ -1,7 +1,9 @@
 """Namespaces of any process: their ids, and sockets that live in another network namespace.
 
-Source: namespaces(7), setns(2). A namespace's id is the inode number of its /proc/<pid>/ns link, as `lsns` has it.
+Source: namespaces(7), setns(2). A namespace's id is the inode number of its /proc/<pid>/ns link, as `lsns`
+has it.
 """
+# ruff: noqa: PTH110, PTH115 - the shim imports this, and pathlib is slow to
 
 import os
 import socket
@@ -114,7 +116,8 @@ def call_in_network(netns_fd: int, act: Callable[[], _Result]) -> _Result:
 def open_socket_in(
     netns_fd: int, family: int = socket.AF_INET, type_: int = socket.SOCK_STREAM, protocol: int = 0
 ) -> socket.socket:
-    """Return a new socket that lives in the network namespace; a socket never leaves the one it was made in."""
+    """Return a new socket that lives in the network namespace; a socket never leaves the one it was made
+    in."""
     return call_in_network(netns_fd, lambda: socket.socket(family, type_, protocol))
 
 

@@ -1,10 +1,12 @@
 """Links, addresses and routes by rtnetlink: several requests in one write, the answers in one read.
 
-Source: rtnetlink(7), netlink(7), linux/if_link.h, linux/rtnetlink.h. A socket acts on the network namespace that it
-was opened in (`namespaces.open_socket_in`). Written by hand because the shim runs without site-packages, because
-importing pyroute2 takes 0.2 s of a 2 s start, and because a pod's whole network is one write here.
+Source: rtnetlink(7), netlink(7), linux/if_link.h, linux/rtnetlink.h. A socket acts on the network namespace
+that it was opened in (`namespaces.open_socket_in`). Written by hand because the shim runs without
+site-packages, because importing pyroute2 takes 0.2 s of a 2 s start, and because a pod's whole network is one
+write here.
 Left out: IPv6, neighbours, rules, traffic control.
 """
+# ruff: noqa: PTH110, PTH123 - the shim imports this, and pathlib is slow to
 
 import os
 import socket
@@ -100,7 +102,8 @@ def add_bridge(name: str, hardware_address: bytes = b"") -> Request:
 
 
 def add_veth(name: str, peer: str, peer_netns_fd: int, *, index: int = 0) -> Request:
-    """A pair: *name* here, *peer* in the other network namespace, both down (neither can be up before both are)."""
+    """A pair: *name* here, *peer* in the other network namespace, both down (neither can be up before both
+    are)."""
     far_end = _link_header() + _text(_IFLA_IFNAME, peer)
     far_end += _number(_IFLA_NET_NS_FD, peer_netns_fd)
     data = _nested(_INFO_DATA, _attribute(_VETH_INFO_PEER, far_end))

@@ -1,9 +1,10 @@
 """What this host can do for the lab: `kubelab doctor` prints it, a lesson's `needs` are looked up in it.
 
-Each capability is tried, not guessed, in a thread whose namespaces end with it; nothing outside of them changes
-(the kernel may load a module, as it would for the lab). The whole takes well under 0.1 s.
+Each capability is tried, not guessed, in a thread whose namespaces end with it; nothing outside of them
+changes (the kernel may load a module, as it would for the lab). The whole takes well under 0.1 s.
 Left out: rootless labs, vagrant.
 """
+# ruff: noqa: PTH102, PTH123 - paths of /proc and of a stage are text
 
 import os
 import shutil
@@ -31,8 +32,8 @@ _CONTROLLERS = ("cpu", "memory", "pids")
 
 @dataclass(frozen=True, slots=True)
 class Capability:
-    """`name` as lessons' `needs` have it: root, namespace.pid, overlay, cgroup.memory, bridge, program.ip and so
-    on. `reason` says what was found; `mend` what to do about it, empty if it is available."""
+    """`name` as lessons' `needs` have it: root, namespace.pid, overlay, cgroup.memory, bridge, program.ip and
+    so on. `reason` says what was found; `mend` what to do about it, empty if it is available."""
 
     name: str
     available: bool
@@ -73,7 +74,9 @@ def _user_namespace() -> Capability:
         count = 0
     if count:
         return _available("namespace.user", _WORKS)
-    return Capability("namespace.user", available=False, reason=_NO_USER_NAMESPACES, mend=_MEND_USER_NAMESPACES)
+    return Capability(
+        "namespace.user", available=False, reason=_NO_USER_NAMESPACES, mend=_MEND_USER_NAMESPACES
+    )
 
 
 def _tried(name: str, act: Callable[[], None], mend: Text) -> Capability:
@@ -143,7 +146,7 @@ _MEND_ROOT = Text(es="ejecútalo con sudo", en="run it with sudo")
 _WORKS = Text(es="probado: funciona", en="tried: works")
 _REFUSED = Text(es="probado: el núcleo lo rechaza: {error}", en="tried: the kernel refuses it: {error}")
 _MEND_KERNEL = Text(
-    es="el núcleo o el contenedor en el que estás no lo permiten: usa un equipo o una máquina virtual propios",
+    es="el núcleo o el contenedor en que estás no lo permiten: usa un equipo o una máquina virtual propios",
     en="the kernel, or the container that you are in, does not allow it: use a host or a VM of your own",
 )
 _MEND_MODULE = Text(

@@ -4,6 +4,7 @@ Source: proc(5), pid_namespaces(7). A machine's processes are found by walking f
 /proc/<pid>/task/*/children, for orphans of a pid namespace go to its init: what else runs on the host costs
 nothing. What cannot change while a process lives is read once.
 """
+# ruff: noqa: PTH123, PTH208 - the shim imports this, and pathlib is slow to
 
 import os
 from collections.abc import Iterable
@@ -51,7 +52,8 @@ def stat_of(pid: int) -> Stat | None:
 
 
 def start_ticks_of(pid: int) -> int | None:
-    """Return when the process started, in clock ticks since boot; None if none of that pid runs (any more)."""
+    """Return when the process started, in clock ticks since boot; None if none of that pid runs (any
+    more)."""
     stat = stat_of(pid)
     return stat.start_ticks if stat and stat.state not in "ZX" else None
 

@@ -1,9 +1,10 @@
 """The system calls that Python 3.11's `os` lacks, by ctypes; each failure is a `KernelError`.
 
-Source: the Linux manual pages, section 2, by the functions' names. Imports nothing outside the standard library
-and the lab's errors, because the shim runs without site-packages.
+Source: the Linux manual pages, section 2, by the functions' names. Imports nothing outside the standard
+library and the lab's errors, because the shim runs without site-packages.
 Left out: processors other than x86-64 and arm64 (only `pivot_root` has no number common to all).
 """
+# ruff: noqa: PTH123 - the shim imports this, and pathlib is slow to
 
 import ctypes
 import errno

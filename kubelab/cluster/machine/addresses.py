@@ -1,7 +1,8 @@
 """Which addresses the lab uses: free networks, and a fixed place in them for each machine. Pure.
 
 The machines' network is 10.89.N.0/24: .1 the host, masters from .11, minions from .21, scratch machines from
-.101. Each node has a /24 of the pods' network, 10.244.0.0/16 as kubeadm and flannel have it, or the next free.
+.101. Each node has a /24 of the pods' network, 10.244.0.0/16 as kubeadm and flannel have it, or the next
+free.
 """
 
 from collections.abc import Iterable, Iterator
@@ -66,7 +67,7 @@ def _first_free(candidates: Iterator[IPv4Network], busy: tuple[IPv4Network, ...]
 
 
 _NO_ROOM = Text(
-    es="las rutas de este equipo no dejan libre ninguna red 10.89.N.0/24 o 10.N.0.0/16: quita alguna («ip route»)",
+    es="las rutas del equipo no dejan libre una red 10.89.N.0/24 o 10.N.0.0/16: quita alguna («ip route»)",
     en="this host's routes leave no 10.89.N.0/24 or 10.N.0.0/16 network free: remove one (`ip route`)",
 )
 _TOO_MANY = Text(

@@ -21,7 +21,7 @@ from kubelab.cluster.linux.cgroups import CgroupTree, detect
 from kubelab.cluster.linux.journal import Journal
 from kubelab.cluster.machine.machine import Process, Role, WindowSize
 from kubelab.cluster.machine.network import PhysicalNetwork
-from kubelab.cluster.runtime.client import Shim, ShimProcess, start_shim
+from kubelab.cluster.runtime.client import MachineGoneError, Shim, ShimProcess, start_shim
 
 HANGUP_TIMEOUT_S = 0.3
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -71,12 +71,16 @@ class MachineProcess:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+        with contextlib.suppress(MachineGoneError):
+            await self._end_session()
+        await self._process.wait()
+
+    async def _end_session(self) -> None:
         if await self._signal_session(signal.SIGHUP):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), HANGUP_TIMEOUT_S)
-        while await self._signal_session(signal.SIGKILL):
+        while await self._signal_session(signal.SIGKILL):  # noqa: ASYNC110 - no event tells of a session's end
             await asyncio.sleep(0.005)
-        await self._process.wait()
 
     async def _signal_session(self, number: int) -> int:
         params = {"session": self._process.local_pid, "signal": number}
@@ -147,7 +151,7 @@ class NamespacedMachine:
     def socket(
         self, family: int = socket.AF_INET, type_: int = socket.SOCK_STREAM, protocol: int = 0
     ) -> socket.socket:
-        """Return a non-blocking socket in the machine's network namespace; for callbacks that cannot await."""
+        """As `open_socket`, for callbacks that cannot await."""
         sock = namespaces.open_socket_in(self._netns_fd, family, type_, protocol)
         sock.setblocking(False)
         return sock

@@ -1,9 +1,10 @@
 """The physical network: a bridge in a network namespace of its own, a cable to each machine, one to the host.
 
-The bridge lives apart from the host's network, so no firewall rule, bridge-netfilter setting or other bridge there
-touches what machines and pods say to each other. The namespace is kept alive by a file descriptor and by nothing
-else: when the lab dies, it and every cable go. The host's end of its cable is the one link that the host sees.
-Unplugging a cable takes the bridge's side down: the machine's own side loses its carrier, as with a real cable.
+The bridge lives apart from the host's network, so no firewall rule, bridge-netfilter setting or other bridge
+there touches what machines and pods say to each other. The namespace is kept alive by a file descriptor and
+by nothing else: when the lab dies, it and every cable go. The host's end of its cable is the one link that
+the host sees. Unplugging a cable takes the bridge's side down: the machine's own side loses its carrier, as
+with a real cable.
 Left out: routes out of the lab, IPv6, delay and loss.
 """
 
@@ -69,7 +70,7 @@ class PhysicalNetwork:
             self._pod_routes = {net: via for net, via in self._pod_routes.items() if via != address}
 
     async def route_pods(self, network: IPv4Network, via: IPv4Address) -> None:
-        """Let the host and every machine, present and to come, reach the pods of *network* by way of *via*."""
+        """Let the host and every machine, present and to come, reach these pods by way of *via*."""
         async with self._changing:
             self._pod_routes[network] = via
             await asyncio.to_thread(self._route_everywhere, network, via)
@@ -154,7 +155,8 @@ def _ready_machine(
 
 
 def _join_host(netns_fd: int, plan: AddressPlan, journal: Journal) -> str:
-    """Lay the host's cable: made on the wire's side and marked there, so that it is never on the host unmarked."""
+    """Lay the host's cable: made on the wire's side and marked there, so that it is never on the host
+    unmarked."""
     host_netns_fd = open_namespace("thread-self", "net")
     try:
         name = _in_network(netns_fd, lambda netlink: _make_host_cable(netlink, host_netns_fd, journal))

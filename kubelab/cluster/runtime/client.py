@@ -1,8 +1,8 @@
 """The lab's side of a shim: starts it, sends requests, hears of exits.
 
-Everything here runs on the loop and never waits for the kernel longer than one small write. A shim that is gone
-answers with `LabError`. The process must be started from the main thread, for PR_SET_PDEATHSIG is about the parent
-*thread*.
+Everything here runs on the loop and never waits for the kernel longer than one small write. A shim that is
+gone answers with `LabError`. The process must be started from the main thread, for PR_SET_PDEATHSIG is about
+the parent *thread*.
 """
 
 import asyncio
@@ -37,6 +37,10 @@ class Exit:
     at_s: float
 
 
+class MachineGoneError(LabError):
+    """The shim has ended, and with it everything on its machine."""
+
+
 class ShimProcess:
     """A process that the shim started. `pid` is the host's, `local_pid` the machine's."""
 
@@ -69,8 +73,9 @@ class ShimProcess:
 class Shim:
     """A connection to a machine's shim. `pid` is its pid on the host."""
 
-    def __init__(self, name: str, sock: socket.socket) -> None:
+    def __init__(self, name: str, sock: socket.socket, errors_fd: int) -> None:
         self.name = name
+        self._errors_fd = errors_fd
         self.pid = 0
         self._socket = sock
         self._loop = asyncio.get_running_loop()
@@ -188,8 +193,10 @@ class Shim:
         self._processes[process.local_pid] = process
         return _Answer(result, process, tuple(fds))
 
-    def _gone(self) -> LabError:
-        return LabError(_GONE.format(name=self.name))
+    def _gone(self) -> MachineGoneError:
+        """Return the error; its last words are in there, should it have died of a bug."""
+        lines = os.pread(self._errors_fd, 65536, 0).decode(errors="replace").splitlines() or [""]
+        return MachineGoneError(_GONE.format(name=self.name, words=f" ({lines[-1]})" if lines[-1] else ""))
 
     def _lose(self) -> None:
         """The shim is dead, and with it all that ran on its machine."""
@@ -230,10 +237,11 @@ async def start_shim(name: str, cgroups: CgroupTree, journal: Journal) -> AsyncI
     """
     ours, theirs = messages.pair()
     journal.intent(f"shim {name}")
+    errors_fd = os.memfd_create("errors")
     with theirs:
-        program = _spawn(theirs.fileno())
+        program = _spawn(theirs.fileno(), errors_fd)
     journal.process(program.pid)
-    shim = Shim(name, ours)
+    shim = Shim(name, ours, errors_fd)
     try:
         messages.send(ours, {"name": name, "parent": os.getpid(), "cgroups": cgroups.to_json()})
         await shim.ready()
@@ -243,15 +251,17 @@ async def start_shim(name: str, cgroups: CgroupTree, journal: Journal) -> AsyncI
     finally:
         shim.close()
         await asyncio.shield(asyncio.to_thread(_reap, program, shim.pid))
+        os.close(errors_fd)
 
 
-def _spawn(fd: int) -> subprocess.Popen[bytes]:
+def _spawn(fd: int, errors_fd: int) -> subprocess.Popen[bytes]:
     python = sys.executable or shutil.which("python3") or "python3"
     return subprocess.Popen(
         [python, "-I", "-S", str(_PROGRAM), str(fd)],
         pass_fds=(fd,),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
+        stderr=errors_fd,
         env={"PATH": os.defpath},
         start_new_session=True,
     )
@@ -279,6 +289,6 @@ def _error(report: Mapping[str, Any]) -> Exception:
 
 
 _GONE = Text(
-    es="la máquina {name} ya no existe: su proceso init terminó",
-    en="the machine {name} is gone: its init process has ended",
+    es="la máquina {name} ya no existe: su proceso init terminó{words}",
+    en="the machine {name} is gone: its init process has ended{words}",
 )

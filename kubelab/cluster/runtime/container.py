@@ -5,7 +5,7 @@ Source: OCI runtime specification, config.md and config-linux.md; masked and rea
 oci/defaults.go; capabilities are Docker's default set without MKNOD.
 Left out: seccomp, user namespaces, users other than root, rlimits, read-only roots.
 """
-# ruff: noqa: PTH101, PTH102, PTH103, PTH110, PTH112, PTH113, PTH114, PTH115, PTH211, PTH123 - see shim.py
+# ruff: noqa: PTH101, PTH102, PTH103, PTH110, PTH112, PTH114, PTH115, PTH123, PTH211, SIM905
 
 import os
 from collections.abc import Mapping
@@ -28,21 +28,23 @@ from kubelab.cluster.runtime.machine_root import NO_ACCESS, make_dev, mount_cgro
 ROOT = "/run/kubelab/root"
 CAPABILITIES = capabilities.DOCKER_DEFAULT - {"MKNOD"}
 _MASKED = (
-    "/proc/acpi /proc/asound /proc/interrupts /proc/kcore /proc/keys /proc/latency_stats /proc/timer_list "
-    "/proc/timer_stats /proc/sched_debug /proc/scsi /sys/firmware /sys/devices/virtual/powercap"
+    "/proc/acpi /proc/asound /proc/interrupts /proc/kcore /proc/keys /proc/latency_stats /proc/scsi "
+    "/proc/sched_debug /proc/timer_list /proc/timer_stats /sys/firmware /sys/devices/virtual/powercap"
 ).split()
 _READ_ONLY = "/proc/bus /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger".split()
 _DIRECTORIES = "dev etc home mnt opt proc root run srv sys tmp usr var var/log var/tmp".split()
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-# What programs of /usr need of /etc: their alternatives (vi, awk), the loader's cache, certificates, terminals.
+# What programs of /usr need of /etc: their alternatives (vi, awk), the loader's cache, certificates,
+# terminals.
 _SHOWN_OF_ETC = ("alternatives", "ld.so.cache", "ssl/certs", "terminfo", "protocols", "services")
-_PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"
+_USERS = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"
 _GROUP = "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What the shim hands to the child. `streams` are stdout and stderr; `mounts` destination, source, read_only."""
+    """What the shim hands to the child. `streams` are stdout and stderr; `mounts` destination, source,
+    read_only."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
@@ -86,7 +88,7 @@ def _make_root(start: Start) -> None:
     for directory in _DIRECTORIES:
         os.mkdir(f"{ROOT}/{directory}")
     for directory in ("tmp", "var/tmp"):
-        os.chmod(f"{ROOT}/{directory}", 0o1777)
+        os.chmod(f"{ROOT}/{directory}", 0o1777)  # noqa: S103 - as on every system
     os.chmod(f"{ROOT}/root", 0o700)
     os.symlink("/run", f"{ROOT}/var/run")
     bind("/usr", f"{ROOT}/usr", read_only=True)
@@ -108,7 +110,7 @@ def _show_merged_directories() -> None:
 
 def _make_etc(start: Start) -> None:
     hosts = f"127.0.0.1\tlocalhost\n{start.address}\t{start.hostname}\n"
-    files = {"passwd": _PASSWD, "group": _GROUP, "hostname": f"{start.hostname}\n", "hosts": hosts}
+    files = {"passwd": _USERS, "group": _GROUP, "hostname": f"{start.hostname}\n", "hosts": hosts}
     for name, content in (files | {"nsswitch.conf": "hosts: files dns\n", "resolv.conf": ""}).items():
         with open(f"{ROOT}/etc/{name}", "w", encoding="utf-8") as file:
             file.write(content)
@@ -122,7 +124,7 @@ def _mount_kernel_file_systems(start: Start) -> None:
     mount("sysfs", f"{ROOT}/sys", "sysfs", NO_ACCESS | MS_RDONLY)
     mount_cgroups(ROOT, start.cgroup_view, MS_RDONLY)
     make_dev(f"{ROOT}/dev")
-    bind(start.shm, f"{ROOT}/dev/shm")
+    bind(start.shm, f"{ROOT}/dev/shm")  # noqa: S108
     for path in _READ_ONLY:
         if os.path.exists(ROOT + path):
             bind(ROOT + path, ROOT + path, read_only=True)

@@ -21,7 +21,7 @@ class ImageError(LabError):
 
 
 class StartError(LabError):
-    """The container's process could not be started (no such command, say): reason StartError, exit code 128."""
+    """The container's process could not be started (no such command): reason StartError, exit code 128."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """Something at `destination` in the container: a host directory (`source`), or `files` (relative path to
-    content, as a configMap volume has them), or neither: an empty directory shared under `volume` in the pod."""
+    """Something at `destination` in the container: a host directory (`source`), or `files` (relative path
+    to content, as a configMap volume has them), or neither: an empty directory shared under `volume` in the
+    pod."""
 
     destination: str
     source: Path | None = None

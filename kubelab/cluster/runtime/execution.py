@@ -1,8 +1,9 @@
-"""The last steps of every process that the shim starts: standard streams, signals, execve, or the error's way back.
+"""The last steps of every process that the shim starts: standard streams, signals, execve, or the error's way
+back.
 
 Runs in the child, which has one thread. The error goes through a pipe that a successful execve closes.
 """
-# ruff: noqa: PTH123 - the shim must start fast
+# ruff: noqa: PTH112, PTH113, PTH116 - the shim imports this, and pathlib is slow to
 
 import errno
 import fcntl
@@ -87,7 +88,7 @@ def execute(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
     """
     path = find(argv[0], env.get("PATH", DEFAULT_PATH))
     try:
-        os.execve(path, list(argv), dict(env))
+        os.execve(path, list(argv), dict(env))  # noqa: S606
     except OSError as error:
         raise CommandError(f"exec {path}: {os.strerror(error.errno or 0).lower()}") from None
 

@@ -1,8 +1,8 @@
 """Images: what a container's root is made of, and what runs in it if the pod does not say.
 
-`kubelab/shell` is a read-only view of the tools of the machine that the pod is on (its /usr), under a fresh root on
-a tmpfs: nothing to download, and `ps`, `ip`, `sh`, `python3` are those the learner knows. No /home, no /root of the
-host's, no /etc/shadow. Left out: every other image (registries, archives, layers).
+`kubelab/shell` is a read-only view of the tools of the machine that the pod is on (its /usr), under a fresh
+root on a tmpfs: nothing to download, and `ps`, `ip`, `sh`, `python3` are those the learner knows. No /home,
+no /root of the host's, no /etc/shadow. Left out: every other image (registries, archives, layers).
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from kubelab.cluster.runtime.cri import ImageError
 from kubelab.language import Text
 
-# Stays until it is told to end. A plain `sleep` as pid 1 would not notice SIGTERM: the kernel delivers to pid 1 of
-# a namespace only the signals that it handles, and the pod would take its whole grace period to go.
+# Stays until it is told to end. A plain `sleep` as pid 1 would not notice SIGTERM: the kernel delivers to pid
+# 1 of a namespace only the signals that it handles, and the pod would take its whole grace period to go.
 _STAY = ("sh", "-c", "trap 'exit 0' TERM INT; sleep infinity & wait")
 
 
@@ -38,6 +38,6 @@ def resolve(reference: str) -> Image:
 
 
 _CANNOT_BE_HAD = Text(
-    es='failed to pull image "{image}": este laboratorio no descarga de registros; la imagen que trae es kubelab/shell',
-    en='failed to pull image "{image}": this lab pulls from no registry; the image that it has is kubelab/shell',
+    es='failed to pull image "{image}": el laboratorio no descarga de registros; su imagen es kubelab/shell',
+    en='failed to pull image "{image}": this lab pulls from no registry; its own image is kubelab/shell',
 )

@@ -1,7 +1,8 @@
 """Container output in the CRI's log format: `<RFC3339 with nanoseconds> stdout|stderr F|P <line>`. Pure.
 
-Source: kubernetes, design-proposals/node/kubelet-cri-logging.md; containerd, internal/cri/io/logger.go (a line of
-more than 16 KiB is written in parts, tagged P but for the last; what is left at the end counts as a full line).
+Source: kubernetes, design-proposals/node/kubelet-cri-logging.md; containerd, internal/cri/io/logger.go (a
+line of more than 16 KiB is written in parts, tagged P but for the last; what is left at the end counts as a
+full line).
 """
 
 import time

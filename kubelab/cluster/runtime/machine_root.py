@@ -1,14 +1,16 @@
-"""The root file system of a machine: this host's, writable without harm to it, and kernel file systems of its own.
+"""The root file system of a machine: this host's, writable without harm to it, and kernel file systems of its
+own.
 
-Runs in the shim, in its new namespaces. `/` is an overlay of the host's root on a tmpfs; each other disk-like file
-system of the host (a separate /usr or /home, say) gets an overlay of its own in its place, or, where overlay
-cannot be, a read-only bind. /dev, /dev/pts, /dev/shm, /proc, /run, /sys, /tmp are fresh; /sys is read-only but for
-/sys/fs/cgroup, which shows the machine's own subtree; /proc/sys is read-only but for /proc/sys/net.
+Runs in the shim, in its new namespaces. `/` is an overlay of the host's root on a tmpfs; each other disk-like
+file system of the host (a separate /usr or /home, say) gets an overlay of its own in its place, or, where
+overlay cannot be, a read-only bind. /dev, /dev/pts, /dev/shm, /proc, /run, /sys, /tmp are fresh; /sys is
+read-only but for /sys/fs/cgroup, which shows the machine's own subtree; /proc/sys is read-only but for
+/proc/sys/net.
 
 This keeps a learner from harming the host by accident, and no more: root on a machine is root.
 Left out: device nodes beyond the usual, user namespaces, hosts without overlay.
 """
-# ruff: noqa: PTH101, PTH102, PTH103, PTH104, PTH110, PTH112, PTH113, PTH114, PTH123 - the shim must start fast
+# ruff: noqa: PTH101, PTH102, PTH103, PTH108, PTH110, PTH112, PTH113, PTH114, PTH116, PTH123, PTH202, PTH208, PTH211, SIM905
 
 import contextlib
 import os
@@ -36,18 +38,24 @@ ROOT = f"{STAGE}/root"
 DEVICES = {"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9}
 _TTY_MAJOR, _MEMORY_MAJOR = 5, 1
 _KERNEL_FILE_SYSTEMS = frozenset(
-    "autofs binfmt_misc bpf cgroup cgroup2 configfs debugfs devpts devtmpfs efivarfs fusectl hugetlbfs mqueue "
-    "nsfs proc pstore ramfs rpc_pipefs securityfs selinuxfs sysfs tmpfs tracefs".split()
+    (
+        "autofs binfmt_misc bpf cgroup cgroup2 configfs debugfs devpts devtmpfs efivarfs fusectl hugetlbfs "
+        "mqueue nsfs proc pstore ramfs rpc_pipefs securityfs selinuxfs sysfs tmpfs tracefs"
+    ).split()
 )
-_FRESH_OR_NOT_WANTED = (
-    "/boot /dev /proc /run /sys /tmp /var/lib/containerd /var/lib/containers /var/lib/docker /var/lib/kubelet"
-).split()
+_FRESH_OR_NOT_WANTED = tuple(
+    (
+        "/boot /dev /proc /run /sys /tmp /var/lib/containerd /var/lib/containers /var/lib/docker "
+        "/var/lib/kubelet"
+    ).split()
+)
 _READ_ONLY_PROC = ("bus", "irq", "sys", "sysrq-trigger")
 
 
 @dataclass(frozen=True, slots=True)
 class MachineRoot:
-    """`files`: path to content of what the machine has of its own in /etc. `binds`: path to the host's path."""
+    """`files`: path to content of what the machine has of its own in /etc. `binds`: path to the host's
+    path."""
 
     files: Mapping[str, str]
     binds: Mapping[str, str]
@@ -156,7 +164,7 @@ def _mount_kernel_file_systems(cgroups: CgroupTree) -> None:
     mount("sysfs", f"{ROOT}/sys", "sysfs", NO_ACCESS | MS_RDONLY)
     mount_cgroups(ROOT, cgroups, 0)
     make_dev(f"{ROOT}/dev")
-    mount("shm", f"{ROOT}/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
+    mount("shm", f"{ROOT}/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")  # noqa: S108
     for path, mode in (("run", "0755"), ("tmp", "1777")):
         mount(path, f"{ROOT}/{path}", "tmpfs", MS_NOSUID | MS_NODEV, f"mode={mode}")
     os.mkdir(f"{ROOT}/run/kubelab", mode=0o700)
@@ -166,8 +174,9 @@ def _mount_kernel_file_systems(cgroups: CgroupTree) -> None:
 def _keep_untouched_proc(path: str) -> None:
     """Let a learner's new user namespace mount /proc.
 
-    The kernel allows that only where a /proc without anything mounted on it can be seen in the mount namespace
-    (fs/namespace.c, mount_too_revealing). As systemd-nspawn does, keep one, here out of reach below an empty mount.
+    The kernel allows that only where a /proc without anything mounted on it can be seen in the mount
+    namespace (fs/namespace.c, mount_too_revealing). As systemd-nspawn does, keep one, here out of reach below
+    an empty mount.
     """
     os.makedirs(f"{path}/proc")
     mount("proc", f"{path}/proc", "proc", NO_ACCESS)
@@ -209,7 +218,8 @@ def _link_controllers(top: str, name: str, controllers: Sequence[str]) -> None:
 
 
 def make_dev(path: str) -> None:
-    """The devices of the OCI runtime specification (config-linux.md, Default Devices), and a devpts of its own."""
+    """The devices of the OCI runtime specification (config-linux.md, Default Devices), and a devpts of its
+    own."""
     mount("dev", path, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755,size=64k")
     before = os.umask(0)
     for name, minor in DEVICES.items():

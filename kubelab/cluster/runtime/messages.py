@@ -1,8 +1,8 @@
 """Messages between the lab and a machine's shim: JSON over a Unix SEQPACKET socket, with file descriptors.
 
-Source: unix(7). A message that is too long for a packet travels in a memfd. Each message carries the pid that the
-sender names (its own by default), which the kernel translates into the receiver's pid namespace: so the lab
-learns host pids from a shim that cannot see them.
+Source: unix(7). A message that is too long for a packet travels in a memfd. Each message carries the pid that
+the sender names (its own by default), which the kernel translates into the receiver's pid namespace: so the
+lab learns host pids from a shim that cannot see them.
 Requests: {"id", "method", "params"}; answers: {"id", "result"} or {"id", "error"}; events: {"event", ...}.
 """
 

@@ -1,8 +1,8 @@
 """The pause program: it sleeps until it is killed, and holds a pod's namespaces meanwhile.
 
-Source: kubernetes, build/pause/linux/pause.c. Upstream reaps in a signal handler; here SIGCHLD is ignored before
-the program starts, which execve(2) keeps and which makes the kernel reap. So one system call in a loop is left: a
-program of 150 bytes, written out below, instead of a C library in every pod.
+Source: kubernetes, build/pause/linux/pause.c. Upstream reaps in a signal handler; here SIGCHLD is ignored
+before the program starts, which execve(2) keeps and which makes the kernel reap. So one system call in a loop
+is left: a program of 150 bytes, written out below, instead of a C library in every pod.
 """
 
 import errno

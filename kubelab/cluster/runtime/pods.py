@@ -1,9 +1,9 @@
 """Pods on one machine: the container runtime that a kubelet talks to. See `cri.Runtime`.
 
-Source: kubernetes, cri-api; containerd, internal/cri/server (sandbox_run.go, container_start.go), whose division of
-labour with its shim this follows: here is what must be remembered, in the machine's shim what touches the kernel.
-A `Mount.source` is a path on the machine, as a hostPath volume means it. Logs are written by the shim to the file
-that is opened here; at 10 MiB a log starts anew instead of being rotated.
+Source: kubernetes, cri-api; containerd, internal/cri/server (sandbox_run.go, container_start.go), whose
+division of labour with its shim this follows: here is what must be remembered, in the machine's shim what
+touches the kernel. A `Mount.source` is a path on the machine, as a hostPath volume means it. Logs are written
+by the shim to the file that is opened here; at 10 MiB a log starts anew instead of being rotated.
 Left out: pods that share the host's namespaces, seccomp, users, more images.
 """
 
@@ -38,7 +38,8 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class AddressPool:
-    """The pod addresses of one node. The next free one after the last is taken, so that none is soon reused."""
+    """The pod addresses of one node. The next free one after the last is taken, so that none is soon
+    reused."""
 
     def __init__(self, network: IPv4Network) -> None:
         self._hosts = tuple(network.hosts())[1:]  # The first is the bridge's.
@@ -97,6 +98,8 @@ class PodRuntime:
             pause = await self._start_pause(spec, address)
         except BaseException:
             self._addresses.give_back(address)
+            with contextlib.suppress(LabError):
+                await self._shim.request("remove_sandbox", {"uid": spec.uid})
             raise
         sandbox = Sandbox(spec.uid, pause.pid, address)
         self._pods[spec.uid] = _Pod(sandbox, spec.hostname, pause)
@@ -150,7 +153,8 @@ class PodRuntime:
             self._subscribers.discard(queue)
 
     def pids(self, uid: str) -> tuple[int, ...]:
-        """Return the pids of the pod's processes as they were started, pause first; none for an unknown pod."""
+        """Return the pids of the pod's processes as they were started, pause first; none for an unknown
+        pod."""
         pod = self._pods.get(uid)
         if pod is None:
             return ()
@@ -186,7 +190,8 @@ class PodRuntime:
 
 @contextlib.asynccontextmanager
 async def start_pods(shim: Shim, network: IPv4Network) -> AsyncIterator[PodRuntime]:
-    """Make the machine ready for pods on *network*, whose first address is its bridge's; end them at the end."""
+    """Make the machine ready for pods on *network*, whose first address is its bridge's; end them at the
+    end."""
     gateway = IPv4Interface((next(network.hosts()), network.prefixlen))
     await shim.request("ready_pods", {"gateway": str(gateway)})
     runtime = PodRuntime(shim, network)

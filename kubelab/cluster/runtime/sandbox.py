@@ -1,7 +1,8 @@
 """A pod's sandbox from within: its hostname, its network, and the pause program that holds both.
 
-Runs in the child that the shim cloned with new pid, mount, net, ipc and uts namespaces. The pod's veth is made from
-the pod's side, its other end born in the machine's network namespace: one write readies all of the pod's network.
+Runs in the child that the shim cloned with new pid, mount, net, ipc and uts namespaces. The pod's veth is
+made from the pod's side, its other end born in the machine's network namespace: one write readies all of the
+pod's network.
 """
 
 import os

@@ -1,13 +1,13 @@
 """The shim: one small process for each machine, its init (pid 1) and the one who starts what runs there.
 
-Started as a program by `client.start_shim`, with the socket's file descriptor as its argument and nothing but the
-standard library and the lab's lowest layer. It clones itself into the machine's namespaces as the lab's own child
-(CLONE_PARENT), so that the first process can go; it dies when the lab does (PR_SET_PDEATHSIG) and as pid 1 takes
-everything on the machine with it. It has one thread; container starts block it for a few milliseconds each.
-Source of the idea: containerd's runtime shim; prctl(2), pid_namespaces(7).
+Started as a program by `client.start_shim`, with the socket's file descriptor as its argument and nothing but
+the standard library and the lab's lowest layer. It clones itself into the machine's namespaces as the lab's
+own child (CLONE_PARENT), so that the first process can go; it dies when the lab does (PR_SET_PDEATHSIG) and
+as pid 1 takes everything on the machine with it. It has one thread; container starts block it for a few
+milliseconds each. Source of the idea: containerd's runtime shim; prctl(2), pid_namespaces(7).
 Left out: exec into containers, attach, seccomp, rotation of logs beyond cutting them at their size limit.
 """
-# ruff: noqa: PTH101, PTH102, PTH103, PTH107, PTH110, PTH112, PTH118, PTH119, PTH120, PTH123 - pathlib costs start time
+# ruff: noqa: PTH100, PTH101, PTH103, PTH105, PTH106, PTH108, PTH112, PTH114, PTH123, PTH208, SIM905
 
 import contextlib
 import gc
@@ -21,7 +21,6 @@ if __name__ == "__main__":
 import fcntl
 import json
 import select
-import shutil
 import signal
 import socket
 import struct
@@ -61,10 +60,13 @@ READ_BYTES = 65536
 # The kubelet rotates at 10 MiB (containerLogMaxSize); here the file starts anew.
 LOG_BYTES_MAX = 10 * 1024 * 1024
 FORBIDDEN = frozenset(
-    "AUDIT_CONTROL BLOCK_SUSPEND MAC_ADMIN MAC_OVERRIDE MKNOD SYSLOG SYS_BOOT SYS_MODULE SYS_RAWIO SYS_TIME "
-    "WAKE_ALARM".split()
+    (
+        "AUDIT_CONTROL BLOCK_SUSPEND MAC_ADMIN MAC_OVERRIDE MKNOD SYSLOG SYS_BOOT SYS_MODULE SYS_RAWIO "
+        "SYS_TIME WAKE_ALARM"
+    ).split()
 )
-# The machine routes for its pods; a reply to a pod's neighbour goes out where it came in, which is no mistake.
+# The machine routes for its pods; a reply to a pod's neighbour goes out where it came in, which is no
+# mistake.
 MACHINE_SYSCTLS = (
     *sandbox.SYSCTLS,
     ("ipv4/ip_forward", "1"),
@@ -206,8 +208,7 @@ class Shim:
     def do_build(self, params: Params, fds: tuple[int, ...]) -> Answer:
         """Make the root; from here on this is the machine's init."""
         outside = CgroupTree.from_json(params["cgroups"])
-        outside.at(SYSTEM_CGROUP).create()
-        outside.at(SYSTEM_CGROUP).add()
+        outside.at(SYSTEM_CGROUP).make_room()
         self._cgroups = outside.as_seen_inside()
         socket.sethostname(params["name"])
         machine_root.build(machine_root.MachineRoot(params["files"], params["binds"]), self._cgroups)
@@ -282,8 +283,8 @@ class Shim:
             netlink.do(add_bridge(BRIDGE, b"\x0a\x58" + self._pod_gateway.ip.packed))
             self._bridge_index = netlink.index(BRIDGE)
             netlink.do(add_address(self._bridge_index, self._pod_gateway))
-        # Ports are isolated, so the bridge answers for a pod's neighbours and the traffic between them is routed:
-        # it passes the machine's netfilter hooks as traffic from elsewhere does.
+        # Ports are isolated, so the bridge answers for a pod's neighbours and the traffic between them is
+        # routed: it passes the machine's netfilter hooks as traffic from elsewhere does.
         set_sysctls(
             [(f"ipv4/conf/{BRIDGE}/proxy_arp_pvlan", "1"), (f"ipv4/conf/{BRIDGE}/send_redirects", "0")]
         )
@@ -347,12 +348,13 @@ class Shim:
         return {"pid": pid}, (pidfd,), pid
 
     def do_remove_sandbox(self, params: Params, fds: tuple[int, ...]) -> Answer:
-        """Take back what is left of a pod whose processes have ended; its links go with its network namespace."""
+        """Take back what is left of a pod whose processes have ended; its links go with its network
+        namespace."""
         uid = params["uid"]
         self._sandboxes.pop(uid, None)
         self._pod_cgroup(uid).remove()
-        shutil.rmtree(_pod_directory(uid), ignore_errors=True)
-        shutil.rmtree(volumes_directory(uid), ignore_errors=True)
+        _remove_tree(_pod_directory(uid))
+        _remove_tree(volumes_directory(uid))
         return {}, (), 0
 
     def _pod_cgroup(self, uid: str, name: str = "") -> Cgroup:
@@ -419,7 +421,8 @@ class ChildError(Exception):
 
 
 def _start(flags: int, become: Callable[[], None]) -> tuple[int, int]:
-    """Clone a child that becomes something else; return its pid and pidfd once it has executed its command."""
+    """Clone a child that becomes something else; return its pid and pidfd once it has executed its
+    command."""
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     pid, pidfd = syscalls.clone(flags)
     if pid == 0:
@@ -462,6 +465,18 @@ def _make_volumes(volumes: Mapping[str, Mapping[str, str]]) -> None:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "wb") as file:
                 file.write(bytes.fromhex(content))
+
+
+def _remove_tree(top: str) -> None:
+    """As shutil.rmtree, which takes 4 ms to import."""
+    for path, directories, files in os.walk(top, topdown=False):
+        for name in files:
+            os.unlink(os.path.join(path, name))
+        for name in directories:
+            below = os.path.join(path, name)
+            (os.unlink if os.path.islink(below) else os.rmdir)(below)
+        if path == top:
+            os.rmdir(path)
 
 
 def _make_private_directories() -> None:
@@ -516,8 +531,8 @@ def _enter_namespaces(sock: socket.socket) -> None:
     pid, _ = syscalls.clone(NAMESPACES | syscalls.CLONE_PARENT)
     if pid:
         os._exit(0)
-    # clone(2): the signal on the parent's death is not passed on. The lab is outside of this pid namespace, so
-    # getppid() is 0 either way; if it is dead already, the socket says so.
+    # clone(2): the signal on the parent's death is not passed on. The lab is outside of this pid namespace,
+    # so getppid() is 0 either way; if it is dead already, the socket says so.
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     syscalls.set_process_name("kubelab-init")
     syscalls.set_command_line(f"kubelab-init {message.body['name']}")
