@@ -84,6 +84,7 @@ class KubelabApp(App[None], inherit_bindings=False):
         except LabError as error:
             self.lab_failure = error
         self._lab_changed()
+        await asyncio.to_thread(_warm_up)
 
     async def _follow_snapshots(self) -> None:
         async for snapshot in self.port.snapshots():
@@ -170,6 +171,21 @@ async def run_app(port: LabPort, language: Language) -> int:
     with _signals_quit(app):
         await app.run_async()
     return app.return_code or 0
+
+
+def _warm_up() -> None:
+    """Import what a lesson needs while the learner chooses: 0.5 s, most of it cffi reading declarations."""
+    import kubelab.ui.lesson  # noqa: F401
+    from kubelab.ui.emulator import Emulator
+    from kubelab.ui.keyboard import KeyEncoder
+    from kubelab.ui.mouse import MouseEncoder
+
+    emulator = Emulator(8, 2, lambda reply: None)
+    emulator.feed(b"\x1b[31mx")
+    KeyEncoder().encode(emulator.handle, "a", "a")
+    MouseEncoder().encode(emulator.handle, "left", 0, 0)
+    list(emulator.dirty_rows())
+    emulator.cursor()
 
 
 @contextmanager

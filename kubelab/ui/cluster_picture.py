@@ -9,6 +9,7 @@ from kubelab.ui.picture import Line, Span, Tone, beside, box, fitted, spread
 
 BOX_COLUMNS_MIN = 34
 BOX_ROWS_MIN = 4
+WIDE_COLUMNS = 100  # From here on boxes read better than a list even in several rows.
 
 _SIGNS: dict[str, Span] = {
     "Running": ("●", "good"),
@@ -30,7 +31,7 @@ def cluster_picture(snapshot: LabSnapshot, width: int, height: int, language: La
     bands = -(-len(places) // per_row)
     footer = _footer(snapshot, width, language)
     rows = (height - len(footer)) // bands
-    if per_row >= 2 and rows >= BOX_ROWS_MIN:
+    if (per_row == len(places) or width >= WIDE_COLUMNS) and rows >= BOX_ROWS_MIN:
         return _boxes(snapshot, places, width, rows, per_row, language) + footer
     return _list(snapshot, places, width, language) + footer
 
@@ -51,15 +52,15 @@ def _boxes(
         band = places[start : start + per_row]
         widths = [width // per_row + (i < width % per_row) for i in range(per_row)]
         lines += beside(
-            box(
-                _title(snapshot, place, language),
-                _body(snapshot, place, columns - 4, language),
-                columns,
-                rows,
-            )
+            _box(snapshot, place, columns, rows, language)
             for place, columns in zip(band, widths, strict=False)
         )
     return lines
+
+
+def _box(snapshot: LabSnapshot, place: str, columns: int, rows: int, language: Language) -> list[Line]:
+    body = _body(snapshot, place, columns - 4, language, rows - 2)
+    return box(_title(snapshot, place, language), body, columns, rows)
 
 
 def _list(snapshot: LabSnapshot, places: list[str], width: int, language: Language) -> list[Line]:
@@ -86,18 +87,21 @@ def _title(snapshot: LabSnapshot, place: str, language: Language) -> Line:
     return ((place, "strong"), (" · ", "muted"), *status, (address, "muted"))
 
 
-def _body(snapshot: LabSnapshot, place: str, width: int, language: Language) -> list[Line]:
+def _body(
+    snapshot: LabSnapshot, place: str, width: int, language: Language, rows: int | None = None
+) -> list[Line]:
+    """Return what runs on *place*; pods without their processes if *rows* are too few for both."""
     lines: list[Line] = []
     if _is_master(snapshot, place):
         lines.append(((words.REVISION.format(n=snapshot.revision).in_(language), "muted"),))
     machine = _machine(snapshot, place)
     processes = {process.host_pid: process for process in machine.processes} if machine else {}
-    pods = [pod for pod in snapshot.pods if pod.node == place]
-    for pod in pods:
-        lines += _pod(pod, processes, width, language)
+    pods = [_pod(pod, processes, width, language) for pod in snapshot.pods if pod.node == place]
+    if rows is not None and len(lines) + sum(map(len, pods)) > rows:
+        pods = [pod[:1] for pod in pods]
     if not pods and not _is_master(snapshot, place):
         lines.append(((words.NO_PODS.in_(language), "muted"),))
-    return lines
+    return [*lines, *(line for pod in pods for line in pod)]
 
 
 def _pod(pod: PodView, processes: Mapping[int, ProcessView], width: int, language: Language) -> list[Line]:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from pyghostty._ffi import check, ffi, lib
-from textual.keys import key_to_character
+from textual.keys import REPLACED_KEYS, key_to_character
 
 SHIFT, CTRL, ALT, SUPER = 1, 2, 4, 8  # GhosttyMods.
 _MODIFIERS = {"shift": SHIFT, "ctrl": CTRL, "alt": ALT, "meta": ALT, "super": SUPER}
@@ -63,7 +63,7 @@ def press(name: str, character: str | None) -> Press | None:
         return Press(lib.GHOSTTY_KEY_TAB, SHIFT, "", "")
     *prefixes, base = name.split("+") if name != "+" else ["plus"]
     modifiers = sum({_MODIFIERS.get(prefix, 0) for prefix in prefixes})
-    typed = key_to_character(base) or ""
+    typed = key_to_character(REPLACED_KEYS.get(base, base)) or ""
     if modifiers & ~SHIFT == 0 and character and character.isprintable():
         typed = character
     elif modifiers & SHIFT and typed.islower():

@@ -45,8 +45,10 @@ class LabScreen(Screen[None]):
     LabScreen {
         background: $background; color: $foreground;
         TooSmall { display: none; padding: 1 2; text-align: center; }
-        &.-slim > *, &.-flat > * { display: none; }
-        &.-slim > TooSmall, &.-flat > TooSmall { display: block; height: 1fr; content-align: center middle; }
+        &.-slim > *, &.-flat > * { display: none !important; }
+        &.-slim > TooSmall, &.-flat > TooSmall {
+            display: block !important; height: 1fr; content-align: center middle;
+        }
     }
     """
     KEYS: ClassVar[Sequence[Key]] = ()

@@ -46,13 +46,18 @@ _SCORE: dict[Verdict, Span] = {
 class StateView(LineView, can_focus=True):
     """The live state; it scrolls where it does not fit."""
 
+    DEFAULT_CSS = "StateView { scrollbar-gutter: stable; padding: 0 0 0 1; }"
+
 
 class LessonScreen(LabScreen):
     DEFAULT_CSS = """
     LessonScreen #top { height: 1; background: $panel; dock: top; padding: 0 1; }
     LessonScreen #top.-celebrates { background: $success 25%; }
     LessonScreen #opening { padding: 1 2; }
-    LessonScreen #stage { height: 1fr; layout: vertical; }
+    LessonScreen #stage { display: none; height: 1fr; }
+    LessonScreen.-open #stage { display: block; }
+    LessonScreen.-open #opening { display: none; }
+    LessonScreen #upper { height: 1fr; }
     LessonScreen .pane {
         border-top: solid $edge; border-title-color: $muted; border-subtitle-color: $warning;
         background: $background;
@@ -60,18 +65,17 @@ class LessonScreen(LabScreen):
     LessonScreen .pane:focus {
         border-top: heavy $primary; border-title-color: $primary; border-title-style: bold;
     }
-    LessonScreen #text, LessonScreen #state { height: 5fr; }
+    LessonScreen #text { height: 5fr; }
     LessonScreen #shell { height: 6fr; background: $shell; color: $shell-text; }
-    LessonScreen.-wide #stage { layout: grid; grid-size: 2 2; grid-columns: 9fr 11fr; grid-rows: 1fr auto; }
-    LessonScreen.-wide #stage > * { height: 100%; }
-    LessonScreen.-wide #stage #state { column-span: 2; height: 10; }
-    LessonScreen.-wide.-tall #stage #state { height: 14; }
+    LessonScreen #state { height: 10; }
+    LessonScreen.-narrow.-short #state { dock: top; height: 45%; }
+    LessonScreen.-tall #state { height: 14; }
+    LessonScreen.-wide #upper { layout: horizontal; }
+    LessonScreen.-wide #text { height: 100%; width: 9fr; }
+    LessonScreen.-wide #shell { height: 100%; width: 11fr; }
     LessonScreen.-wide .pane { border: round $edge; }
     LessonScreen.-wide .pane:focus { border: heavy $primary; }
-    LessonScreen.-narrow.-tall #stage #state { height: 11; }
-    LessonScreen.-state-on-top #stage #state { dock: top; height: 45%; }
-    LessonScreen.-zoomed #stage, LessonScreen.-zoomed.-wide #stage { layout: vertical; }
-    LessonScreen.-zoomed #stage > .pane, LessonScreen.-zoomed #stage #state { height: 1fr; }
+    LessonScreen.-zoomed #state { height: 100%; dock: top; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1", "app.help", priority=True, show=False),
@@ -130,9 +134,7 @@ class LessonScreen(LabScreen):
         shell = TerminalPane(self._start_shell, id="shell")
         for pane in (text, shell, state):
             pane.add_class("pane")
-        stage = Container(text, shell, state, id="stage")
-        stage.display = False
-        yield stage
+        yield Container(Container(text, shell, id="upper"), state, id="stage")
 
     def on_mount(self) -> None:
         self._attendance = self.run_worker(self._attend(), group="attendance")
@@ -184,8 +186,7 @@ class LessonScreen(LabScreen):
         self._redraw_top()
 
     def _begin(self) -> None:
-        self.query_one("#opening").display = False
-        self.query_one("#stage").display = True
+        self.add_class("-open")
         self._arrange()
         self._name_panes()
         self.call_after_refresh(self._begin_shell)
@@ -213,7 +214,9 @@ class LessonScreen(LabScreen):
     def _name_panes(self) -> None:
         machine = self.session.machine.name if self.session else ""
         names = {"text": words.TEXT, "state": words.STATE, "shell": words.SHELL.format(machine=machine)}
-        room = "" if self.has_class("-wide") else " "  # A rule without corners needs air around its title.
+        room = (
+            "" if self.app.size.width >= COLUMNS_WIDE else " "
+        )  # A rule without corners needs air around its title.
         for pane, name in names.items():
             self.query_one(f"#{pane}").border_title = f"{room}{self.say(name)}{room}"
         self.shell.border_subtitle = self.say(words.HISTORY) if self.shell.in_history else None
@@ -312,7 +315,7 @@ class LessonScreen(LabScreen):
         self.set_class(self._zoomed is not None, "-zoomed")
         for pane in FOCUS_ORDER:
             self.query_one(f"#{pane}").display = pane in visible
-        self.set_class("text" not in visible and "shell" in visible and "state" in visible, "-state-on-top")
+        self.query_one("#upper").display = visible != {"state"}
         self._name_panes()
         if self._focused_pane() not in visible:
             self._focus(next_focus(visible, None))

@@ -18,7 +18,7 @@ class LineView(ScrollView, can_focus=False):
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone--{tone}" for tone in get_args(Tone)}
     DEFAULT_CSS = """
     LineView {
-        height: 1fr; scrollbar-size-vertical: 1;
+        height: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden;
         .tone--plain { color: $foreground; }
         .tone--muted { color: $muted; }
         .tone--strong { color: $foreground; text-style: bold; }

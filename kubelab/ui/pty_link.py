@@ -33,8 +33,13 @@ class PtyLink:
         self._unsent += data
         self._writable()
 
+    @property
+    def flooded(self) -> bool:
+        """Whether this frame has had all it may have."""
+        return self._frame_bytes >= FRAME_BYTES_MAX
+
     def next_frame(self) -> None:
-        if self._open and self._frame_bytes >= FRAME_BYTES_MAX:
+        if self._open and self.flooded:
             self._loop.add_reader(self._fd, self._readable)
         self._frame_bytes = 0
 
@@ -51,7 +56,7 @@ class PtyLink:
 
     def _readable(self) -> None:
         self._read()
-        if self._open and self._frame_bytes >= FRAME_BYTES_MAX:
+        if self._open and self.flooded:
             self._loop.remove_reader(self._fd)
 
     def _read(self) -> bool:

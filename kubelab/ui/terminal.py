@@ -37,6 +37,7 @@ from kubelab.ui.mouse import Button, MouseEncoder
 from kubelab.ui.pty_link import PtyLink
 
 FRAME_S = 1 / 60
+FLOOD_REST_S = 1 / 60  # Nobody reads at 60 frames a second; the rest of the app gets the time.
 HELD_FRAMES_MAX = 9  # As long as a program may ask for no painting (synchronised output): 150 ms.
 WHEEL_ROWS = 3
 _BUTTONS: dict[int, Button] = {1: "left", 2: "middle", 3: "right"}
@@ -164,6 +165,8 @@ class TerminalPane(Widget, can_focus=True):
     def _paint(self) -> None:
         self._frame = None
         self._painted_at_s = asyncio.get_running_loop().time()
+        if self._link and self._link.flooded:
+            self._painted_at_s += FLOOD_REST_S
         if self._link:
             self._link.next_frame()
         if self._emulator.mode(SYNCHRONISED_OUTPUT) and self._held_frames < HELD_FRAMES_MAX:

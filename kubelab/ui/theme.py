@@ -6,7 +6,7 @@ readable.
 """
 
 from rich.terminal_theme import TerminalTheme
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 RICH = Theme(
     name="kubelab",
@@ -37,7 +37,8 @@ SIXTEEN = Theme(
     surface="ansi_default",
     panel="ansi_default",
     boost="ansi_default",
-    variables={
+    variables=BUILTIN_THEMES["ansi-dark"].variables
+    | {
         "muted": "ansi_default",
         "edge": "ansi_default",
         "shell": "ansi_default",

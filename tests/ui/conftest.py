@@ -1,0 +1,27 @@
+"""Waiting for what must come, without sleeping for it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from textual.pilot import Pilot
+
+Until = Callable[[Pilot[None], Callable[[], bool]], Awaitable[None]]
+
+
+@pytest.fixture
+def until() -> Until:
+    """Let the app run until a condition holds; the test's own time-out ends a vain wait."""
+
+    async def wait(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
+        while not condition():  # noqa: ASYNC110 - the terminal's screen sends no event
+            # Not pilot.pause(), which waits for an idle CPU: a flood never lets it.
+            await asyncio.sleep(0.005)
+
+    return wait
+
+
+@pytest.fixture(autouse=True)
+def _truecolor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are of a good terminal, whatever the one that runs the tests is."""
+    monkeypatch.setattr("textual.constants.COLOR_SYSTEM", "truecolor")

@@ -1,0 +1,367 @@
+"""The app from a learner's chair: every journey by keyboard, on a lab made of frozen views."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+from demo_port import CATALOG, PASSED_STEP, POD_STEP, DemoPort, DemoSession
+from textual.pilot import Pilot
+from textual.widget import Widget
+from textual.widgets import Markdown, OptionList, Static
+
+from kubelab.cluster.errors import LabError
+from kubelab.language import Language, Text
+from kubelab.ui.app import KubelabApp
+from kubelab.ui.help import HelpScreen
+from kubelab.ui.home import HomeScreen
+from kubelab.ui.lab_screen import TooSmall
+from kubelab.ui.lesson import LessonScreen
+from kubelab.ui.line_view import LineView
+from kubelab.ui.terminal import TerminalPane
+
+Until = Callable[[Pilot[None], Callable[[], bool]], Awaitable[None]]
+
+
+@asynccontextmanager
+async def at_home(
+    port: DemoPort, language: Language = "en", size: tuple[int, int] = (80, 24)
+) -> AsyncIterator[tuple[KubelabApp, Pilot[None]]]:
+    app = KubelabApp(port, language)
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        yield app, pilot
+
+
+@asynccontextmanager
+async def in_lesson(
+    until: Until, port: DemoPort, size: tuple[int, int] = (80, 24)
+) -> AsyncIterator[tuple[KubelabApp, Pilot[None], DemoSession]]:
+    async with at_home(port, size=size) as (app, pilot):
+        await pilot.press("up", "enter")  # From the first lesson around to the last: Pod.
+        await until(pilot, lambda: bool(port.session and port.session.shells))
+        assert port.session
+        yield app, pilot, port.session
+        screen = app.screen
+        if isinstance(screen, LessonScreen):
+            await screen.leave()
+
+
+def said(widget: Widget) -> str:
+    """What a widget of one or more lines shows."""
+    return "\n".join(widget.render_line(y).text.rstrip() for y in range(widget.size.height))
+
+
+def top(app: KubelabApp) -> str:
+    return said(app.screen.query_one("#top"))
+
+
+def keys(app: KubelabApp) -> str:
+    return said(app.screen.query_one("KeyBar"))
+
+
+def checks(app: KubelabApp) -> str:
+    return str(app.screen.query_one("#checks", Static).content)
+
+
+def markdown(app: KubelabApp, part: str) -> str:
+    return app.screen.query_one(f"#{part}", Markdown).source
+
+
+def seen(app: KubelabApp) -> set[str]:
+    return {pane for pane in ("text", "shell", "state") if app.screen.query_one(f"#{pane}").region.area}
+
+
+# Home.
+
+
+async def test_home_lists_lessons_while_the_lab_still_comes_up() -> None:
+    async with at_home(DemoPort(ready=False)) as (app, _):
+        lessons = app.screen.query_one(OptionList)
+        assert lessons.option_count == sum(1 + len(track.lessons) for track in CATALOG)
+        assert "… minion-1 and minion-2 register" in said(app.screen.query_one("#lab"))
+        assert "Coming up" in said(app.screen.query_one("#lab"))
+
+
+async def test_home_tells_when_the_lab_is_ready(until: Until) -> None:
+    port = DemoPort(ready=False)
+    async with at_home(port) as (app, pilot):
+        port.lab_is_ready.set()
+        await until(pilot, lambda: "✓ Ready" in said(app.screen.query_one("#lab")))
+        await until(pilot, lambda: "✗ minion-2" in said(app.screen.query_one("#lab")))
+
+
+async def test_home_tells_why_the_lab_did_not_come_up(until: Until) -> None:
+    port = DemoPort(failure=LabError(Text("El puerto 6443 está ocupado.", "Port 6443 is taken.")))
+    async with at_home(port) as (app, pilot):
+        await until(pilot, lambda: "Port 6443 is taken." in said(app.screen.query_one("#lab")))
+
+
+async def test_home_tells_what_the_machine_lacks() -> None:
+    port = DemoPort(missing=(Text("Falta nft.", "nft is missing."),))
+    async with at_home(port) as (app, _):
+        assert app.screen.query_one("#missing", Static).content == "! nft is missing."
+
+
+async def test_the_first_unfinished_lesson_is_chosen() -> None:
+    async with at_home(DemoPort()) as (app, _):
+        option = app.screen.query_one(OptionList).highlighted_option
+        assert option and option.id == "containers/01-pid"
+
+
+async def test_a_lesson_that_cannot_run_here_says_why() -> None:
+    async with at_home(DemoPort()) as (app, pilot):
+        await pilot.press("down", "enter")
+        await pilot.pause()
+        assert isinstance(app.screen, HomeScreen)
+        assert next(iter(app._notifications)).message.startswith("It needs cgroup delegation")
+
+
+async def test_the_language_changes_at_once_and_back() -> None:
+    async with at_home(DemoPort(), language="es") as (app, pilot):
+        assert "Ayuda" in keys(app)
+        assert "EN" in keys(app)
+        await pilot.press("f2")
+        assert "Help" in keys(app)
+        assert app.screen.query_one("#lessons").border_title == "Lessons"
+        await pilot.press("l")
+        assert app.screen.query_one("#lessons").border_title == "Lecciones"
+
+
+@pytest.mark.parametrize("key", ["f10", "q", "ctrl+c"])
+async def test_quitting_takes_the_lab_down_first(until: Until, key: str) -> None:
+    port = DemoPort()
+    async with at_home(port) as (app, pilot):
+        await pilot.press(key)
+        await until(pilot, lambda: not app.is_running)
+    assert port.closed
+
+
+@pytest.mark.parametrize("size", [(79, 24), (80, 23), (60, 20)])
+async def test_too_small_a_terminal_gets_one_sentence(size: tuple[int, int]) -> None:
+    async with at_home(DemoPort(), size=size) as (app, pilot):
+        sentence = app.screen.query_one(TooSmall)
+        assert sentence.display
+        assert f"{size[0]}×{size[1]}: enlarge it" in str(sentence.content)
+        assert not app.screen.query_one("#lessons").region.area
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause()
+        assert app.screen.query_one("#lessons").region.area
+
+
+# A lesson.
+
+
+async def test_opening_waits_for_the_lab_and_shows_its_progress(until: Until) -> None:
+    port = DemoPort(ready=False)
+    async with at_home(port) as (app, pilot):
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, LessonScreen) and app.screen.is_mounted)
+        await pilot.pause()
+        assert "… minion-1 and minion-2 register" in said(app.screen.query_one("#opening"))
+        port.lab_is_ready.set()
+        await until(pilot, lambda: bool(port.session and port.session.shells))
+
+
+async def test_opening_can_be_given_up(until: Until) -> None:
+    async with at_home(DemoPort(ready=False)) as (app, pilot):
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, LessonScreen) and app.screen.is_mounted)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, HomeScreen))
+
+
+async def test_the_step_is_read_and_its_checks_are_told_in_words(until: Until) -> None:
+    async with in_lesson(until, DemoPort()) as (app, _pilot, _):
+        assert "Pod  Step 1 of 2  ●○" in top(app)
+        assert top(app).endswith("✓1 …1 ?1")
+        assert "kubectl apply -f pod.yaml" in markdown(app, "body")
+        assert "✓ the pod default/web exists" in checks(app)
+        assert "… the pod web is Running\n  observed: status.phase is Pending" in checks(app)
+        assert "see it with: kubectl get pod web -o wide" in checks(app)
+        assert "? its IP answers\n  cannot check: the pod has no IP yet" in checks(app)
+
+
+async def test_the_shell_has_the_focus_and_gets_all_other_keys(until: Until) -> None:
+    async with in_lesson(until, DemoPort(shell=("sh", "-c", "stty raw -echo; echo go; cat -v"))) as (
+        app,
+        pilot,
+        _,
+    ):
+        shell = app.screen.query_one(TerminalPane)
+        await until(pilot, lambda: "go" in shell.screen_text())
+        await pilot.press("q", "n", "ctrl+q", "ctrl+p", "question_mark")
+        await until(pilot, lambda: "qn^Q^P?" in shell.screen_text())
+        assert isinstance(app.screen, LessonScreen)
+
+
+async def test_hints_come_one_rung_at_a_time(until: Until) -> None:
+    async with in_lesson(until, DemoPort()) as (app, pilot, _):
+        assert markdown(app, "hints") == ""
+        await pilot.press("f3")
+        await until(pilot, lambda: markdown(app, "hints").startswith("**Hint 1 of 3**"))
+        assert "Hint 2" not in markdown(app, "hints")
+        await pilot.press("f3", "f3", "f3")
+        await until(pilot, lambda: "Hint 3 of 3" in markdown(app, "hints"))
+        await until(pilot, lambda: "no more hints" in top(app))
+
+
+async def test_a_misconception_is_named(until: Until) -> None:
+    async with in_lesson(until, DemoPort()) as (app, pilot, session):
+        session.publish_step(replace(POD_STEP, message=Text("No es una VM.", "It is no VM.")))
+        await until(pilot, lambda: markdown(app, "message") == "**! Mind** · It is no VM.")
+
+
+async def test_a_step_passes_on_its_own_and_is_celebrated_without_stopping_anybody(until: Until) -> None:
+    async with in_lesson(until, DemoPort()) as (app, pilot, session):
+        assert markdown(app, "debrief") == ""
+        session.publish_step(PASSED_STEP)
+        await until(pilot, lambda: "Step passed! Create a pod" in top(app))
+        assert "F5: next" in top(app)
+        assert "Kubernetes does the same" in markdown(app, "debrief")
+        assert app.screen.focused and app.screen.focused.id == "shell"
+        await pilot.press("f5")
+        await until(pilot, lambda: "Step 2 of 2  ✓●" in top(app))
+
+
+async def test_the_last_step_passed_is_the_lesson_passed(until: Until) -> None:
+    async with in_lesson(until, DemoPort()) as (app, pilot, session):
+        session.publish(replace(session.view, steps=(PASSED_STEP, session.view.steps[1]), index=1))
+        await until(pilot, lambda: "Step 2 of 2" in top(app))
+        session.publish_step(replace(session.view.step, passed=True))
+        await until(pilot, lambda: "Lesson passed! Pod" in top(app) and "F10: home" in top(app))
+
+
+async def test_steps_are_walked_to_both_ends(until: Until) -> None:
+    async with in_lesson(until, DemoPort()) as (app, pilot, _):
+        await pilot.press("f4")
+        await until(pilot, lambda: "first step" in top(app))
+        await pilot.press("f5")
+        await until(pilot, lambda: "Step 2 of 2  ○●" in top(app))
+        await pilot.press("f5")
+        await until(pilot, lambda: "last step" in top(app))
+
+
+async def test_the_language_changes_in_the_middle_of_a_lesson(until: Until) -> None:
+    async with in_lesson(until, DemoPort()) as (app, pilot, session):
+        await pilot.press("f2")
+        await until(pilot, lambda: "Paso 1 de 2" in top(app))
+        assert "Un **pod** es un grupo" in markdown(app, "body")
+        assert "se observa: status.phase es Pending" in checks(app)
+        assert session.language == "es"
+
+
+async def test_in_80x24_f7_swaps_the_text_for_the_state(until: Until) -> None:
+    async with in_lesson(until, DemoPort()) as (app, pilot, _):
+        assert seen(app) == {"text", "shell"}
+        await pilot.press("f7")
+        await pilot.pause()
+        assert seen(app) == {"shell", "state"}
+        await until(pilot, lambda: "● web Running 1/1" in said(app.screen.query_one("#state")))
+
+
+@pytest.mark.parametrize("size", [(160, 45), (120, 24), (80, 45)])
+async def test_with_room_text_shell_and_state_are_seen_together(until: Until, size: tuple[int, int]) -> None:
+    async with in_lesson(until, DemoPort(), size) as (app, pilot, _):
+        assert seen(app) == {"text", "shell", "state"}
+        await pilot.press("f7")
+        await pilot.pause()
+        assert seen(app) == {"text", "shell"}
+
+
+async def test_f6_moves_the_focus_and_f8_zooms_it(until: Until) -> None:
+    async with in_lesson(until, DemoPort()) as (app, pilot, _):
+        await pilot.press("f8")
+        await pilot.pause()
+        assert seen(app) == {"shell"}
+        assert app.screen.query_one("#shell").size == (80, 21)
+        await pilot.press("f8", "f6", "z")
+        await pilot.pause()
+        assert seen(app) == {"text"}
+
+
+async def test_a_lesson_without_a_cluster_shows_its_machines_processes(until: Until) -> None:
+    port = DemoPort()
+    async with at_home(port, size=(160, 45)) as (app, pilot):
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(port.session and port.session.shells))
+        await until(pilot, lambda: "◆ bash  PID namespace …2601" in said(app.screen.query_one("#state")))
+
+
+async def test_checking_now_and_beginning_again(until: Until) -> None:
+    async with in_lesson(until, DemoPort()) as (app, pilot, session):
+        await pilot.press("f9")
+        await until(pilot, lambda: session.calls == ["check_now"])
+        await pilot.press("f6", "r")
+        await until(pilot, lambda: "Press r once more" in top(app))
+        assert session.calls == ["check_now"]
+        await pilot.press("r")
+        await until(pilot, lambda: session.calls == ["check_now", "reset"])
+
+
+async def test_help_opens_over_the_lesson_and_closes(until: Until) -> None:
+    async with in_lesson(until, DemoPort()) as (app, pilot, _):
+        await pilot.press("f1")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, LessonScreen))
+
+
+async def test_going_home_ends_the_shell_and_the_session(until: Until) -> None:
+    port = DemoPort()
+    async with in_lesson(until, port) as (app, pilot, session):
+        await pilot.press("f10")
+        await until(pilot, lambda: isinstance(app.screen, HomeScreen))
+        assert port.lessons_left == ["workloads/01-pod"]
+        assert await session.shells[0].wait() == -9
+
+
+async def test_a_signal_or_quit_in_a_lesson_leaves_it_before_the_lab_goes_down(until: Until) -> None:
+    port = DemoPort()
+    async with in_lesson(until, port) as (app, pilot, _):
+        app.action_leave()
+        await until(pilot, lambda: not app.is_running)
+    assert port.lessons_left == ["workloads/01-pod"]
+    assert port.closed
+
+
+async def test_a_lesson_that_cannot_be_set_up_leads_back_home(until: Until) -> None:
+    class Refusing(DemoPort):
+        @asynccontextmanager
+        async def open_lesson(self, lesson_id: str, language: Language) -> AsyncIterator[DemoSession]:
+            raise LabError(Text("No queda memoria.", "No memory is left."))
+            yield
+
+    async with at_home(Refusing()) as (app, pilot):
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(app._notifications))
+        await until(pilot, lambda: isinstance(app.screen, HomeScreen))
+        assert [notice.message for notice in app._notifications] == ["No memory is left."]
+
+
+async def test_a_slow_farewell_says_what_it_does(until: Until, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kubelab.ui.app.FAREWELL_S", 0.01)
+
+    class Slow(DemoPort):
+        released = asyncio.Event()
+
+        async def close(self) -> None:
+            await self.released.wait()
+
+    port = Slow()
+    async with at_home(port) as (app, pilot):
+        await pilot.press("q")
+        await until(pilot, lambda: bool(app.screen.query("#farewell")))
+        assert app.screen.query_one("#farewell", Static).content == "Taking the lab down…"
+        port.released.set()
+        await until(pilot, lambda: not app.is_running)
+
+
+async def test_a_line_that_stays_the_same_is_not_painted_again() -> None:
+    async with at_home(DemoPort()) as (app, pilot):
+        view = app.screen.query_one("#lab", LineView)
+        view.redraw()
+        await pilot.pause()
+        view.redraw()
+        assert not view._repaint_regions

@@ -1,0 +1,123 @@
+"""Pictures of the live state: what a learner reads off them, at any width."""
+
+from dataclasses import replace
+
+import pytest
+from demo_port import SNAPSHOT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubelab.cluster.lab.snapshot import LabSnapshot
+from kubelab.language import LANGUAGES, Language
+from kubelab.ui.cluster_picture import cluster_picture
+from kubelab.ui.layout import next_focus, visible_panes
+from kubelab.ui.picture import Line, fitted, spread, width_of
+from kubelab.ui.process_picture import process_picture
+
+SCRATCH = SNAPSHOT.machines[-1]
+
+
+def texts(lines: list[Line]) -> list[str]:
+    return ["".join(text for text, _ in line).rstrip() for line in lines]
+
+
+def test_a_cluster_with_room_is_boxes_side_by_side() -> None:
+    picture = texts(cluster_picture(SNAPSHOT, 120, 10, "en"))
+    assert picture[0].count("╭") == 3
+    assert "master-1 · control plane" in picture[0]
+    assert "minion-1 · ✓ Ready" in picture[0]
+    assert "minion-2 · ✗ NotReady" in picture[0]
+
+
+def test_a_cluster_without_room_is_a_list() -> None:
+    picture = texts(cluster_picture(SNAPSHOT, 70, 10, "en"))
+    assert "╭" not in "".join(picture)
+    assert picture[1] == "minion-1 · ✓ Ready · 10.77.0.21"
+
+
+def test_a_pod_shows_its_state_in_words_and_its_processes_with_both_pids() -> None:
+    picture = "\n".join(texts(cluster_picture(SNAPSHOT, 70, 20, "en")))
+    assert "● web Running 1/1" in picture
+    assert "10.244.1.5" in picture
+    assert "pause 17→1 · python3 23→7" in picture
+    assert "✗ api-7d9f CrashLoopBackOff 0/1 ↻ restarts 3" in picture
+    assert "◌ kube-system/dns ContainerCreating" in picture
+
+
+def test_a_pod_without_a_node_waits_below_the_machines() -> None:
+    assert "◌ big Pending 0/1 — espera un nodo" in texts(cluster_picture(SNAPSHOT, 120, 10, "es"))
+
+
+def test_the_newest_event_is_the_last_line() -> None:
+    assert texts(cluster_picture(SNAPSHOT, 120, 10, "en"))[-1].startswith(
+        "event FailedScheduling pod/big ×2: 0/2 nodes"
+    )
+
+
+def test_pods_that_do_not_fit_are_counted() -> None:
+    many = tuple(replace(SNAPSHOT.pods[0], name=f"web-{n}") for n in range(9))
+    picture = "\n".join(texts(cluster_picture(replace(SNAPSHOT, pods=many), 120, 8, "en")))
+    assert "+5 …" in picture
+
+
+def test_scratch_machines_are_no_part_of_the_cluster() -> None:
+    assert "lesson" not in "\n".join(texts(cluster_picture(SNAPSHOT, 120, 10, "en")))
+
+
+def test_before_anything_runs_the_picture_says_so() -> None:
+    assert texts(cluster_picture(LabSnapshot(), 80, 10, "en")) == ["There is nothing to show yet."]
+
+
+def test_processes_are_a_tree_with_the_pids_that_host_machine_and_namespace_see() -> None:
+    assert texts(process_picture(SCRATCH, 100, "en")) == [
+        "  on host  machine   inside   process",
+        "    42000        1        ·   init",
+        "    42010        9        ·   ├─ bash -l",
+        "    42020       15        ·   │  └─ unshare --pid --fork --mount-proc bash",
+        "    42021       16        1   │     └─ ◆ bash  PID namespace …2601",
+        "    42030       20        5   │        └─ ◆ sleep 300  PID namespace …2601",
+        "    42040       31        ·   └─ sleep 1000",
+    ]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@given(width=st.integers(20, 240), height=st.integers(3, 60))
+def test_no_line_is_wider_than_the_picture(language: Language, width: int, height: int) -> None:
+    for line in cluster_picture(SNAPSHOT, width, height, language) + process_picture(
+        SCRATCH, width, language
+    ):
+        assert width_of(line) <= width
+
+
+LINES = st.lists(st.tuples(st.text("ab日 …", max_size=8), st.just("plain")), max_size=5).map(tuple)
+
+
+@given(LINES, st.integers(0, 40))
+def test_a_fitted_line_is_as_wide_as_asked(line: Line, width: int) -> None:
+    assert width_of(fitted(line, width)) == width
+
+
+@given(LINES, LINES, st.integers(0, 60))
+def test_two_lines_are_spread_over_the_width(left: Line, right: Line, width: int) -> None:
+    assert width_of(spread(left, right, width)) == width
+
+
+def test_with_room_everything_is_seen_and_f7_hides_the_state() -> None:
+    assert visible_panes(roomy=True, state_toggled=False, zoomed=None) == {"text", "shell", "state"}
+    assert visible_panes(roomy=True, state_toggled=True, zoomed=None) == {"text", "shell"}
+
+
+def test_in_80x24_f7_puts_the_state_in_the_texts_place() -> None:
+    assert visible_panes(roomy=False, state_toggled=False, zoomed=None) == {"text", "shell"}
+    assert visible_panes(roomy=False, state_toggled=True, zoomed=None) == {"shell", "state"}
+
+
+def test_zoom_shows_one_pane() -> None:
+    assert visible_panes(roomy=True, state_toggled=False, zoomed="shell") == {"shell"}
+
+
+def test_focus_goes_round_the_panes_that_are_seen() -> None:
+    seen = visible_panes(roomy=False, state_toggled=True, zoomed=None)
+    assert next_focus(seen, "shell") == "state"
+    assert next_focus(seen, "state") == "shell"
+    assert next_focus(seen, "text") == "shell"
