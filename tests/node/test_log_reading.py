@@ -67,11 +67,11 @@ async def test_following_sees_what_is_written_later_and_stops_at_the_end(log: Pa
     assert [piece async for piece in reader] == []
 
 
-@given(lines=st.lists(LINES), count=st.integers(0, 10))
-def test_the_tail_begins_where_the_last_lines_begin(lines: list[bytes], count: int) -> None:
+@given(lines=st.lists(LINES), count=st.integers(0, 10), block=st.integers(1, 30))
+def test_the_tail_begins_where_the_last_lines_begin(lines: list[bytes], count: int, block: int) -> None:
     text = b"".join(line + b"\n" for line in lines)
     expected = b"".join(line + b"\n" for line in (lines[-count:] if count else []))
-    assert text[tail_offset(BytesIO(text), count) :] == expected
+    assert text[tail_offset(BytesIO(text), count, block) :] == expected
 
 
 def test_the_query_is_read_as_pod_log_options() -> None:
@@ -81,3 +81,15 @@ def test_the_query_is_read_as_pod_log_options() -> None:
     assert options.since == datetime(2025, 12, 31, 23, 59, tzinfo=UTC)
     with pytest.raises(ApiError):
         log_options({"tailLines": "-1"}, NOW)
+
+
+async def test_a_log_that_starts_anew_is_followed_from_its_start(log: Path) -> None:
+    """As the runtime does when it has grown too long: the same file, cut to nothing."""
+    over, changed = False, asyncio.Event()
+    reader = read_log(log, LogOptions(follow=True), changed, lambda: over)
+    assert (await anext(reader)).endswith(b"line 4\n")
+    coming = asyncio.ensure_future(anext(reader))
+    await asyncio.sleep(0)
+    log.write_text(f"{stamp(0)} stdout F anew\n")
+    assert await coming == b"anew\n"
+    await reader.aclose()

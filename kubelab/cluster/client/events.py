@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from datetime import datetime
+from itertools import count
 from typing import Literal, NamedTuple
 
 from kubelab.cluster.client.api import Api
@@ -51,6 +52,7 @@ class EventRecorder:
         self._host = host
         self._queue: asyncio.Queue[_Occurrence] = asyncio.Queue(QUEUE_EVENTS_MAX)
         self._written: OrderedDict[_Same, Object] = OrderedDict()
+        self._sequence = count()  # Tells apart the events of one microsecond.
 
     def record(
         self,
@@ -119,7 +121,7 @@ class EventRecorder:
             "apiVersion": "v1",
             "kind": "Event",
             "metadata": {
-                "name": f"{about['name']}.{nanoseconds + self._sequence():x}",
+                "name": f"{about['name']}.{nanoseconds + next(self._sequence) % 1000:x}",
                 "namespace": about.get("namespace") or "default",
             },
             "involvedObject": about,
@@ -133,10 +135,6 @@ class EventRecorder:
             "firstTimestamp": rfc3339(at),
             "lastTimestamp": rfc3339(at),
         }
-
-    def _sequence(self) -> int:
-        """Tell apart the events of one microsecond."""
-        return len(self._written) % 1000
 
 
 def _reference(resource: Resource, obj: Object, field_path: str) -> Object:

@@ -8,8 +8,11 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from types import MappingProxyType
 
+from kubelab import __version__
+
 PODS_MAX = 110
 PORT = 10250
+VERSION = f"v1.32.0+kubelab-{__version__}"
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -17,7 +20,8 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 @dataclass(frozen=True, slots=True)
 class KubeletConfig:
     """`log_directory` is where container logs go, one directory a pod. `cpus` and `memory_bytes` are the
-    machine's; `labels` come on top of those that every node has."""
+    machine's; `labels` come on top of those that every node has; `version` is the
+    Kubernetes that it claims to be."""
 
     node_name: str
     address: IPv4Address
@@ -26,6 +30,7 @@ class KubeletConfig:
     cpus: int
     memory_bytes: int
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    version: str = VERSION
     pods_max: int = PODS_MAX
     port: int = PORT
 

@@ -38,7 +38,8 @@ class Kubelet:
         self._reporter = NodeReporter(config, host_facts(), api, clock, self._events)
         selector = f"spec.nodeName={config.node_name}"
         self._pods = Informer(api, PODS, clock=clock, field_selector=selector)
-        self._workers: dict[str, PodWorker] = {}  # By uid; a worker that has ended stays until DELETED.
+        self._workers: dict[str, PodWorker] = {}  # By uid; a worker that has ended stays until DELETED, so
+        self._ended: set[str] = set()  # that a late event of its pod does not begin a second life.
 
     async def run(self, listening: socket.socket, tls: ssl.SSLContext | None) -> None:
         """Run until cancelled. The pods keep running afterwards, as when a kubelet is stopped."""
@@ -65,6 +66,7 @@ class Kubelet:
         if new is None:
             if old is not None and (worker := self._workers.get(uid_of(old))):
                 worker.gone()
+                self._forget_if_ended(uid_of(old))
         elif worker := self._workers.get(uid_of(new)):
             worker.update(new)
         else:
@@ -73,8 +75,15 @@ class Kubelet:
 
     async def _live(self, uid: str, worker: PodWorker) -> None:
         await worker.run()
-        if self._pods.get(key_of(worker.pod)) is None:
-            self._workers.pop(uid, None)
+        self._ended.add(uid)
+        shown = self._pods.get(key_of(worker.pod))
+        if shown is None or uid_of(shown) != uid:
+            self._forget_if_ended(uid)
+
+    def _forget_if_ended(self, uid: str) -> None:
+        if uid in self._ended:
+            self._ended.discard(uid)
+            del self._workers[uid]
 
 
 async def run_kubelet(

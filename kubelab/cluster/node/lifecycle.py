@@ -157,7 +157,7 @@ def _pull_wait_s(container: ContainerRecord, now: datetime) -> float:
 
 def _pull_backing_off(spec: Object, container: ContainerRecord, wait: float, now: datetime) -> _Step:
     state = container.state
-    if not isinstance(state, Waiting) or state.reason == "ImagePullBackOff":
+    if not isinstance(state, Waiting) or state.reason != "ErrImagePull":
         return _Step(container, wait_s=wait)
     shown_s = PULL_ERROR_SHOWN_S - (now - state.since).total_seconds() if state.since else 0.0
     if shown_s > 0:

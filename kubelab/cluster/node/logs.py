@@ -5,6 +5,7 @@ Left out: rotation; separate streams.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -73,22 +74,23 @@ def _moment(stamp: bytes) -> datetime:
     return datetime.fromisoformat(f"{seconds}.{fraction[:6].ljust(6, '0')}+00:00")
 
 
-def tail_offset(file: BinaryIO, lines: int) -> int:
+def tail_offset(file: BinaryIO, lines: int, block_bytes: int = BLOCK_BYTES) -> int:
     """Return where the last *lines* lines of *file* begin, reading it from the end."""
-    position, found = file.seek(0, 2), 0
-    end = position
+    end = file.seek(0, os.SEEK_END)
+    if lines == 0:
+        return end
+    position, found = end, 0
     while position > 0:
-        start = max(0, position - BLOCK_BYTES)
+        start = max(0, position - block_bytes)
         file.seek(start)
         block = file.read(position - start)
-        for index in range(len(block) - 1, -1, -1):
-            if block[index] != 0x0A or start + index == end - 1:
-                continue  # The newline that ends the last line begins none.
+        index = len(block) if position < end else len(block) - 1  # The last newline of all begins no line.
+        while (index := block.rfind(b"\n", 0, index)) >= 0:
             found += 1
             if found == lines:
                 return start + index + 1
         position = start
-    return 0 if lines else end
+    return 0
 
 
 async def read_log(
@@ -107,11 +109,18 @@ async def read_log(
             while not printer.full:
                 over = is_over()  # Asked before reading: what was written before the end is still shown.
                 changed.clear()
+                _rewind_if_cut(file)
                 for shown in _rest(file, printer):
                     yield shown
                 if over:
                     return
                 await changed.wait()
+
+
+def _rewind_if_cut(file: BinaryIO) -> None:
+    """A log that has grown too long starts anew in the same file."""
+    if os.fstat(file.fileno()).st_size < file.tell():
+        file.seek(0)
 
 
 def _rest(file: BinaryIO, printer: _Printer) -> Iterator[bytes]:

@@ -15,7 +15,6 @@ from kubelab.cluster.pods import with_condition
 
 LEASE_NAMESPACE = "kube-node-lease"
 LEASE_S = 40
-KUBELET_VERSION = f"v1.32.0+kubelab-{__version__}"
 
 _HEALTHY = (
     ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
@@ -71,11 +70,11 @@ def node_status(config: KubeletConfig, facts: HostFacts, conditions: list[Object
             {"type": "Hostname", "address": config.node_name},
         ],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": config.port}},
-        "nodeInfo": node_info(facts),
+        "nodeInfo": node_info(config, facts),
     }
 
 
-def node_info(facts: HostFacts) -> Object:
+def node_info(config: KubeletConfig, facts: HostFacts) -> Object:
     return {
         "machineID": facts.machine_id,
         "systemUUID": facts.machine_id,
@@ -83,7 +82,7 @@ def node_info(facts: HostFacts) -> Object:
         "kernelVersion": facts.kernel,
         "osImage": facts.os_image,
         "containerRuntimeVersion": f"kubelab://{__version__}",
-        "kubeletVersion": KUBELET_VERSION,
+        "kubeletVersion": config.version,
         "kubeProxyVersion": "",
         "operatingSystem": "linux",
         "architecture": facts.architecture,

@@ -260,10 +260,16 @@ class PodWorker:
         self._set(records.image_pulled(self._record, name, image_id))
 
     def _refuse_image(self, name: str, image: str, why: str) -> None:
-        self._warn("Failed", f'Failed to pull image "{image}": {why}', name)
-        self._warn("Failed", "Error: ErrImagePull", name)
+        reason = "ErrImagePull"
+        if _container(self._pod, name).get("imagePullPolicy") == "Never":
+            reason = "ErrImageNeverPull"
+            why = f'Container image "{image}" is not present with pull policy of Never'
+            self._warn(reason, why, name)
+        else:
+            self._warn("Failed", f'Failed to pull image "{image}": {why}', name)
+        self._warn("Failed", f"Error: {reason}", name)
         now = self._host.clock.now()
-        self._set(records.image_refused(self._record, name, "ErrImagePull", why, now))
+        self._set(records.image_refused(self._record, name, reason, why, now))
 
     async def _start(self, name: str) -> None:
         sandbox = self._record.sandbox
