@@ -1,21 +1,15 @@
 """A registry over a real store, its in-process Api, and the real HTTPS server with a kubectl for it."""
 
-import asyncio
-import os
-import socket
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from served_cluster import Cluster, serving
 
-from kubelab.cluster.apiserver import bundled_kubectl, pki
 from kubelab.cluster.apiserver.bootstrap import bootstrap
 from kubelab.cluster.apiserver.local import LocalApi
 from kubelab.cluster.apiserver.registry import Registry
-from kubelab.cluster.apiserver.server import Security, serve
-from kubelab.cluster.clock import SystemClock, VirtualClock
+from kubelab.cluster.clock import VirtualClock
 from kubelab.cluster.store.memory import MemoryStore
 
 
@@ -36,86 +30,7 @@ def api(registry: Registry) -> LocalApi:
     return LocalApi(registry)
 
 
-@dataclass(frozen=True)
-class Output:
-    code: int
-    out: str
-    err: str
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """A served registry. `kubectl` is the genuine one, with the admin's certificate."""
-
-    registry: Registry
-    api: LocalApi
-    authority: pki.Authority
-    port: int
-    home: Path
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        return {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self.home),
-            "KUBECONFIG": str(self.home / "kubeconfig"),
-        }
-
-    async def kubectl(self, *arguments: str, stdin: str = "") -> Output:
-        process = await asyncio.create_subprocess_exec(
-            str(bundled_kubectl.path()),
-            *arguments,
-            env=self.environment,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate(stdin.encode())
-        assert process.returncode is not None
-        return Output(process.returncode, out.decode(), err.decode())
-
-    async def ok(self, *arguments: str, stdin: str = "") -> str:
-        """Return what kubectl prints; it must succeed."""
-        output = await self.kubectl(*arguments, stdin=stdin)
-        assert output.code == 0, output.err
-        return output.out
-
-    async def refused(self, *arguments: str, stdin: str = "") -> str:
-        """Return what kubectl complains; it must fail."""
-        output = await self.kubectl(*arguments, stdin=stdin)
-        assert output.code != 0, output.out
-        return output.err.strip()
-
-
-def kubeconfig(port: int, authority: pki.Authority, admin: pki.KeyPair) -> str:
-    return f"""
-apiVersion: v1
-kind: Config
-clusters:
-- name: lab
-  cluster: {{server: "https://127.0.0.1:{port}", certificate-authority: {authority.certificate_path}}}
-users:
-- name: admin
-  user: {{client-certificate: {admin.certificate}, client-key: {admin.key}}}
-contexts:
-- name: lab
-  context: {{cluster: lab, user: admin}}
-current-context: lab
-"""
-
-
 @pytest.fixture
 async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
-    registry = Registry(MemoryStore(), SystemClock())
-    await bootstrap(registry)
-    authority = pki.Authority.create(tmp_path / "pki", datetime.now(UTC))
-    ca = authority.certificate_path
-    security = Security(
-        tls=pki.server_context(ca, authority.apiserver()),
-        kubelet_tls=pki.client_context(ca, authority.apiserver_kubelet_client()),
-    )
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        (tmp_path / "kubeconfig").write_text(kubeconfig(port, authority, authority.admin()))
-        async with serve(registry, security, [listener]):
-            yield Cluster(registry, LocalApi(registry), authority, port, tmp_path)
+    async with serving(tmp_path) as cluster:
+        yield cluster

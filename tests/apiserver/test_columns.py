@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from manifests import deployment, node, pod
+from api_manifests import deployment, node, pod
 
 from kubelab.cluster.apiserver import columns
 from kubelab.cluster.apiserver.durations import human_duration

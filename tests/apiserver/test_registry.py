@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Literal
 
 import pytest
-from manifests import configmap, deployment, node, on, pod
+from api_manifests import configmap, deployment, node, on, pod
 
 from kubelab.cluster.apiserver.kinds import BY_RESOURCE
 from kubelab.cluster.apiserver.local import LocalApi
@@ -73,13 +73,13 @@ async def test_generate_name_appends_five_characters(api: LocalApi) -> None:
 
 async def test_a_name_is_taken_once(api: LocalApi) -> None:
     await api.create(PODS, pod())
-    with pytest.raises(ApiError, match='^pods "web" already exists$') as refusal:
+    with pytest.raises(ApiError, match=r'^pods "web" already exists$') as refusal:
         await api.create(PODS, pod())
     assert (refusal.value.code, refusal.value.reason) == (409, "AlreadyExists")
 
 
 async def test_the_namespace_must_be_there(api: LocalApi) -> None:
-    with pytest.raises(ApiError, match='^namespaces "nowhere" not found$'):
+    with pytest.raises(ApiError, match=r'^namespaces "nowhere" not found$'):
         await api.create(PODS, pod(namespace="nowhere"))
 
 
@@ -158,7 +158,7 @@ async def test_a_deployments_selector_is_immutable(api: LocalApi) -> None:
     await api.create(DEPLOYMENTS, deployment())
     other = {"matchLabels": {"app": "other"}}
     change = {"spec": {"selector": other, "template": {"metadata": {"labels": {"app": "other"}}}}}
-    with pytest.raises(ApiError, match="spec.selector: Invalid value: .*: field is immutable"):
+    with pytest.raises(ApiError, match=r"spec.selector: Invalid value: .*: field is immutable"):
         await api.patch(DEPLOYMENTS, "default", "web", change)
 
 
@@ -240,7 +240,7 @@ async def test_a_namespace_terminates_until_it_is_finalized(api: LocalApi) -> No
     await api.delete(NAMESPACES, "", "shop")
     terminating = await api.get(NAMESPACES, "", "shop")
     assert terminating["status"]["phase"] == "Terminating"
-    with pytest.raises(ApiError, match="because it is being terminated$") as refusal:
+    with pytest.raises(ApiError, match=r"because it is being terminated$") as refusal:
         await api.create(PODS, pod(namespace="shop"))
     assert refusal.value.details["causes"][0]["reason"] == "NamespaceTerminating"
     await api.update(NAMESPACES, terminating | {"spec": {"finalizers": []}}, subresource="finalize")
@@ -272,7 +272,7 @@ async def test_an_unset_flag_equals_false(api: LocalApi) -> None:
 
 
 async def test_a_field_that_cannot_be_selected_by_is_refused(api: LocalApi) -> None:
-    with pytest.raises(ApiError, match="^field label not supported: spec.hostname$"):
+    with pytest.raises(ApiError, match=r"^field label not supported: spec.hostname$"):
         await api.list(PODS, field_selector="spec.hostname=x")
 
 
@@ -323,7 +323,7 @@ async def test_watchers_share_one_event(registry: Registry, api: LocalApi) -> No
 async def test_a_compacted_version_is_gone(registry: Registry, api: LocalApi) -> None:
     await api.create(PODS, pod())
     await registry.store.compact(registry.store.revision)
-    with pytest.raises(ApiError, match="^too old resource version: 1") as refusal:
+    with pytest.raises(ApiError, match=r"^too old resource version: 1") as refusal:
         async with api.watch(PODS, resource_version="1"):
             pass
     assert (refusal.value.code, refusal.value.reason) == (410, "Expired")

@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 import pytest
-from manifests import configmap, deployment, pod
+from api_manifests import configmap, deployment, pod
 
 from kubelab.cluster.apiserver.local import LocalApi
 from kubelab.cluster.errors import ApiError
@@ -37,7 +37,7 @@ REFUSALS = [
         pod(),
         "spec.restartPolicy",
         "Sometimes",
-        'spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "Never", "OnFailure"',
+        'Unsupported value: "Sometimes": supported values: "Always", "Never", "OnFailure"',
     ),
     (
         PODS,
@@ -51,7 +51,7 @@ REFUSALS = [
         pod(),
         "spec.containers.0.ports",
         [{"containerPort": 70000}],
-        "spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive",
+        "ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive",
     ),
     (
         PODS,
@@ -65,7 +65,7 @@ REFUSALS = [
         pod(),
         "spec.containers.0.resources",
         {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}},
-        'spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1',
+        'resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1',
     ),
     (
         PODS,
@@ -87,7 +87,7 @@ REFUSALS = [
         deployment(),
         "spec.template.metadata.labels",
         {"app": "other"},
-        'spec.template.metadata.labels: Invalid value: {"app":"other"}: `selector` does not match template `labels`',
+        'Invalid value: {"app":"other"}: `selector` does not match template `labels`',
     ),
     (
         DEPLOYMENTS,

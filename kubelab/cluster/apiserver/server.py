@@ -39,7 +39,7 @@ from kubelab.cluster.apiserver.watching import Deadlines, Watch
 from kubelab.cluster.errors import ApiError
 
 BODY_BYTES_MAX = 3 * 1024 * 1024  # As upstream's limit for a request.
-SHUTDOWN_TIMEOUT_S = 1.0
+SHUTDOWN_TIMEOUT_S = 0.2  # aiohttp waits that long for an idle connection, and for a request to be done.
 _HEALTH = frozenset({"/healthz", "/livez", "/readyz"})
 _YEAR_S = 31536000
 
