@@ -9,8 +9,8 @@ Left out: other back-ends, jobs in parallel, JUnit output.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,11 +26,18 @@ from kubelab.lessons.session import Session
 from kubelab.lessons.typist import Typist
 from kubelab.lessons.view import StepView, Verdict
 
-LESSON_TIMEOUT_S = 60.0
-LINE_TIMEOUT_S = 15.0
-STATE_TIMEOUT_S = 10.0  # From the last line typed to the verdict.
 SETTLE_TIMEOUT_S = 5.0  # From the end of a lesson until its processes are gone.
-NOT_YET_S = 0.5  # So long a step must not pass by itself.
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait: for a whole lesson, for the prompt after a line, for the state that the last line
+    brings about; and how long a step must not pass by itself."""
+
+    lesson_s: float = 60.0
+    line_s: float = 15.0
+    state_s: float = 10.0
+    not_yet_s: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,6 @@ class Proof:
     language: Language
     duration_s: float
     failure: Failure | None = None
-    steps: tuple[str, ...] = field(default_factory=tuple)
 
     @property
     def passed(self) -> bool:
@@ -61,59 +67,77 @@ class Proof:
         return f"{title}{place}: {self.failure.sentence.in_(self.language)}"
 
 
-class _Unproven(Exception):  # noqa: N818 -- it is the proof's outcome
-    def __init__(self, step: str, es: str, en: str) -> None:
-        super().__init__(en)
-        self.failure = Failure(step, Text(es, en))
+class _UnprovenError(LabError):
+    """The lesson is not what it says."""
+
+    def __init__(self, es: str, en: str) -> None:
+        super().__init__(Text(es, en))
 
 
-async def prove(lesson: Lesson, language: Language, lab: LabPort) -> Proof:
-    """Prove *lesson* on *lab*; what goes wrong is in the proof, and nothing is raised for it."""
+async def prove(lesson: Lesson, language: Language, lab: LabPort, patience: Patience | None = None) -> Proof:
+    """Prove *lesson* on *lab*; what goes wrong is in the proof, with its step, and nothing is raised."""
     begun_s = time.monotonic()
+    proving = _Proving(lesson, language, lab, patience or Patience())
     failure: Failure | None = None
     try:
-        async with asyncio.timeout(LESSON_TIMEOUT_S):
-            await _prove_once(lesson, language, lab, _err)
-            await _prove_once(lesson, language, lab, _go_straight_through)
-    except _Unproven as unproven:
-        failure = unproven.failure
+        async with asyncio.timeout(proving.patience.lesson_s):
+            for way in (_err, _go_straight_through):
+                await _prove_once(proving, way)
     except LabError as error:
         sentence = error.sentence
-        failure = Failure("", sentence if isinstance(sentence, Text) else Text(sentence, sentence))
+        failure = Failure(proving.step, sentence if isinstance(sentence, Text) else Text(sentence, sentence))
     except TimeoutError:
-        limit = f"{LESSON_TIMEOUT_S:g} s"
-        failure = Failure("", Text(f"tardó más de {limit}.", f"it took more than {limit}."))
-    steps = tuple(step.id for step in lesson.steps)
-    return Proof(lesson.id, language, time.monotonic() - begun_s, failure, steps)
+        limit = f"{proving.patience.lesson_s:g} s"
+        failure = Failure(proving.step, Text(f"tardó más de {limit}.", f"it took more than {limit}."))
+    return Proof(lesson.id, language, time.monotonic() - begun_s, failure)
+
+
+@dataclass(slots=True)
+class _Proving:
+    """`step` is the one at hand, "" outside the steps."""
+
+    lesson: Lesson
+    language: Language
+    lab: LabPort
+    patience: Patience
+    step: str = ""
 
 
 class _Learner:
     """A session with a shell that is typed into."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, proving: _Proving) -> None:
         self.session = session
+        self.proving = proving
         self._typist: Typist | None = None
 
     @property
     def view(self) -> StepView:
         return self.session.view.step
 
+    def steps(self) -> Iterator[Step]:
+        """Yield the lesson's steps; going on to the next one goes there in the session too."""
+        for step in self.session.lesson.steps:
+            self.proving.step = step.id
+            yield step
+            self.session.next()
+
     async def type(self, lines: tuple[str, ...], until: Callable[[], bool]) -> None:
         if self._typist is None:
             self._typist = Typist(await self.session.shell(WindowSize(40, 120)))
-            await self._typist.prompt(until=lambda: False, timeout_s=LINE_TIMEOUT_S)
+            await self._typist.prompt(until=lambda: False, timeout_s=self.proving.patience.line_s)
         for line in lines:
             last = until if line is lines[-1] else lambda: False
-            await self._typist.type(line, until=last, timeout_s=LINE_TIMEOUT_S)
+            await self._typist.type(line, until=last, timeout_s=self.proving.patience.line_s)
 
     async def reset(self) -> None:
         self._typist = None
         await self.session.reset()
 
-    async def wait(self, until: Callable[[], bool], timeout_s: float = STATE_TIMEOUT_S) -> bool:
+    async def wait(self, until: Callable[[], bool], timeout_s: float | None = None) -> bool:
         """Follow the view until *until* holds; tell whether it did in time."""
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s or self.proving.patience.state_s):
                 async for _ in self.session.changes():
                     if until():
                         return True
@@ -125,8 +149,9 @@ class _Learner:
 Way = Callable[[_Learner], Awaitable[None]]
 
 
-async def _prove_once(lesson: Lesson, language: Language, lab: LabPort, way: Way) -> None:
-    """Go through *lesson* in one *way*, with the progress of a learner who has none."""
+async def _prove_once(proving: _Proving, way: Way) -> None:
+    """Go through the lesson in one *way*, with the progress of a learner who has none."""
+    lesson, lab, proving.step = proving.lesson, proving.lab, ""
     with_cluster = lesson.structure.cluster is not None
     if with_cluster:
         await lab.ready()
@@ -135,11 +160,12 @@ async def _prove_once(lesson: Lesson, language: Language, lab: LabPort, way: Way
         TemporaryDirectory(prefix="kubelab-proof-") as directory,
         Progress.open(Path(directory) / "progress.sqlite3") as progress,
     ):
-        async with Session.open(lab, lesson, progress, language) as session:
+        async with Session.open(lab, lesson, progress, proving.language) as session:
             try:
-                await way(_Learner(session))
+                await way(_Learner(session, proving))
             finally:
                 await session.clean_up()
+    proving.step = ""
     await _nothing_left(lab, before, with_cluster)
 
 
@@ -148,37 +174,35 @@ async def _nothing_left(lab: LabPort, before: Inventory, with_cluster: bool) -> 
     while left := (await inventory.take(lab, with_cluster=with_cluster)).additions(before):
         if time.monotonic() > deadline_s:
             listed = "; ".join(left[:5])
-            raise _Unproven("", f"después quedó: {listed}.", f"left behind: {listed}.")
+            raise _UnprovenError(f"después quedó: {listed}.", f"left behind: {listed}.")
         await asyncio.sleep(0.1)  # Processes that were told to end need a moment for it.
 
 
 async def _err(learner: _Learner) -> None:
-    for step in learner.session.lesson.steps:
+    for step in learner.steps():
         for wrong in step.structure.wrong:
-            await _not_yet(learner, step)
+            await _not_yet(learner)
             await _reject(learner, step, wrong)
             await learner.reset()
         await _solve(learner, step)
-        learner.session.next()
 
 
 async def _go_straight_through(learner: _Learner) -> None:
-    for step in learner.session.lesson.steps:
+    for step in learner.steps():
         await _solve(learner, step)
-        learner.session.next()
 
 
 async def _solve(learner: _Learner, step: Step) -> None:
-    await _not_yet(learner, step)
+    await _not_yet(learner)
     await learner.type(step.structure.solve, until=lambda: learner.view.passed)
     if not await learner.wait(lambda: learner.view.passed):
         es, en = _unmet(learner.view)
-        raise _Unproven(step.id, f"la solución no basta: {es}", f"the solution is not enough: {en}")
+        raise _UnprovenError(f"la solución no basta: {es}", f"the solution is not enough: {en}")
 
 
-async def _not_yet(learner: _Learner, step: Step) -> None:
-    if await learner.wait(lambda: learner.view.passed, NOT_YET_S):
-        raise _Unproven(step.id, "se supera sin hacer nada.", "it passes before anything is done.")
+async def _not_yet(learner: _Learner) -> None:
+    if await learner.wait(lambda: learner.view.passed, learner.proving.patience.not_yet_s):
+        raise _UnprovenError("se supera sin hacer nada.", "it passes before anything is done.")
 
 
 async def _reject(learner: _Learner, step: Step, wrong: Wrong) -> None:
@@ -186,14 +210,12 @@ async def _reject(learner: _Learner, step: Step, wrong: Wrong) -> None:
     await learner.type(wrong.do, until=lambda: learner.view.message == message)
     told = await learner.wait(lambda: learner.view.message == message or learner.view.passed)
     if learner.view.passed:
-        raise _Unproven(
-            step.id,
+        raise _UnprovenError(
             f"el intento erróneo «{wrong.message}» la supera.",
             f"the wrong attempt “{wrong.message}” passes.",
         )
     if not told:
-        raise _Unproven(
-            step.id,
+        raise _UnprovenError(
             f"el intento erróneo «{wrong.message}» no recibe su mensaje.",
             f"the wrong attempt “{wrong.message}” does not get its message.",
         )

@@ -1,0 +1,43 @@
+"""A proof is red with the exact step when the lesson is not what it says, and green when it is."""
+
+import pytest
+from conftest import ScratchLab
+from lesson_files import source, spanish
+
+from kubelab.lessons.format import LessonSource
+from kubelab.lessons.parse import parse_lesson
+from kubelab.lessons.proof import Patience, Proof, prove
+
+pytestmark = pytest.mark.root
+
+PATIENCE = Patience(line_s=1.5, state_s=1.5, not_yet_s=0.3)
+
+
+async def proof_of(changed: LessonSource, lab: ScratchLab) -> Proof:
+    return await prove(parse_lesson(changed), "en", lab, PATIENCE)
+
+
+async def test_a_sound_lesson_is_proven(lab: ScratchLab) -> None:
+    proof = await proof_of(source(), lab)
+    assert proof.passed, str(proof)
+    assert lab.machines == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "step", "says"),
+    [
+        ("solve: [sleep $SECS &]", "solve: [sleep 1 &]", "one", "is not enough: expected on bench"),
+        ("do: [sleep 7 &]", "do: [sleep 8 &]", "one", "“too-short” does not get its message"),
+        ("do: [sleep 7 &]", "do: [sleep $SECS &]", "one", "“too-short” passes"),
+        ("  setup: [setsid", "  setup: ['exit 3', setsid", "two", "“exit 3” ended with code 3"),
+        ("{argv: sleep $SECS}\n  solve", "{comm: x}\n    absent: true\n  solve", "one", "it passes before"),
+        ("solve: [sleep $SECS &]", "solve: [cat, sleep $SECS &]", "one", "“cat” the shell was not back"),
+    ],
+)  # fmt: skip
+async def test_a_lesson_that_is_not_what_it_says_is_red_with_the_step(
+    lab: ScratchLab, old: str, new: str, step: str, says: str
+) -> None:
+    proof = await proof_of(spanish(old, new), lab)
+    assert proof.failure is not None
+    assert proof.failure.step == step
+    assert says in proof.failure.sentence.en
