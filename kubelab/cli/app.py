@@ -1,4 +1,4 @@
-"""`kubelab` without a command: the app, and a lab that comes up while the learner looks at its home screen."""
+"""`kubelab` without a command: the app, and a lab that comes up behind its home screen."""
 
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence

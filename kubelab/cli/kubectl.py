@@ -10,13 +10,20 @@ from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.language import Text
 
 
+class Verbatim(click.Command):
+    """A command that takes every word as it is: `--` and options, `--help` too, belong to kubectl."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.params["arguments"] = tuple(args)
+        return []
+
+
 @click.command(
-    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    cls=Verbatim,
     short_help=str(
         Text(es="El kubectl genuino, contra el laboratorio.", en="The genuine kubectl, on the lab.")
     ),
 )
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def kubectl(arguments: tuple[str, ...]) -> None:
     directory = LabDirectory.default()
     if directory.holder() is None and not _needs_no_cluster(arguments):

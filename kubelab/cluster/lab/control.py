@@ -30,9 +30,15 @@ class RefusedError(LabError):
 class ControlServer:
     """Answers on the lab's control socket, for as long as `serving` lasts."""
 
-    def __init__(self, snapshot: Callable[[], LabSnapshot], machines: Mapping[str, Machine]) -> None:
+    def __init__(
+        self,
+        snapshot: Callable[[], LabSnapshot],
+        machines: Callable[[], Mapping[str, Machine]],
+        environment: Mapping[str, str],
+    ) -> None:
         self._snapshot = snapshot
         self._machines = machines
+        self._environment = environment
 
     @asynccontextmanager
     async def serving(self, path: Path) -> AsyncIterator[None]:
@@ -97,7 +103,7 @@ class ControlServer:
         size = WindowSize(*request["terminal"]) if request["terminal"] else None
         process = await machine.spawn(
             request["argv"],
-            env=request["env"],
+            env={**self._environment, **request["env"]},
             terminal=size,
             stdin=stdio[0] if stdio else None,
             stdout=stdio[1] if stdio else None,
@@ -110,10 +116,11 @@ class ControlServer:
             await process.close()
 
     def _machine(self, name: str) -> Machine:
+        machines = self._machines()
         try:
-            return self._machines[name]
+            return machines[name]
         except KeyError:
-            names = ", ".join(self._machines)
+            names = ", ".join(machines)
             raise RefusedError(
                 Text(
                     es=f"No hay ninguna máquina {name}: elige una de {names}.",

@@ -94,7 +94,7 @@ class Lab:
 
     @property
     def machines(self) -> Mapping[str, Machine]:
-        return MappingProxyType(self._machines)
+        return MappingProxyType(dict(sorted(self._machines.items(), key=lambda named: named[1].address)))
 
     @property
     def api(self) -> Api:
@@ -164,7 +164,7 @@ class Lab:
                 outcome.exception()  # Whether anybody waits for it is not known: it counts as seen.
 
     def _control(self) -> ControlServer:
-        return ControlServer(self.snapshot, self._machines)
+        return ControlServer(self.snapshot, lambda: self.machines, {"KUBECONFIG": KUBECONFIG_ON_MACHINE})
 
     async def _lay_network(self, stack: AsyncExitStack) -> tuple[PhysicalNetwork, CgroupTree]:
         with self._phases.phase(_NETWORK):

@@ -1,0 +1,86 @@
+"""A lab as its users have it: the program itself, in a process of its own, and everything else through it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TIMEOUT_S = 30
+
+
+@dataclass
+class RunningLab:
+    """`kubelab up` in a place of its own; `run` calls the command line beside it."""
+
+    place: Path
+    process: subprocess.Popen[str]
+
+    def run(self, *arguments: str, stdin: str | None = None, code: int | None = 0) -> str:
+        """Run `kubelab ARGUMENTS`; return what it printed, errors included."""
+        done = kubelab(self.place, *arguments, stdin=stdin)
+        assert code is None or done.returncode == code, done.stdout
+        return done.stdout
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, code: int | None = 0) -> str:
+        return self.run("kubectl", *arguments, stdin=stdin, code=code)
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self.kubectl(*arguments, "-o", "json"))
+
+    def journal_copy(self) -> Path:
+        """Return a copy of the journal, which tells later what of it is still there."""
+        return Path(shutil.copy(self.place / "journal", self.place.with_suffix(".journal")))
+
+    def end(self, number: int = signal.SIGTERM) -> str:
+        """Send the signal; return what the program still said."""
+        self.process.send_signal(number)
+        return self.process.communicate(timeout=TIMEOUT_S)[0]
+
+
+def kubelab(place: Path, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments),
+        env=environment(place),
+        input=stdin or "",
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=TIMEOUT_S,
+    )
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "kubelab", *arguments]
+
+
+def environment(place: Path) -> dict[str, str]:
+    state = {"XDG_STATE_HOME": str(place.with_suffix(".state")), "HOME": os.environ.get("HOME", "/root")}
+    return {**os.environ, **state, "KUBELAB_DIR": str(place), "KUBELAB_LANG": "en", "TERM": "xterm-256color"}
+
+
+@contextmanager
+def running(place: Path, *options: str) -> Iterator[RunningLab]:
+    """Run a lab; it is ended with the block, if it still runs then."""
+    process = subprocess.Popen(
+        command("up", "--quiet", *options),
+        env=environment(place),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout
+    ready = process.stdout.readline()
+    assert ready.strip() == str(place / "admin.conf"), ready + process.communicate(timeout=TIMEOUT_S)[0]
+    lab = RunningLab(place, process)
+    try:
+        yield lab
+    finally:
+        if process.poll() is None:
+            lab.end()
