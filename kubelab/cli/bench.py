@@ -81,7 +81,7 @@ def render(figures: Sequence[Figure]) -> list[str]:
             else ""
         )
         values = f"{figure.median:>9.1f} {figure.unit:2}{figure.worst:>9.1f} {figure.unit:2}{figure.runs:>6}"
-        lines.append(f"{figure.name:34}{values}   {beside}".rstrip())
+        lines.append(f"{figure.name:34}{values}   {beside if figure.peer else ''}".rstrip())
     return lines
 
 
@@ -224,7 +224,4 @@ def _deployment(replicas: int) -> Object:
     }
 
 
-_SPEC = {
-    "terminationGracePeriodSeconds": 1,
-    "containers": [{"name": "sleep", "image": "kubelab/shell", "command": ["sleep", "infinity"]}],
-}
+_SPEC = {"containers": [{"name": "idle", "image": "kubelab/shell"}]}

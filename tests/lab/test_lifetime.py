@@ -57,7 +57,7 @@ def test_the_next_start_cleans_up_after_a_sigkill(place: Path) -> None:
         journal = first.journal_copy()
         first.end(signal.SIGKILL)
     with running(place):
-        lab_files = {
+        files = {
             f"directory {place / 'pki'}",
             f"directory {place / 'pods'}",
             f"file {place / 'admin.conf'}",
