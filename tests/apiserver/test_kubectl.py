@@ -209,15 +209,15 @@ MISTAKES = {
     "an unknown field": (
         POD.replace("image:", "imag:"),
         (
-            'Error from server (BadRequest): error when creating "STDIN": Pod in version "v1" cannot be handled '
-            'as a Pod: strict decoding error: unknown field "spec.containers[0].imag"'
+            'Error from server (BadRequest): error when creating "STDIN": Pod in version "v1" cannot '
+            'be handled as a Pod: strict decoding error: unknown field "spec.containers[0].imag"'
         ),
     ),
     "a value of another type": (
         POD.replace("containerPort: 80", 'containerPort: "80"'),
         (
-            'Error from server (BadRequest): error when creating "STDIN": Pod in version "v1" cannot be handled '
-            "as a Pod: json: cannot unmarshal string into Go struct field "
+            'Error from server (BadRequest): error when creating "STDIN": Pod in version "v1" cannot '
+            "be handled as a Pod: json: cannot unmarshal string into Go struct field "
             "ContainerPort.spec.containers.ports.containerPort of type int32"
         ),
     ),

@@ -67,9 +67,11 @@ def test_quantities_are_kept_in_canonical_form() -> None:
             "json: cannot unmarshal array into Go struct field Deployment.spec of type v1.DeploymentSpec",
         ),
         (
-            b'{"spec": {"strategy": 1}}',
-            "json: cannot unmarshal number into Go struct field DeploymentSpec.spec.strategy of type "
-            + "v1.DeploymentStrategy",
+            b'{"spec": {"selector": []}}',
+            (
+                "json: cannot unmarshal array into Go struct field DeploymentSpec.spec.selector of type "
+                "v1.LabelSelector"
+            ),
         ),
         (
             b'{"metadata": {"labels": {"a": 1}}}',

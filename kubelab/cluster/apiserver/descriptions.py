@@ -4,7 +4,6 @@ The package has, for every API type, upstream's own sentences and which fields a
 need a client library that the lab has no use for, so they are read as text, not imported.
 """
 
-import importlib.metadata
 import re
 import textwrap
 from collections.abc import Mapping
@@ -38,8 +37,10 @@ def _module(package: str) -> str:
 
 @cache
 def _docstrings(module: str) -> Mapping[str, str]:
+    from importlib import metadata  # 40 ms, and only `kubectl explain` and its like come here.
+
     wanted = f"lightkube/models/{module}.py"
-    files = [each for each in importlib.metadata.files(_PACKAGE) or () if str(each) == wanted]
+    files = [each for each in metadata.files(_PACKAGE) or () if str(each) == wanted]
     return dict(_CLASS.findall(files[0].read_text())) if files else {}
 
 

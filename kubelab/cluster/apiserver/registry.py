@@ -64,6 +64,10 @@ class Page:
     remaining: int | None = None
 
 
+_EVERYTHING = ListOptions()
+_AS_USUAL = DeleteOptions()
+
+
 class WatchedEvent:
     """One event, made once for all watchers that see it so; `forms` holds what it was encoded into."""
 
@@ -289,7 +293,7 @@ class Registry:
         kind: Kind,
         namespace: str,
         name: str,
-        options: DeleteOptions = DeleteOptions(),  # noqa: B008
+        options: DeleteOptions = _AS_USUAL,
     ) -> Deleted:
         key = kind.key(namespace, name)
         kv = await self._kv(kind, namespace, name)

@@ -112,4 +112,4 @@ class Watch:
             revision = self._registry.store.revision
             await self._registry.clock.sleep(BOOKMARK_INTERVAL_S)
             if not self._delivering:
-                await self._write(self._view.bookmark(revision))
+                await self._write(self._view.bookmark(max(revision, self._revision)))
