@@ -1,6 +1,5 @@
 """Lesson format 1 as parsed: frozen values, in both languages. `parse` makes them.
 
-
 Left out: captures, `hold`, `within`, interactive predictions, back-ends other than the lab itself.
 """
 

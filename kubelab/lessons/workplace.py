@@ -1,6 +1,7 @@
 """Where a lesson happens: its machine with the lesson's files, and the learner's shells on it."""
 
 import contextlib
+import os
 from contextlib import AsyncExitStack
 
 from kubelab.cluster.errors import LabError
@@ -81,20 +82,31 @@ class Workplace:
 
     async def execute(self, command: str) -> None:
         """Run a command of the lesson's author. Raises LabError when it fails."""
-        process = await self.machine.spawn(
-            ["bash", "-c", command], env=self._environment(), cwd=self._lesson.directory
-        )
+        complaints = os.memfd_create("stderr")
         try:
-            exit_code = await process.wait()
-        finally:
-            await process.close()
-        if exit_code != 0:
-            raise LabError(
-                Text(
-                    f"{self._lesson.id}: «{command}» terminó con código {exit_code}; reinicia el paso.",
-                    f"{self._lesson.id}: “{command}” ended with code {exit_code}; reset the step.",
-                )
+            process = await self.machine.spawn(
+                ["bash", "-c", command],
+                env=self._environment(),
+                cwd=self._lesson.directory,
+                stderr=complaints,
             )
+            try:
+                exit_code = await process.wait()
+            finally:
+                await process.close()
+            if exit_code != 0:
+                raise self._failed(command, exit_code, os.pread(complaints, 4096, 0).decode(errors="replace"))
+        finally:
+            os.close(complaints)
+
+    def _failed(self, command: str, exit_code: int, complaints: str) -> LabError:
+        last = complaints.strip().rpartition("\n")[2] or "-"
+        return LabError(
+            Text(
+                f"{self._lesson.id}: «{command}» terminó con código {exit_code} ({last}); reinicia el paso.",
+                f"{self._lesson.id}: “{command}” ended with code {exit_code} ({last}); reset the step.",
+            )
+        )
 
     def _environment(self) -> dict[str, str]:
         environment = {"HOME": "/root", "LANG": "C.UTF-8"}
