@@ -33,7 +33,7 @@ class HomeScreen(LabScreen):
         background: $background;
     }
     HomeScreen #lessons { height: 1fr; scrollbar-size-vertical: 1; }
-    HomeScreen #lessons:focus { border: round $primary; }
+    HomeScreen #lessons:focus { border: round $primary; background-tint: $background 0%; }
     HomeScreen #lessons > .option-list--option-disabled { color: $foreground; text-style: bold; }
     HomeScreen #lab { height: auto; max-height: 10; }
     HomeScreen #missing { height: auto; max-height: 7; color: $warning; }

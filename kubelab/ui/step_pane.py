@@ -25,8 +25,9 @@ class StepPane(VerticalScroll):
         scrollbar-size-vertical: 1; padding: 0 1;
         Markdown { padding: 0; margin: 0; background: transparent; }
         MarkdownParagraph { margin: 0 0 1 0; }
-        MarkdownListItem MarkdownParagraph { margin: 0; }
-        MarkdownFence { margin: 0 0 1 0; max-height: 100; }
+        MarkdownList MarkdownParagraph { margin: 0; }
+        MarkdownFence { margin: 0 0 1 0; max-height: 100; background: $shell; }
+        MarkdownFence > Label { padding: 0 2; }
         #title { text-style: bold; color: $primary; margin: 0 0 1 0; }
         #checks { margin: 0 0 1 0; }
         .callout { padding: 0 1; margin: 0 0 1 0; }

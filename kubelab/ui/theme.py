@@ -20,7 +20,16 @@ RICH = Theme(
     background="#11161d",
     surface="#161d27",
     panel="#212b38",
-    variables={"muted": "#93a4b8", "edge": "#3b4a5c", "shell": "#0b0f14", "shell-text": "#e3e9f0"},
+    variables={
+        "muted": "#93a4b8",
+        "edge": "#3b4a5c",
+        "shell": "#0b0f14",
+        "shell-text": "#e3e9f0",
+        "block-cursor-background": "#1f3654",
+        "block-cursor-foreground": "#ffffff",
+        "scrollbar": "#3b4a5c",
+        "scrollbar-background": "#11161d",
+    },
 )
 
 SIXTEEN = Theme(
