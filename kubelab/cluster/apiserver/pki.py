@@ -135,13 +135,17 @@ class Authority:
         return pair
 
 
-def server_context(authority: Path, pair: KeyPair) -> ssl.SSLContext:
-    """Return TLS for a server that asks clients for a certificate of *authority*; one without it is let in,
-    to be told 401 in words."""
+def server_context(
+    authority: Path, pair: KeyPair, clients: ssl.VerifyMode = ssl.CERT_REQUIRED
+) -> ssl.SSLContext:
+    """Return TLS for a server that wants a certificate of *authority* from its *clients*.
+
+    The API server lets one without in (CERT_OPTIONAL), to tell it 401 in words.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair.certificate, pair.key)
     context.load_verify_locations(authority)
-    context.verify_mode = ssl.CERT_OPTIONAL
+    context.verify_mode = clients
     context.set_alpn_protocols(["http/1.1"])
     return context
 

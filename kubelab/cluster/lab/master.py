@@ -4,6 +4,7 @@ Source: https://kubernetes.io/docs/concepts/architecture/#control-plane-componen
 """
 
 import socket
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -78,7 +79,9 @@ async def start_master(
     authority = Authority.create(directory.pki, clock.now())
     security = Security(
         tls=server_context(
-            authority.certificate_path, authority.apiserver([machine.address], [machine.name])
+            authority.certificate_path,
+            authority.apiserver([machine.address], [machine.name]),
+            clients=ssl.CERT_OPTIONAL,
         ),
         kubelet_tls=client_context(authority.certificate_path, authority.apiserver_kubelet_client()),
     )

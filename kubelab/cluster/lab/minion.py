@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from kubelab.cluster.apiserver import bundled_kubectl
 from kubelab.cluster.apiserver.pki import server_context
 from kubelab.cluster.client.background import background
 from kubelab.cluster.client.https import HttpsApi
@@ -33,6 +34,7 @@ async def start_minion(
         log_directory=directory.pods / machine.name,
         cpus=host_cpus(),
         memory_bytes=host_memory_bytes(),
+        version=f"{bundled_kubectl.version()}+kubelab",
     )
     certificate = master.authority.kubelet_server(machine.name, [machine.address])
     tls = server_context(master.authority.certificate_path, certificate)
