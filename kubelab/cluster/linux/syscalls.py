@@ -24,6 +24,7 @@ CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
+CLONE_INTO_CGROUP = 0x200000000
 
 MS_RDONLY = 0x1
 MS_NOSUID = 0x2
@@ -78,15 +79,18 @@ def _number(numbers: dict[str, int], operation: str) -> int:
     return numbers[machine]
 
 
-def clone(flags: int) -> tuple[int, int]:
-    """Fork into new namespaces; return (pid, pidfd), in the child (0, -1).
+def clone(flags: int, cgroup_fd: int = -1) -> tuple[int, int]:
+    """Fork into new namespaces, and a cgroup of the v2 hierarchy; return (pid, pidfd), in the child (0, -1).
 
     Only for a process with one thread: nothing runs between this and the child's next line.
     """
     pidfd = ctypes.c_int(-1)
     # With CLONE_PARENT the child inherits the exit signal, and naming one is refused.
     exit_signal = 0 if flags & CLONE_PARENT else 17
-    arguments = struct.pack("8Q", flags | CLONE_PIDFD, ctypes.addressof(pidfd), 0, 0, exit_signal, 0, 0, 0)
+    flags |= CLONE_PIDFD | (CLONE_INTO_CGROUP if cgroup_fd >= 0 else 0)
+    stack_and_thread = (0, 0, 0, 0, 0)
+    head = (flags, ctypes.addressof(pidfd), 0, 0, exit_signal)
+    arguments = struct.pack("11Q", *head, *stack_and_thread, max(cgroup_fd, 0))
     pid = _syscall(ctypes.c_long(_SYS_CLONE3), arguments, ctypes.c_size_t(len(arguments)))
     if pid < 0:
         _fail("clone3", hex(flags))

@@ -66,7 +66,7 @@ def run(start: Start) -> NoReturn:
         KernelError, OSError: the container could not be made.
         CommandError: its command cannot be executed.
     """
-    start.cgroup.add()
+    start.cgroup.add_thread()
     syscalls.unshare(syscalls.CLONE_NEWCGROUP)
     pod = syscalls.CLONE_NEWNET | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
     syscalls.setns(start.sandbox_pidfd, pod)

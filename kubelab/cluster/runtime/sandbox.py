@@ -43,7 +43,7 @@ def run(start: Start) -> NoReturn:
     Raises:
         KernelError, OSError: the sandbox could not be made.
     """
-    start.cgroup.add()
+    start.cgroup.add_thread()
     os.setsid()
     socket.sethostname(start.hostname)
     set_sysctls(SYSCTLS)

@@ -310,7 +310,7 @@ class Shim:
             cgroup=cgroup,
         )
         flags = NAMESPACES & ~syscalls.CLONE_NEWCGROUP
-        pid, pidfd = _start(flags, lambda: sandbox.run(start))
+        pid, pidfd = _start(flags, lambda: sandbox.run(start), cgroup)
         self._children[pid] = Child(pidfd)
         self._sandboxes[uid] = pidfd
         with Netlink() as netlink:
@@ -335,7 +335,8 @@ class Shim:
             **container.parameters(params),
         )
         try:
-            pid, pidfd = _start(syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNS, lambda: container.run(start))
+            flags = syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNS
+            pid, pidfd = _start(flags, lambda: container.run(start), cgroup)
         except BaseException:
             log.close()
             cgroup.remove()
@@ -420,14 +421,15 @@ class ChildError(Exception):
         self.report = report
 
 
-def _start(flags: int, become: Callable[[], None]) -> tuple[int, int]:
-    """Clone a child that becomes something else; return its pid and pidfd once it has executed its
-    command."""
+def _start(flags: int, become: Callable[[], None], cgroup: Cgroup | None = None) -> tuple[int, int]:
+    """Clone a child that becomes something else; return its pid and pidfd once it has executed that."""
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
-    pid, pidfd = syscalls.clone(flags)
+    cgroup_fd = cgroup.open_v2() if cgroup else -1
+    pid, pidfd = syscalls.clone(flags, cgroup_fd)
     if pid == 0:
         execution.run_child(write_end, become)
     os.close(write_end)
+    _close(cgroup_fd)
     with open(read_end, "rb") as reader:
         report = reader.read()
     if report:
