@@ -81,7 +81,7 @@ class Workplace:
             await self._shells.pop().close()
 
     async def execute(self, command: str) -> None:
-        """Run a command of the lesson's author. Raises LabError when it fails."""
+        """Run a command of the lesson's author; what it leaves running stays. Raises LabError on failure."""
         complaints = os.memfd_create("stderr")
         try:
             process = await self.machine.spawn(
@@ -92,8 +92,9 @@ class Workplace:
             )
             try:
                 exit_code = await process.wait()
-            finally:
+            except BaseException:
                 await process.close()
+                raise
             if exit_code != 0:
                 raise self._failed(command, exit_code, os.pread(complaints, 4096, 0).decode(errors="replace"))
         finally:

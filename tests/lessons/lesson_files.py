@@ -29,7 +29,7 @@ steps:
   - process: {argv: sleep $SECS}
     absent: true
     mode: level
-  setup: [setsid sleep $SECS > /dev/null 2>&1 &]
+  setup: [sleep $SECS &]
   solve: [pkill -f 'sleep $SECS']
 ---
 Al principio.

@@ -29,7 +29,7 @@ async def test_a_sound_lesson_is_proven(lab: ScratchLab) -> None:
         ("solve: [sleep $SECS &]", "solve: [sleep 1 &]", "one", "is not enough: expected on bench"),
         ("do: [sleep 7 &]", "do: [sleep 8 &]", "one", "“too-short” does not get its message"),
         ("do: [sleep 7 &]", "do: [sleep $SECS &]", "one", "“too-short” passes"),
-        ("  setup: [setsid", "  setup: ['echo why >&2; exit 3', setsid", "two", "ended with code 3 (why)"),
+        ("  setup: [sleep", "  setup: ['echo why >&2; exit 3', sleep", "two", "ended with code 3 (why)"),
         ("{argv: sleep $SECS}\n  solve", "{comm: x}\n    absent: true\n  solve", "one", "it passes before"),
         ("solve: [sleep $SECS &]", "solve: [cat, sleep $SECS &]", "one", "“cat” the shell was not back"),
     ],
