@@ -1,4 +1,4 @@
-"""What all tests share: those that need root are skipped without it, and CI fails when anything was skipped."""
+"""What all tests share: those of the kernel are skipped without root, and CI fails when any was skipped."""
 
 import os
 
