@@ -7,9 +7,7 @@ up beside it. Leaving takes the lab down (`LabPort.close`) before the terminal i
 
 import asyncio
 import os
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import ClassVar
 
 # How long a lone Esc waits for the rest of a sequence. Textual's 100 ms are felt at each Esc in vim.
@@ -34,7 +32,6 @@ from kubelab.ui.theme import PALETTE, RICH, SIXTEEN, theme_for
 
 SNAPSHOT_S = 0.25  # At most four pictures a second.
 FAREWELL_S = 1.0
-QUITTING_SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
 
 class KubelabApp(App[None], inherit_bindings=False):
@@ -163,14 +160,19 @@ class KubelabApp(App[None], inherit_bindings=False):
 
 
 async def run_app(port: LabPort, language: Language) -> int:
-    """Run the app until the learner quits or a signal asks for it; *port* is closed then.
+    """Run the app until the learner quits; *port* is closed then. Cancelling asks it to quit, in good order.
 
     Returns the exit code: 0, or 1 after a bug of ours, whose traceback is on the terminal; *port* was not
     closed then, and the caller's own context managers take the lab down.
     """
     app = KubelabApp(port, language)
-    with _signals_quit(app):
-        await app.run_async()
+    running = asyncio.create_task(app.run_async())
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        app.call_later(app.action_leave)
+        await running
+        raise
     return app.return_code or 0
 
 
@@ -187,15 +189,3 @@ def _warm_up() -> None:
     MouseEncoder().encode(emulator.handle, "left", 0, 0)
     list(emulator.dirty_rows())
     emulator.cursor()
-
-
-@contextmanager
-def _signals_quit(app: KubelabApp) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    for number in QUITTING_SIGNALS:
-        loop.add_signal_handler(number, app.call_later, app.action_leave)
-    try:
-        yield
-    finally:
-        for number in QUITTING_SIGNALS:
-            loop.remove_signal_handler(number)

@@ -38,8 +38,9 @@ async def at_home(
 async def in_lesson(
     until: Until, port: DemoPort, size: tuple[int, int] = (80, 24)
 ) -> AsyncIterator[tuple[KubelabApp, Pilot[None], DemoSession]]:
-    async with at_home(port, size=size) as (app, pilot):
-        await pilot.press("up", "enter")  # From the first lesson around to the last: Pod.
+    app = KubelabApp(port, "en")
+    async with app.run_test(size=size) as pilot:
+        app.open_lesson("workloads/01-pod")
         await until(pilot, lambda: bool(port.session and port.session.shells))
         assert port.session
         yield app, pilot, port.session
