@@ -3,73 +3,19 @@
 import os
 import shutil
 import signal
+import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import pexpect
 import pytest
+from terminal_program import DOWN, ENTER, F2, F3, F5, F10, Terminal
 
 from kubelab.cluster.linux.journal import remains
-from kubelab.ui.emulator import Emulator
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
 
-ROWS, COLUMNS = 40, 140
-PATIENCE_S = 30
-ENTER, DOWN = "\r", "\x1b[B"
-F2, F3, F5, F10 = "\x1bOQ", "\x1bOR", "\x1b[15~", "\x1b[21~"
-
-
-class Terminal:
-    """The program on a pty, and what its screen shows."""
-
-    def __init__(self, place: Path, *options: str) -> None:
-        environment = {
-            **os.environ,
-            "KUBELAB_DIR": str(place),
-            "XDG_STATE_HOME": str(place.with_suffix(".state")),
-            "TERM": "xterm-256color",
-            "COLORTERM": "truecolor",
-        }
-        self.child = pexpect.spawn(
-            sys.executable,
-            ["-m", "kubelab", *options],
-            env=environment,
-            dimensions=(ROWS, COLUMNS),
-            timeout=PATIENCE_S,
-        )
-        self._screen = Emulator(COLUMNS, ROWS, lambda reply: None)
-
-    def type(self, *keys: str) -> None:
-        for key in keys:
-            self.child.send(key)
-
-    def wait(self, *words: str) -> str:
-        """Wait until the screen shows all *words*; return it."""
-        return self._until(lambda screen: all(word in screen for word in words), f"see {words}")
-
-    def wait_without(self, word: str) -> str:
-        return self._until(lambda screen: word not in screen, f"no longer see {word!r}")
-
-    def wait_for_end(self) -> int:
-        self.child.expect(pexpect.EOF)
-        self.child.close()
-        return self.child.exitstatus if self.child.exitstatus is not None else -(self.child.signalstatus or 0)
-
-    def _until(self, reached: Callable[[str], bool], what: str) -> str:
-        deadline_s = time.monotonic() + PATIENCE_S
-        while not reached(self._screen.text()):
-            try:
-                self._screen.feed(self.child.read_nonblocking(65536, timeout=0.5))
-            except pexpect.TIMEOUT:
-                pass
-            except pexpect.EOF:
-                pytest.fail(f"it ended; wanted to {what}:\n{self._screen.text()}")
-            if time.monotonic() > deadline_s:
-                pytest.fail(f"waited in vain to {what}:\n{self._screen.text()}")
-        return self._screen.text()
+ENGLISH = (sys.executable, "-m", "kubelab", "--lang", "en")
 
 
 @pytest.fixture
@@ -79,7 +25,7 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def terminal(place: Path) -> Iterator[Terminal]:
-    terminal = Terminal(place, "--lang", "en")
+    terminal = Terminal(place, ENGLISH)
     try:
         yield terminal
     finally:
@@ -118,7 +64,7 @@ def test_the_language_changes_on_the_spot_and_progress_is_kept(terminal: Termina
     terminal.wait("Paso superado")
     terminal.child.kill(signal.SIGKILL)
     terminal.wait_for_end()
-    again = Terminal(place, "--lang", "en")
+    again = Terminal(place, ENGLISH)
     try:
         again.wait("1 of 4 steps")
         again.child.kill(signal.SIGTERM)
@@ -134,13 +80,13 @@ def test_a_pod_applied_in_the_lessons_shell_passes_its_step(terminal: Terminal) 
     terminal.wait("Step 1 of 4", "root@minion-1")
     terminal.type("kubectl apply -f pod.yaml", ENTER)
     terminal.wait("Step passed")
-    terminal.type(F10, F10)
+    terminal.type(F10)
+    terminal.wait("1 of 4 steps")
+    terminal.type(F10)
     assert terminal.wait_for_end() == 0
 
 
 def test_a_terminal_that_is_none_is_refused_in_one_sentence(place: Path) -> None:
-    import subprocess
-
     said = subprocess.run(
         [sys.executable, "-m", "kubelab"],
         env={**os.environ, "KUBELAB_DIR": str(place), "KUBELAB_LANG": "en"},
