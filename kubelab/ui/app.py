@@ -24,7 +24,7 @@ from kubelab.cluster.lab.snapshot import LabSnapshot
 from kubelab.language import Language
 from kubelab.lessons.view import LessonEntry, TrackEntry
 from kubelab.ui import words
-from kubelab.ui.driver import QuickEscapeDriver
+from kubelab.ui.driver import TerminalDriver
 from kubelab.ui.home import HomeScreen
 from kubelab.ui.lab_screen import LabScreen
 from kubelab.ui.port import LabPort, Phase
@@ -44,7 +44,7 @@ class KubelabApp(App[None], inherit_bindings=False):
     language: reactive[Language] = reactive[Language]("en", init=False)
 
     def __init__(self, port: LabPort, language: Language) -> None:
-        super().__init__(driver_class=QuickEscapeDriver)
+        super().__init__(driver_class=TerminalDriver)
         self.register_theme(RICH)
         self.register_theme(SIXTEEN)
         self.theme = theme_for(self.console.color_system).name

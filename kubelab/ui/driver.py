@@ -1,24 +1,36 @@
-"""Textual's driver, but a lone Esc is told after ESCDELAY.
+"""Textual's driver, but a lone Esc is told after ESCDELAY, and a terminal that is gone stops nobody.
 
 Upstream (textual 8.2, drivers/linux_driver.py, run_input_thread) looks for overdue keys every 100 ms only,
 however short ESCDELAY is, and each Esc in vim is felt. Here the look after a read comes ESCDELAY later.
+
+When the terminal goes (its window is closed, the SSH session breaks), upstream's writer thread dies of the
+write error; the app then waits for it forever, and the lab would stay up. Here such writes go nowhere.
 """
 
 import contextlib
 import os
 import select
 from codecs import getincrementaldecoder
+from typing import Any, TextIO, cast
 
 from textual import constants
 from textual._parser import ParseError
 from textual._xterm_parser import XTermParser
+from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 
 READ_BYTES_MAX = 4096
 EXIT_POLL_S = 0.1  # How long the thread may outlive the app.
 
 
-class QuickEscapeDriver(LinuxDriver):
+class TerminalDriver(LinuxDriver):
+    def __init__(
+        self, app: App[Any], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
+    ) -> None:
+        super().__init__(app, debug=debug, mouse=mouse, size=size)
+        losable: Any = _LosableFile(cast("TextIO", self._file))
+        self._file = losable
+
     def run_input_thread(self) -> None:
         parser = XTermParser(self._debug)
         decode = getincrementaldecoder("utf-8")("replace").decode
@@ -41,6 +53,21 @@ class QuickEscapeDriver(LinuxDriver):
             return os.read(self.fileno, READ_BYTES_MAX)
         except OSError:
             return b""
+
+
+class _LosableFile:
+    """The part of a text file that the driver uses."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.flush()
 
 
 def _finish(parser: XTermParser) -> None:
