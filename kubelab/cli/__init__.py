@@ -49,13 +49,14 @@ class LazyGroup(click.Group):
 )
 @click.version_option(kubelab.__version__, prog_name="kubelab")
 @click.pass_context
-def kubelab_command(context: click.Context, lang: str | None, minions: int) -> None:
+def kubelab_command(context: click.Context, lang: str | None, minions: int) -> int:
     if context.invoked_subcommand is None:
         from kubelab.cli.app import open_app
         from kubelab.cli.kubectl import kubectl_path
         from kubelab.cluster.lab.config import LabConfig
 
-        open_app(LabConfig(minions=minions, programs={"kubectl": kubectl_path()}))
+        return open_app(LabConfig(minions=minions, programs={"kubectl": kubectl_path()}))
+    return 0
 
 
 def run() -> int:

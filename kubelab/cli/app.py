@@ -19,24 +19,24 @@ from kubelab.lessons.session import Session
 from kubelab.lessons.view import TrackEntry
 
 
-def open_app(config: LabConfig, lesson: str | None = None) -> None:
-    """Run the app until the learner quits.
+def open_app(config: LabConfig) -> int:
+    """Run the app until the learner quits; return the exit code.
 
     Raises:
         LabError: this is no terminal, another lab is running, or a track is invalid.
     """
     if not (os.isatty(0) and os.isatty(1)):
         raise LabError(_NO_TERMINAL)
-    interruptible(_run(config))
+    return interruptible(_run(config)) or 0
 
 
-async def _run(config: LabConfig) -> None:
+async def _run(config: LabConfig) -> int:
     from kubelab.ui.app import run_app
 
     catalog = Catalog.load()
     with Progress.open() as progress:
         async with start_lab(config) as lab:
-            await run_app(AppPort(lab, catalog, progress), preferred())
+            return await run_app(AppPort(lab, catalog, progress), preferred())
 
 
 class AppPort:

@@ -3,13 +3,14 @@
 import asyncio
 import signal
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def interruptible(coroutine: Coroutine[Any, Any, None]) -> bool:
-    """Run *coroutine*; return False when a signal has ended it.
+def interruptible(coroutine: Coroutine[Any, Any, T]) -> T | None:
+    """Run *coroutine* and return its result, None when a signal has ended it.
 
     The first signal cancels it, which takes the lab down; later ones are ignored, for half a clean-up helps
     nobody (SIGKILL stays, and the next start cleans up after it).
@@ -18,7 +19,7 @@ def interruptible(coroutine: Coroutine[Any, Any, None]) -> bool:
         return runner.run(_until_signalled(coroutine))
 
 
-async def _until_signalled(coroutine: Coroutine[Any, Any, None]) -> bool:
+async def _until_signalled(coroutine: Coroutine[Any, Any, T]) -> T | None:
     loop = asyncio.get_running_loop()
     task = loop.create_task(coroutine)
     signalled = False
@@ -32,8 +33,8 @@ async def _until_signalled(coroutine: Coroutine[Any, Any, None]) -> bool:
     for number in SIGNALS:
         loop.add_signal_handler(number, end)
     try:
-        await task
+        return await task
     except asyncio.CancelledError:
         if not signalled:
             raise
-    return not signalled
+        return None

@@ -71,12 +71,11 @@ def lint(paths: Sequence[Path]) -> int:
 def test(paths: Sequence[Path], language: Language | None) -> int:
     from kubelab.cli.interrupt import interruptible
 
-    outcome: list[bool] = []
-    finished = interruptible(_prove(paths, (language,) if language else LANGUAGES, outcome))
-    return 0 if finished and outcome and all(outcome) else 1
+    outcome = interruptible(_prove(paths, (language,) if language else LANGUAGES))
+    return 0 if outcome and all(outcome) else 1
 
 
-async def _prove(paths: Sequence[Path], languages: Sequence[Language], outcome: list[bool]) -> None:
+async def _prove(paths: Sequence[Path], languages: Sequence[Language]) -> list[bool]:
     """Prove each lesson in each language, in a lab beside the one that may be running."""
     from kubelab.cli.kubectl import kubectl_path
     from kubelab.cluster.lab.config import LabConfig
@@ -84,6 +83,7 @@ async def _prove(paths: Sequence[Path], languages: Sequence[Language], outcome: 
     from kubelab.cluster.lab.lab import start_lab
     from kubelab.lessons.proof import prove
 
+    outcome: list[bool] = []
     with tempfile.TemporaryDirectory(prefix="kubelab-proof-") as place:
         config = LabConfig(directory=LabDirectory(Path(place)), programs={"kubectl": kubectl_path()})
         async with start_lab(config) as lab:
@@ -95,6 +95,7 @@ async def _prove(paths: Sequence[Path], languages: Sequence[Language], outcome: 
                     click.echo(f"{'✓' if proof.passed else '✗'} {proof}")
     passed = sum(outcome)
     click.echo(f"{passed} passed, {len(outcome) - passed} failed")
+    return outcome
 
 
 def _chosen(paths: Sequence[Path]) -> "Sequence[Lesson]":

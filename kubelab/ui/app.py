@@ -20,6 +20,7 @@ from textual.binding import BindingType
 from textual.reactive import reactive
 
 from kubelab.cluster.errors import LabError
+from kubelab.cluster.lab.phases import Phase
 from kubelab.cluster.lab.snapshot import LabSnapshot
 from kubelab.language import Language
 from kubelab.lessons.view import LessonEntry, TrackEntry
@@ -27,7 +28,7 @@ from kubelab.ui import words
 from kubelab.ui.driver import TerminalDriver
 from kubelab.ui.home import HomeScreen
 from kubelab.ui.lab_screen import LabScreen
-from kubelab.ui.port import LabPort, Phase
+from kubelab.ui.port import LabPort
 from kubelab.ui.theme import PALETTE, RICH, SIXTEEN, theme_for
 
 SNAPSHOT_S = 0.25  # At most four pictures a second.

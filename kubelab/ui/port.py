@@ -7,21 +7,13 @@ it asks for at most four pictures a second, so they may yield as often as they l
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
+from kubelab.cluster.lab.phases import Phase
 from kubelab.cluster.lab.snapshot import LabSnapshot
 from kubelab.cluster.machine.machine import Process, WindowSize
 from kubelab.language import Language, Text
 from kubelab.lessons.view import LessonView, TrackEntry
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """One phase of the lab's start-up, named by what happens; yielded when it begins and when it ends."""
-
-    name: Text
-    done: bool
 
 
 class Place(Protocol):

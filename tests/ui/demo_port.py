@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from local_pty import PLAIN_ENVIRONMENT, LocalProcess
 
 from kubelab.cluster.errors import LabError
+from kubelab.cluster.lab.phases import Phase
 from kubelab.cluster.lab.snapshot import (
     EventView,
     LabSnapshot,
@@ -27,7 +28,6 @@ from kubelab.lessons.view import (
     TrackEntry,
     Verdict,
 )
-from kubelab.ui.port import Phase
 
 PHASES = (
     Phase(Text("La red y la autoridad de certificación", "The network and the certificate authority"), True),
