@@ -258,3 +258,10 @@ async def test_validation_can_warn_instead(cluster: Cluster) -> None:
     output = await cluster.kubectl("create", "--validate=warn", "-f", "-", stdin=manifest)
     assert (output.code, output.out) == (0, "pod/web created\n")
     assert 'Warning: unknown field "metadata.nam"' in output.err
+
+
+async def test_what_the_server_has_not_is_said_and_crashes_no_kubectl(cluster: Cluster) -> None:
+    await cluster.ok("create", "-f", "-", stdin=POD)
+    refusal = await cluster.refused("debug", "web", "--image=kubelab/shell")
+    assert "ephemeral containers are disabled for this cluster" in refusal
+    assert "the server doesn't have a resource type" in await cluster.refused("get", "services")

@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from kubelab.cluster.apiserver import apps, columns, configmaps, events, leases, namespaces, nodes, pods
+from kubelab.cluster.apiserver import (
+    apps,
+    columns,
+    configmaps,
+    events,
+    leases,
+    namespaces,
+    nodes,
+    pods,
+    warnings,
+)
 from kubelab.cluster.apiserver.fields import Check, FieldError, dns_label, dns_subdomain
 from kubelab.cluster.objects import (
     CONFIGMAPS,
@@ -34,14 +44,19 @@ def _no_errors(*_: Object) -> Iterator[FieldError]:
     return iter(())
 
 
+def _no_warnings(_: Object) -> Iterator[str]:
+    return iter(())
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """All that the server knows of one kind.
 
     `go_type` is the type that kubectl decodes it into (its schema). `fields` are the paths that field
     selectors may name beside the object's name and namespace. `initial_status` makes the status of a new
-    object (what the client sent is dropped); None keeps the client's. `grace_period_s` decides how
-    long a deletion may take (None: at once). `returns_deleted` as upstream: DELETE answers with the object.
+    object (what the client sent is dropped); None keeps the client's. `warnings` tells what of an object
+    this lab ignores. `grace_period_s` decides how long a deletion may take (None: at once).
+    `returns_deleted` as upstream: DELETE answers with the object.
     """
 
     resource: Resource
@@ -59,6 +74,7 @@ class Kind:
     initial_status: Callable[[Object], Object] | None = None
     validate: Callable[[Object], Iterator[FieldError]] = _no_errors
     validate_update: Callable[[Object, Object], Iterator[FieldError]] = _no_errors
+    warnings: Callable[[Object], Iterator[str]] = _no_warnings
     grace_period_s: Callable[[Object, int | None], int] | None = None
     returns_deleted: bool = False
 
@@ -105,6 +121,7 @@ KINDS = (
         set_defaults=nodes.set_defaults,
         validate=nodes.validate,
         validate_update=nodes.validate_update,
+        warnings=warnings.of_node,
     ),
     Kind(
         PODS,
@@ -130,6 +147,7 @@ KINDS = (
         initial_status=pods.initial_status,
         validate=pods.validate,
         validate_update=pods.validate_update,
+        warnings=warnings.of_pod,
         grace_period_s=pods.grace_period_s,
         returns_deleted=True,
     ),
@@ -179,6 +197,7 @@ KINDS = (
         initial_status=apps.initial_replicaset_status,
         validate=apps.validate_replicaset,
         validate_update=apps.validate_selector_unchanged,
+        warnings=warnings.of_workload,
     ),
     Kind(
         DEPLOYMENTS,
@@ -194,6 +213,7 @@ KINDS = (
         initial_status=apps.initial_deployment_status,
         validate=apps.validate_deployment,
         validate_update=apps.validate_selector_unchanged,
+        warnings=warnings.of_workload,
     ),
     Kind(
         LEASES,

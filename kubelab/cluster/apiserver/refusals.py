@@ -23,7 +23,8 @@ def not_found(resource: Resource, name: str) -> ApiError:
 
 
 def no_such_path() -> ApiError:
-    return ApiError(404, "NotFound", "the server could not find the requested resource")
+    # Details, though empty: `kubectl debug` reads them without looking whether there are any.
+    return ApiError(404, "NotFound", "the server could not find the requested resource", {"name": ""})
 
 
 def already_exists(resource: Resource, name: str) -> ApiError:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from kubelab.cluster.apiserver import bodies, queries, refusals, subresources
 from kubelab.cluster.apiserver.bodies import Body, Expected
 from kubelab.cluster.apiserver.forms import View, deleted_status
+from kubelab.cluster.apiserver.kinds import Kind
 from kubelab.cluster.apiserver.negotiation import accepted_form, media_type
 from kubelab.cluster.apiserver.patching import apply_patch
 from kubelab.cluster.apiserver.registry import Registry
@@ -84,7 +85,7 @@ class Resources:
             raise refusals.method_not_allowed(route.kind.resource, "create")
         body = self._read(request, _expected(route))
         version = await self._registry.create(route.kind, route.namespace, body.object, dry_run=dry_run)
-        return self._shown(request, version, 201, body.warnings)
+        return self._shown(request, version, 201, (*body.warnings, *route.kind.warnings(version.object)))
 
     async def _update(self, request: Request) -> Answer:
         route = request.route
@@ -97,7 +98,8 @@ class Resources:
             subresource=route.subresource,
             dry_run=queries.dry_run(request.query),
         )
-        return self._shown(request, version, 200, body.warnings)
+        told = () if route.subresource else route.kind.warnings(version.object)
+        return self._shown(request, version, 200, (*body.warnings, *told))
 
     async def _patch(self, request: Request) -> Answer:
         route, kind = request.route, media_type(request.content_type)
@@ -113,7 +115,7 @@ class Resources:
             new = apply_patch(route.kind, old, patch, patch_type)
             body = bodies.fit(new, _expected(route), validation)
             _check_name(body.object, route.name)
-            warnings = body.warnings
+            warnings = (*body.warnings, *(() if route.subresource else _news(route.kind, old, body.object)))
             return body.object
 
         version = await self._registry.change(
@@ -165,6 +167,12 @@ def _expected(route: Route) -> Expected:
         return bodies.SCALE
     resource = route.kind.resource
     return Expected(resource.api_version, resource.kind, route.kind.go_type)
+
+
+def _news(kind: Kind, old: Object, new: Object) -> tuple[str, ...]:
+    """Return the warnings about what *new* asks for and *old* did not."""
+    known = set(kind.warnings(old))
+    return tuple(each for each in kind.warnings(new) if each not in known)
 
 
 def _check_name(obj: Object, name: str) -> None:
