@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kubelab.cluster.node.cgroups import container_limits, pod_limits, weight
 from kubelab.cluster.node.environment import ConfigError, Place, argv_of, environment_of, expand
-from kubelab.cluster.node.volumes import mounts_of
+from kubelab.cluster.node.volumes import VolumeError, mounts_of
 from kubelab.cluster.objects import Object
 from kubelab.cluster.runtime.cri import Limits
 
@@ -99,6 +99,13 @@ def test_volumes_become_mounts() -> None:
     assert (conf.destination, conf.files, conf.read_only) == ("/conf", {"c.txt": b"blue"}, True)
     assert (scratch.volume, scratch.source) == ("scratch", None)
     assert str(host.source) == "/srv"
+
+
+def test_a_sub_path_is_refused_rather_than_mounted_as_the_whole_volume() -> None:
+    entry = {"name": "scratch", "mountPath": "/a/b", "subPath": "b"}
+    container = {"name": "c", "volumeMounts": [entry]}
+    with pytest.raises(VolumeError, match='for volume "scratch" : this lab has no subPath'):
+        mounts_of(make_pod(container, [{"name": "scratch", "emptyDir": {}}]), container, SETTINGS)
 
 
 def resources(requests: dict[str, str], limits: dict[str, str]) -> dict[str, Any]:

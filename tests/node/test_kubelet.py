@@ -210,6 +210,33 @@ async def test_a_pod_of_the_same_name_gets_a_life_of_its_own(
     assert len(runtime.sandboxes) == len(runtime.running) == 1
 
 
+async def test_an_ended_container_still_shows_its_image_and_pulls_anew_for_the_next_start(
+    api: LocalApi, kubelet: Kubelet, runtime: MemoryRuntime, clock: VirtualClock, make_pod: MakePod
+) -> None:
+    container = {"name": "web", "image": "i:1", "imagePullPolicy": "Always"}
+    await api.create(PODS, make_pod(containers=[container], restartPolicy="OnFailure"))
+    for exit_code in (1, 0):
+        await clock.advance(0)
+        runtime.end("web", exit_code)
+    await clock.advance(0)
+    ended = await first_container(api)
+    assert (ended["state"]["terminated"]["reason"], ended["imageID"]) == ("Completed", "sha256:i:1")
+    assert runtime.calls.count("pull i:1") == 2
+
+
+async def test_a_volume_that_cannot_be_had_is_named(
+    api: LocalApi, kubelet: Kubelet, runtime: MemoryRuntime, clock: VirtualClock, make_pod: MakePod
+) -> None:
+    volume = {"name": "conf", "configMap": {"name": "settings"}}
+    mounts = [{"name": "conf", "mountPath": "/etc/web"}]
+    container = {"name": "web", "image": "i:1", "volumeMounts": mounts}
+    await api.create(PODS, make_pod(containers=[container], volumes=[volume]))
+    await clock.advance(1)
+    messages = [event["message"] for event in (await api.list(EVENTS)).items if event["type"] == "Warning"]
+    assert messages == ['MountVolume.SetUp failed for volume "conf" : configmap "settings" not found']
+    assert runtime.calls == []
+
+
 @pytest.mark.parametrize(("exit_code", "phase"), [(0, "Succeeded"), (3, "Failed")])
 async def test_a_pod_that_never_restarts_ends_and_gives_its_sandbox_back(
     api: LocalApi,

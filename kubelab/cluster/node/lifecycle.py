@@ -134,7 +134,7 @@ def _step(pod: Object, spec: Object, container: ContainerRecord, now: datetime) 
         return _pull_backing_off(spec, container, wait, now)
     if wait := _config_wait_s(container, now):
         return _Step(container, wait_s=wait)
-    return _Step(container, StartContainer(name) if container.image_id else PullImage(name))
+    return _Step(container, StartContainer(name) if container.has_image else PullImage(name))
 
 
 def _crash_wait_s(container: ContainerRecord, now: datetime) -> float:

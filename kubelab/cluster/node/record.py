@@ -47,13 +47,14 @@ class Terminated:
 
 @dataclass(frozen=True, slots=True)
 class ContainerRecord:
-    """`restart_count` numbers the current start and its log file. `image_id` is "" until the image is there
-    for the next start."""
+    """`restart_count` numbers the current start and its log file. `image_id` is the image that was had last;
+    `has_image` says that it is there for the next start."""
 
     state: Waiting | Running | Terminated = field(default_factory=Waiting)
     last: Terminated | None = None
     restart_count: int = 0
     image_id: str = ""
+    has_image: bool = False
     restart_backoff: Backoff | None = None
     pull_backoff: Backoff | None = None
 
@@ -96,7 +97,8 @@ def _container_from_status(status: Object | None, now: datetime) -> ContainerRec
     if status is None:
         return ContainerRecord()
     last = _terminated(status.get("lastState", {}).get("terminated"))
-    container = ContainerRecord(last=last, restart_count=status.get("restartCount", 0))
+    image_id = status.get("imageID", "")
+    container = ContainerRecord(last=last, restart_count=status.get("restartCount", 0), image_id=image_id)
     if terminated := _terminated(status["state"].get("terminated")):
         return replace(container, state=terminated)
     if running := status["state"].get("running"):
@@ -151,7 +153,7 @@ def sandbox_removed(record: PodRecord, now: datetime) -> PodRecord:
 
 
 def image_pulled(record: PodRecord, name: str, image_id: str) -> PodRecord:
-    container = replace(record.containers[name], image_id=image_id, pull_backoff=None)
+    container = replace(record.containers[name], image_id=image_id, has_image=True, pull_backoff=None)
     return record.with_container(name, container)
 
 
@@ -159,7 +161,8 @@ def image_refused(record: PodRecord, name: str, reason: str, message: str, now: 
     container = record.containers[name]
     backoff = grown(container.pull_backoff, now, now)
     state = Waiting(reason, message, now)
-    return record.with_container(name, replace(_archived(container), state=state, pull_backoff=backoff))
+    container = replace(_archived(container), state=state, has_image=False, pull_backoff=backoff)
+    return record.with_container(name, container)
 
 
 def config_refused(record: PodRecord, name: str, message: str, now: datetime) -> PodRecord:
@@ -176,16 +179,15 @@ def container_started(record: PodRecord, name: str, started: Container) -> PodRe
 def container_not_started(record: PodRecord, name: str, message: str, now: datetime) -> PodRecord:
     container = _next_attempt(record.containers[name], now)
     state = Terminated("", EXIT_CODE_START_ERROR, "StartError", _EPOCH, now, message)
-    return record.with_container(name, replace(container, state=state))
+    return record.with_container(name, replace(container, state=state, has_image=False))
 
 
 def container_exited(record: PodRecord, exit_: ContainerExit) -> PodRecord:
     """Note an exit; one that belongs to no running container here changes nothing."""
     for name, state in record.running().items():
         if state.id == exit_.id:
-            return record.with_container(
-                name, replace(record.containers[name], state=_ended(state, exit_), image_id="")
-            )
+            ended = replace(record.containers[name], state=_ended(state, exit_), has_image=False)
+            return record.with_container(name, ended)
     return record
 
 

@@ -14,20 +14,36 @@ from kubelab.cluster.objects import Object
 from kubelab.cluster.runtime.cri import Mount
 
 
+class VolumeError(ConfigError):
+    """A volume cannot be had; the sentence is that of upstream's FailedMount event."""
+
+    def __init__(self, volume: str, why: ConfigError) -> None:
+        super().__init__(f'MountVolume.SetUp failed for volume "{volume}" : {why}')
+
+
 def mounts_of(pod: Object, container: Object, configmaps: ConfigMaps) -> tuple[Mount, ...]:
     """Return the container's mounts.
 
     Raises:
-        ConfigError: a volume cannot be had.
+        VolumeError: a volume cannot be had.
     """
     volumes = {volume["name"]: volume for volume in pod["spec"].get("volumes") or ()}
-    return tuple(_mount(volumes, entry, configmaps) for entry in container.get("volumeMounts") or ())
+    return tuple(_mounted(volumes, entry, configmaps) for entry in container.get("volumeMounts") or ())
+
+
+def _mounted(volumes: Mapping[str, Object], entry: Object, configmaps: ConfigMaps) -> Mount:
+    try:
+        return _mount(volumes, entry, configmaps)
+    except ConfigError as why:
+        raise VolumeError(entry["name"], why) from why
 
 
 def _mount(volumes: Mapping[str, Object], entry: Object, configmaps: ConfigMaps) -> Mount:
     volume = volumes.get(entry["name"])
     if volume is None:
-        raise ConfigError(f'volume "{entry["name"]}" is not in the pod: add it to spec.volumes')
+        raise ConfigError("it is not in the pod: add it to spec.volumes")
+    if entry.get("subPath") or entry.get("subPathExpr"):
+        raise ConfigError("this lab has no subPath: mount the whole volume")
     destination, read_only = entry["mountPath"], bool(entry.get("readOnly"))
     if "configMap" in volume:
         return Mount(destination, files=_files(volume, configmaps), read_only=True)
@@ -36,7 +52,7 @@ def _mount(volumes: Mapping[str, Object], entry: Object, configmaps: ConfigMaps)
     if "emptyDir" in volume:
         return Mount(destination, volume=volume["name"], read_only=read_only)
     kind = next((name for name in volume if name != "name"), "no")
-    raise ConfigError(f'volume "{volume["name"]}": this lab has configMap, emptyDir and hostPath, not {kind}')
+    raise ConfigError(f"this lab has configMap, emptyDir and hostPath, not {kind}")
 
 
 def _files(volume: Object, configmaps: ConfigMaps) -> dict[str, bytes]:

@@ -43,7 +43,7 @@ from kubelab.cluster.node.lifecycle import (
 from kubelab.cluster.node.record import ContainerRecord, PodRecord, Waiting
 from kubelab.cluster.node.status import pod_status
 from kubelab.cluster.node.status_writer import StatusWriter
-from kubelab.cluster.node.volumes import mounts_of
+from kubelab.cluster.node.volumes import VolumeError, mounts_of
 from kubelab.cluster.objects import CONFIGMAPS, PODS, Object, is_deleting, key_of, uid_of
 from kubelab.cluster.runtime.cri import (
     ContainerExit,
@@ -220,8 +220,8 @@ class PodWorker:
             configmaps = await self._configmaps()
             for container in _all_containers(self._pod):
                 mounts_of(self._pod, container, configmaps)
-        except (ConfigError, ApiError, ConnectionError) as failure:
-            self._warn("FailedMount", f"MountVolume.SetUp failed: {english(failure)}")
+        except (VolumeError, ApiError, ConnectionError) as failure:
+            self._warn("FailedMount", english(failure))
             self._set(records.sandbox_failed(self._record, "", self._host.clock.now()))
             return
         try:
