@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # The one place that names system packages: what the lab runs on, then what its tests use besides.
 LAB_PACKAGES := iproute2 iputils-ping less libc-bin procps python3-venv util-linux vim-tiny
-TEST_PACKAGES := git tmux
+TEST_PACKAGES := vim
 
 .PHONY: lab test setup setup-dev lint types layers unit lessons clean
 
@@ -48,8 +48,13 @@ layers: setup-dev
 unit: setup-dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+# The proofs need root; without it they are left out aloud, and in CI that is a failure.
 lessons: setup-dev
-	$(SUDO) $(BIN)/kubelab lesson test
+	@if [ "$$(id -u)" = 0 ] || sudo -n true 2>/dev/null; then \
+	  $(SUDO) $(BIN)/kubelab lesson test; \
+	else \
+	  echo "Skipped: proving the lessons needs root (sudo make lessons)"; [ -z "$$KUBELAB_NO_SKIPS" ]; \
+	fi
 
 clean:
 	$(SUDO) $(BIN)/kubelab clean
