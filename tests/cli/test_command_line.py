@@ -13,7 +13,7 @@ from kubelab.cli.status import render as render_status
 from kubelab.cluster.lab.snapshot import LabSnapshot, MachineView, NodeView, PodView
 from kubelab.language import LANGUAGES
 
-TRACK = "format: 1\ntitle: {es: Pista, en: Track}\nlessons: [01-wrong]\n"
+TRACK = "format: 1\nid: track\ntitle: {es: Pista, en: Track}\nlessons: [01-wrong]\n"
 COMMANDS = ("up", "status", "shell", "kubectl", "lesson", "doctor", "clean", "bench")
 
 
