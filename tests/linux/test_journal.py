@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from kubelab.cluster.errors import LabError
+from kubelab.cluster.errors import KernelError, LabError
 from kubelab.cluster.linux import cgroups, syscalls
-from kubelab.cluster.linux.journal import Journal, owner_of, undo
+from kubelab.cluster.linux.journal import Journal, owner_of, remains, undo
 from kubelab.cluster.linux.mounts import mount_table
 from kubelab.cluster.linux.namespaces import call_in_thread
 from kubelab.cluster.linux.netlink import Netlink, add_bridge, delete_link, set_link
@@ -180,3 +180,22 @@ def test_a_cgroup_goes_with_what_is_below_and_in_it(journal):
         undo(journal.path)
         assert process.wait() == -signal.SIGKILL
     assert not any(map(os.path.exists, cgroup.directories))
+
+
+def test_a_process_that_had_ended_before_it_was_written_down_is_not_missed(tmp_path):
+    path = tmp_path / "journal"
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    with Journal.open(path) as journal:
+        journal.process(ended.pid)
+    assert remains(path) == ()
+    undo(path)
+
+
+def test_a_journal_that_cannot_be_written_is_an_error_for_people(tmp_path):
+    full = Path("/dev/full")
+    with (
+        Journal(full, os.open(full, os.O_WRONLY), "token") as journal,
+        pytest.raises(KernelError, match="No space left on device"),
+    ):
+        journal.file(tmp_path / "file")

@@ -110,3 +110,15 @@ def test_a_socket_lives_in_the_namespace_it_was_opened_in_and_we_stay_in_ours():
         with pytest.raises(ConnectionRefusedError):
             outside.connect(listener.getsockname())
     assert namespace_id("thread-self", "net") == before
+
+
+def test_a_link_is_found_by_its_name_alone():
+    def act() -> None:
+        with Netlink() as netlink:
+            netlink.do(add_bridge("one"), add_bridge("two"))
+            assert netlink.link("two") in netlink.links()
+            assert netlink.link("three") is None
+            with pytest.raises(KernelError, match="find link three: No such device"):
+                netlink.index("three")
+
+    in_new_network(act)

@@ -197,15 +197,6 @@ class Cgroup:
         """Return how many processes the kernel killed here because `memory.max` was reached."""
         return _flat(self.read("memory.events") or "").get("oom_kill", 0)
 
-    def kill(self) -> None:
-        """SIGKILL every process here and below."""
-        directory = self.directory("")
-        if directory and os.path.exists(f"{directory}/cgroup.kill"):
-            _write(f"{directory}/cgroup.kill", "1")
-            return
-        for pid in _members_below(self.directories[0]):
-            _kill(pid)
-
     def remove(self, timeout_s: float = REMOVE_TIMEOUT_S) -> None:
         """Remove it with everything below, killing what still runs there."""
         for directory in self.directories:

@@ -3,12 +3,13 @@ SIGKILL.
 
 A journal is a file of JSON lines: a header, then one line for each object. `undo` takes them back in reverse
 and only what it can identify beyond doubt: processes by pid and start time, links by name and the token in
-their alias, cgroups, mounts and directories by the path as written; never by a pattern. It may be run again.
+their alias, cgroups, directories and files by the path as written; never by a pattern. It may be run again.
 A line is in the kernel's hands before `record` returns; the disk's do not matter, for after a power cut
 nothing is left but files, which the header's boot id tells.
 """
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -23,7 +24,7 @@ from types import TracebackType
 from typing import Any
 
 from kubelab.cluster.errors import KernelError, LabError
-from kubelab.cluster.linux import cgroups, syscalls
+from kubelab.cluster.linux import cgroups
 from kubelab.cluster.linux.mounts import mount_table
 from kubelab.cluster.linux.netlink import Netlink, delete_link
 from kubelab.cluster.linux.processes import start_ticks_of
@@ -97,9 +98,6 @@ class Journal:
     def file(self, path: Path) -> None:
         self._write({"kind": "file", "path": str(path.absolute())})
 
-    def mount(self, path: Path) -> None:
-        self._write({"kind": "mount", "path": str(path.absolute())})
-
     def intent(self, what: str) -> None:
         """To be called before a process is started whose pid is not known yet; `process` follows."""
         self._write({"kind": "intent", "what": what})
@@ -110,8 +108,12 @@ class Journal:
 
     def _write(self, entry: Entry) -> None:
         line = (json.dumps(entry) + "\n").encode()
-        if os.write(self._fd, line) != len(line):
-            raise KernelError("write", self.path, 28)
+        try:
+            written = os.write(self._fd, line)
+        except OSError as error:
+            raise KernelError("write", self.path, error.errno or 0) from None
+        if written != len(line):
+            raise KernelError("write", self.path, errno.ENOSPC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,16 +178,22 @@ def _take_back(entry: Entry, same_boot: bool) -> Exception | None:
 
 
 def _end_process(entry: Entry) -> None:
-    pid, start_ticks = entry["pid"], entry["start_ticks"]
+    pid = entry["pid"]
     with contextlib.suppress(ProcessLookupError):
         pidfd = os.pidfd_open(pid)
         try:
             # The pidfd is of whoever has the pid now; only then is its start time worth comparing.
-            if start_ticks is not None and start_ticks_of(pid) == start_ticks:
+            if _runs(entry):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
                 _await_end(pidfd)
         finally:
             os.close(pidfd)
+
+
+def _runs(entry: Entry) -> bool:
+    """Without a start time the process had ended before it was written down."""
+    start_ticks = entry["start_ticks"]
+    return start_ticks is not None and start_ticks_of(entry["pid"]) == start_ticks
 
 
 def _await_end(pidfd: int) -> None:
@@ -203,11 +211,8 @@ def _delete_link(entry: Entry) -> None:
             netlink.do(delete_link(link.index))
         except KernelError as error:
             # Its other end's namespace may have died meanwhile and taken it along.
-            if error.errno != _ENODEV:
+            if error.errno != errno.ENODEV:
                 raise
-
-
-_ENODEV = 19
 
 
 def _if(there: bool, kind: str, name: object) -> str:
@@ -224,23 +229,17 @@ def _remove_cgroup(entry: Entry) -> None:
     cgroups.remove_directory(entry["path"])
 
 
-def _unmount(entry: Entry) -> None:
-    for mounted in reversed(mount_table()):
-        if mounted.target == entry["path"]:
-            syscalls.umount(entry["path"], syscalls.MNT_DETACH)
-
-
 def _remove_directory(entry: Entry) -> None:
     path = entry["path"]
     if any(mounted.target == path or mounted.target.startswith(path + "/") for mounted in mount_table()):
-        raise KernelError("remove", path, 16)
+        raise KernelError("remove", path, errno.EBUSY)
     # A process that was killed a moment ago may still be writing.
     for _ in range(20):
         shutil.rmtree(path, ignore_errors=True)
         if not os.path.lexists(path):
             return
         time.sleep(0.01)
-    raise KernelError("remove", path, 39)
+    raise KernelError("remove", path, errno.ENOTEMPTY)
 
 
 def _remove_file(entry: Entry) -> None:
@@ -251,16 +250,12 @@ _ACTIONS: dict[str, Callable[[Entry], None]] = {
     "process": _end_process,
     "link": _delete_link,
     "cgroup": _remove_cgroup,
-    "mount": _unmount,
     "directory": _remove_directory,
     "file": _remove_file,
 }
 _LOOKS: dict[str, Callable[[Entry], str]] = {
-    "process": lambda entry: _if(
-        start_ticks_of(entry["pid"]) == entry["start_ticks"], "process", entry["pid"]
-    ),
+    "process": lambda entry: _if(_runs(entry), "process", entry["pid"]),
     "link": lambda entry: _if(_has_link(entry), "link", entry["name"]),
-    "mount": lambda entry: _if(any(m.target == entry["path"] for m in mount_table()), "mount", entry["path"]),
     **{
         kind: lambda entry: _if(os.path.lexists(entry["path"]), entry["kind"], entry["path"])
         for kind in ("cgroup", "directory", "file")

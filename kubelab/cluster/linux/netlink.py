@@ -18,8 +18,7 @@ from types import TracebackType
 
 from kubelab.cluster.errors import KernelError
 
-ALIAS_LENGTH_MAX = 255
-
+_ENODEV = 19
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _NEWLINK, _DELLINK, _GETLINK, _SETLINK = 16, 17, 18, 19
 _NEWADDR, _NEWROUTE, _DELROUTE, _GETROUTE = 20, 24, 25, 26
@@ -163,7 +162,7 @@ class Netlink:
     """A route socket of the network namespace that the calling thread is in, or the given one."""
 
     def __init__(self, sock: socket.socket | None = None) -> None:
-        self._socket = sock or socket.socket(*NETLINK_ROUTE)
+        self._socket = sock or _open()
         self._sequence = 0
 
     def __enter__(self) -> "Netlink":
@@ -200,19 +199,28 @@ class Netlink:
         while len(answers) < count:
             for type_, sequence, body in _split(self._socket.recv(65536)):
                 if type_ == _NLMSG_ERROR:
-                    answers[sequence] = -int(struct.unpack_from("i", body)[0])
+                    answers[sequence] = _errno_in(body)
         return answers
 
     def links(self) -> tuple[Link, ...]:
         return tuple(_link(body) for body in self._dump(_GETLINK, _link_header()))
 
     def link(self, name: str) -> Link | None:
-        return next((link for link in self.links() if link.name == name), None)
+        self._sequence += 1
+        request = Request("find link", name, _GETLINK, 0, _link_header() + _text(_IFLA_IFNAME, name))
+        self._socket.send(_message(request, _REQUEST, self._sequence))
+        # One link, or the refusal: no need to read all of them.
+        ((type_, _, body),) = _split(self._socket.recv(65536))
+        if type_ != _NLMSG_ERROR:
+            return _link(body)
+        if (number := _errno_in(body)) != _ENODEV:
+            raise KernelError(request.operation, name, number)
+        return None
 
     def index(self, name: str) -> int:
         link = self.link(name)
         if link is None:
-            raise KernelError("find link", name, 19)
+            raise KernelError("find link", name, _ENODEV)
         return link.index
 
     def routes(self) -> tuple[Route, ...]:
@@ -225,12 +233,26 @@ class Netlink:
         self._socket.send(_message(Request("list", "", type_, 0, body), _REQUEST | _DUMP, self._sequence))
         while True:
             for kind, _, content in _split(self._socket.recv(262144)):
-                if kind in (_NLMSG_DONE, _NLMSG_ERROR):
+                if kind == _NLMSG_ERROR:
+                    raise KernelError("list", f"rtnetlink {type_}", _errno_in(content))
+                if kind == _NLMSG_DONE:
                     return
                 yield content
 
 
 NETLINK_ROUTE = (socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+
+
+def _open() -> socket.socket:
+    try:
+        return socket.socket(*NETLINK_ROUTE)
+    except OSError as error:
+        raise KernelError("socket", "netlink", error.errno or 0) from None
+
+
+def _errno_in(body: bytes) -> int:
+    """Return the errno of an NLMSG_ERROR, which is 0 in an acknowledgement."""
+    return -int(struct.unpack_from("i", body)[0])
 
 
 def _message(request: Request, flags: int, sequence: int) -> bytes:
@@ -281,5 +303,12 @@ def set_sysctls(values: Iterable[tuple[str, str]]) -> None:
     for name, value in values:
         path = f"/proc/sys/net/{name}"
         if os.path.exists(path):
-            with open(path, "w", encoding="ascii") as file:
-                file.write(value)
+            _write(path, value)
+
+
+def _write(path: str, value: str) -> None:
+    try:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(value)
+    except OSError as error:
+        raise KernelError("write", f"{value} to {path}", error.errno or 0) from None
