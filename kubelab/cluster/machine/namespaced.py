@@ -19,6 +19,7 @@ from pathlib import Path
 from kubelab.cluster.linux import namespaces
 from kubelab.cluster.linux.cgroups import CgroupTree, detect
 from kubelab.cluster.linux.journal import Journal
+from kubelab.cluster.linux.threads import in_thread
 from kubelab.cluster.machine.machine import Process, Role, WindowSize
 from kubelab.cluster.machine.network import PhysicalNetwork
 from kubelab.cluster.runtime.client import MachineGoneError, Shim, ShimProcess, start_shim
@@ -117,6 +118,10 @@ class NamespacedMachine:
     def pid(self) -> int:
         return self.shim.pid
 
+    async def gone(self) -> None:
+        """Wait until the machine has ended: its init was killed, or the lab takes it down."""
+        await self.shim.gone.wait()
+
     async def spawn(
         self,
         argv: Sequence[str],
@@ -170,11 +175,11 @@ async def start_cgroups(journal: Journal) -> AsyncIterator[CgroupTree]:
     outside = detect()
     cgroup = outside.at(f"kubelab-{journal.token}")
     journal.cgroup(cgroup)
-    await asyncio.to_thread(cgroup.create)
+    await in_thread(cgroup.create)
     try:
         yield outside.below(cgroup.path)
     finally:
-        await asyncio.shield(asyncio.to_thread(cgroup.remove))
+        await in_thread(cgroup.remove)
 
 
 @contextlib.asynccontextmanager
@@ -188,12 +193,12 @@ async def start_machine(
     """
     cgroup = cgroups.at(spec.name)
     journal.cgroup(cgroup)
-    await asyncio.to_thread(cgroup.create)
+    await in_thread(cgroup.create)
     try:
         async with _started(spec, network, cgroups.below(spec.name), journal) as machine:
             yield machine
     finally:
-        await asyncio.shield(asyncio.to_thread(cgroup.remove))
+        await in_thread(cgroup.remove)
 
 
 @contextlib.asynccontextmanager
@@ -204,12 +209,11 @@ async def _started(
         netns_fd = namespaces.open_namespace(shim.pid, "net")
         try:
             await shim.request("build", _build_params(spec, cgroups))
-            await network.plug(spec.name, netns_fd, spec.interface)
-            if spec.pods:
-                await network.route_pods(spec.pods, spec.interface.ip)
-            yield NamespacedMachine(spec, shim, netns_fd, cgroups)
+            async with network.plugged(spec.name, netns_fd, spec.interface):
+                if spec.pods:
+                    await network.route_pods(spec.pods, spec.interface.ip)
+                yield NamespacedMachine(spec, shim, netns_fd, cgroups)
         finally:
-            await network.unplug(spec.name)
             os.close(netns_fd)
 
 

@@ -29,6 +29,7 @@ from kubelab.cluster.linux.netlink import (
     set_link,
     set_sysctls,
 )
+from kubelab.cluster.linux.threads import in_thread
 from kubelab.cluster.machine.addresses import AddressPlan, choose
 
 BRIDGE = "wire"
@@ -57,31 +58,34 @@ class PhysicalNetwork:
         self._pod_routes: dict[IPv4Network, IPv4Address] = {}
         self._changing = asyncio.Lock()
 
-    async def plug(self, name: str, netns_fd: int, interface: IPv4Interface) -> None:
-        """Lay a cable from the wire to `eth0` in the machine's network namespace, and address that."""
+    @contextlib.asynccontextmanager
+    async def plugged(self, name: str, netns_fd: int, interface: IPv4Interface) -> AsyncIterator[None]:
+        """Lay a cable from the wire to `eth0` in the machine's network namespace, and address that. The cable
+        goes with the namespace; at the end of the block no thread uses *netns_fd* any more."""
         async with self._changing:
-            await asyncio.to_thread(self._plug, name, netns_fd, interface)
+            await in_thread(self._plug, name, netns_fd, interface)
             self._machines[name] = (netns_fd, interface.ip)
-
-    async def unplug(self, name: str) -> None:
-        """Forget a machine; its cable goes with its namespace."""
-        async with self._changing:
-            _, address = self._machines.pop(name, (-1, None))
-            self._pod_routes = {net: via for net, via in self._pod_routes.items() if via != address}
+        try:
+            yield
+        finally:
+            async with self._changing:
+                del self._machines[name]
+                routes = self._pod_routes.items()
+                self._pod_routes = {network: via for network, via in routes if via != interface.ip}
 
     async def route_pods(self, network: IPv4Network, via: IPv4Address) -> None:
         """Let the host and every machine, present and to come, reach these pods by way of *via*."""
         async with self._changing:
             self._pod_routes[network] = via
-            await asyncio.to_thread(self._route_everywhere, network, via)
+            await in_thread(self._route_everywhere, network, via)
 
     async def cut(self, name: str) -> None:
         """Pull the machine's cable out."""
-        await asyncio.to_thread(self._set_cable, name, up=False)
+        await in_thread(self._set_cable, name, up=False)
 
     async def heal(self, name: str) -> None:
         """Put the machine's cable back in."""
-        await asyncio.to_thread(self._set_cable, name, up=True)
+        await in_thread(self._set_cable, name, up=True)
 
     def _plug(self, name: str, netns_fd: int, interface: IPv4Interface) -> None:
         self._here(lambda netlink: _add_port(netlink, name, netns_fd))
@@ -110,16 +114,16 @@ async def start_network(journal: Journal) -> AsyncIterator[PhysicalNetwork]:
         LabError: no network is free.
         KernelError: the kernel refused a link.
     """
-    netns_fd = await asyncio.to_thread(new_network_namespace, _make_bridge)
+    netns_fd = await in_thread(new_network_namespace, _make_bridge)
     host_link = ""
     try:
-        plan = await asyncio.to_thread(_plan)
-        host_link = await asyncio.to_thread(_join_host, netns_fd, plan, journal)
+        plan = await in_thread(_plan)
+        host_link = await in_thread(_join_host, netns_fd, plan, journal)
         yield PhysicalNetwork(netns_fd, plan, host_link)
     finally:
         os.close(netns_fd)
         if host_link:
-            await asyncio.shield(asyncio.to_thread(_leave_host, host_link, journal.alias))
+            await in_thread(_leave_host, host_link, journal.alias)
 
 
 def _in_network(netns_fd: int, act: Callable[[Netlink], _Result]) -> _Result:

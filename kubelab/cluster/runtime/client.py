@@ -21,6 +21,7 @@ from typing import Any
 from kubelab.cluster.errors import KernelError, LabError
 from kubelab.cluster.linux.cgroups import CgroupTree
 from kubelab.cluster.linux.journal import Journal
+from kubelab.cluster.linux.threads import in_thread
 from kubelab.cluster.runtime import messages
 from kubelab.cluster.runtime.cri import StartError
 from kubelab.language import Text
@@ -71,7 +72,7 @@ class ShimProcess:
 
 
 class Shim:
-    """A connection to a machine's shim. `pid` is its pid on the host."""
+    """A connection to a machine's shim. `pid` is its pid on the host; `gone` is set when it has ended."""
 
     def __init__(self, name: str, sock: socket.socket, errors_fd: int) -> None:
         self.name = name
@@ -83,6 +84,7 @@ class Shim:
         self._processes: dict[int, ShimProcess] = {}
         self._ready: asyncio.Future[messages.Message] = self._loop.create_future()
         self._last_id = 0
+        self.gone = asyncio.Event()
         sock.setblocking(False)
         self._loop.add_reader(sock, self._receive)
 
@@ -96,7 +98,6 @@ class Shim:
         message = await self._ready
         if "error" in message.body:
             raise _error(message.body["error"])
-        self.pid = message.pid
 
     async def request(
         self, method: str, params: Mapping[str, Any], fds: Sequence[int] = ()
@@ -166,9 +167,15 @@ class Shim:
             if process:
                 process.end(Exit(body["exit_code"], body["oom_killed"], body["at_s"]))
         elif "event" in body:
-            self._ready.set_result(message)
+            self._take_ready(message)
         else:
             self._settle(message)
+
+    def _take_ready(self, message: messages.Message) -> None:
+        if message.body["event"] == "ready":
+            self.pid = message.pid
+        if not self._ready.done():
+            self._ready.set_result(message)
 
     def _settle(self, message: messages.Message) -> None:
         future = self._waiting.pop(message.body["id"], None)
@@ -201,6 +208,7 @@ class Shim:
     def _lose(self) -> None:
         """The shim is dead, and with it all that ran on its machine."""
         self._loop.remove_reader(self._socket)
+        self.gone.set()
         _fail(self._ready, self._gone())
         for future in self._waiting.values():
             _fail(future, self._gone())
@@ -208,11 +216,23 @@ class Shim:
             process.end(Exit(128 + signal.SIGKILL, oom_killed=False, at_s=0.0))
         self._processes.clear()
 
-    def close(self) -> None:
-        """Hang up: the shim ends, and everything on the machine."""
-        if self._socket.fileno() >= 0:
+    def hang_up(self) -> None:
+        """Answer nobody any more."""
+        if not self.gone.is_set():
             self._lose()
-            self._socket.close()
+
+    def late_pid(self) -> int:
+        """Return the pid of an init that was made after we had hung up, 0 if none was. Blocks until its maker
+        and it have told or ended."""
+        self._socket.setblocking(True)
+        while message := messages.receive(self._socket):
+            if message.body.get("event") == "ready":
+                return message.pid
+        return 0
+
+    def close(self) -> None:
+        self._socket.close()
+        os.close(self._errors_fd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,12 +266,12 @@ async def start_shim(name: str, cgroups: CgroupTree, journal: Journal) -> AsyncI
         messages.send(ours, {"name": name, "parent": os.getpid(), "cgroups": cgroups.to_json()})
         await shim.ready()
         journal.process(shim.pid)
-        await asyncio.to_thread(program.wait)
+        await in_thread(program.wait)
         yield shim
     finally:
+        shim.hang_up()
+        await in_thread(_reap, program, shim)
         shim.close()
-        await asyncio.shield(asyncio.to_thread(_reap, program, shim.pid))
-        os.close(errors_fd)
 
 
 def _spawn(fd: int, errors_fd: int) -> subprocess.Popen[bytes]:
@@ -267,11 +287,12 @@ def _spawn(fd: int, errors_fd: int) -> subprocess.Popen[bytes]:
     )
 
 
-def _reap(program: "subprocess.Popen[bytes]", init_pid: int) -> None:
+def _reap(program: "subprocess.Popen[bytes]", shim: Shim) -> None:
+    """End the machine with its init, which is our child until it is waited for here."""
     program.wait()
-    if init_pid:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(init_pid, 0)
+    if init_pid := shim.pid or shim.late_pid():
+        os.kill(init_pid, signal.SIGKILL)
+        os.waitpid(init_pid, 0)
 
 
 def _fail(future: "asyncio.Future[Any]", error: LabError) -> None:

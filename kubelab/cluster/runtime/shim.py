@@ -10,6 +10,7 @@ Left out: exec into containers, attach, seccomp, rotation of logs beyond cutting
 # ruff: noqa: PTH100, PTH101, PTH103, PTH105, PTH106, PTH108, PTH112, PTH114, PTH123, PTH208, SIM905
 
 import contextlib
+import errno
 import gc
 import os
 import sys
@@ -135,8 +136,11 @@ class Log:
 class Child:
     """A process that the shim started. Its pidfd is open until it was reaped."""
 
-    def __init__(self, pidfd: int, cgroup: Cgroup | None = None, log: Log | None = None) -> None:
+    def __init__(
+        self, pidfd: int, cgroup: Cgroup | None = None, log: Log | None = None, sandbox: str = ""
+    ) -> None:
         self.pidfd = pidfd
+        self.sandbox = sandbox
         self.cgroup = cgroup
         self.log = log
 
@@ -311,7 +315,7 @@ class Shim:
         )
         flags = NAMESPACES & ~syscalls.CLONE_NEWCGROUP
         pid, pidfd = _start(flags, lambda: sandbox.run(start), cgroup)
-        self._children[pid] = Child(pidfd)
+        self._children[pid] = Child(pidfd, sandbox=uid)
         self._sandboxes[uid] = pidfd
         with Netlink() as netlink:
             port = netlink.index(params["peer"])
@@ -320,6 +324,9 @@ class Shim:
 
     def do_start_container(self, params: Params, fds: tuple[int, ...]) -> Answer:
         uid = params["uid"]
+        sandbox_pidfd = self._sandboxes.get(uid)
+        if sandbox_pidfd is None:
+            raise KernelError("enter sandbox", uid, errno.ESRCH)
         cgroup = self._pod_cgroup(uid, params["id"])
         cgroup.create()
         _limit(cgroup, params["limits"])
@@ -329,7 +336,7 @@ class Shim:
         start = container.Start(
             cgroup=cgroup,
             cgroup_view=self._cgroups,
-            sandbox_pidfd=self._sandboxes[uid],
+            sandbox_pidfd=sandbox_pidfd,
             streams=streams,
             shm=_pod_directory(uid) + "/shm",
             **container.parameters(params),
@@ -352,7 +359,6 @@ class Shim:
         """Take back what is left of a pod whose processes have ended; its links go with its network
         namespace."""
         uid = params["uid"]
-        self._sandboxes.pop(uid, None)
         self._pod_cgroup(uid).remove()
         _remove_tree(_pod_directory(uid))
         _remove_tree(volumes_directory(uid))
@@ -394,11 +400,9 @@ class Shim:
         code = os.waitstatus_to_exitcode(status)
         if child.log:
             self._finish_log(child.log)
-        oom_killed = bool(child.cgroup and child.cgroup.oom_kills())
-        if child.cgroup:
-            with contextlib.suppress(KernelError):
-                # What cannot be removed now goes with the pod's.
-                child.cgroup.remove(timeout_s=0.02)
+        oom_killed = bool(child.cgroup and _leave_cgroup(child.cgroup))
+        # Its number may be another pod's in a moment.
+        self._sandboxes.pop(child.sandbox, None)
         os.close(child.pidfd)
         exit_code = code if code >= 0 else 128 - code
         event = {"event": "exit", "pid": pid, "exit_code": exit_code, "oom_killed": oom_killed}
@@ -411,6 +415,16 @@ class Shim:
             self._forget_stream(fd)
         for fd in tuple(log.streams):
             log.close_stream(fd)
+
+
+def _leave_cgroup(cgroup: Cgroup) -> bool:
+    """Remove an ended container's cgroup; return whether the kernel killed in it for want of memory."""
+    oom_killed = False
+    # It may have gone with its pod's already; what cannot be removed now will.
+    with contextlib.suppress(KernelError):
+        oom_killed = cgroup.oom_kills() > 0
+        cgroup.remove(timeout_s=0.02)
+    return oom_killed
 
 
 class ChildError(Exception):
