@@ -8,7 +8,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,19 @@ from kubelab.language import Text
 
 MESSAGE_BYTES_MAX = 64 * 1024
 STDIO = (0, 1, 2)
+
+
+class Status(msgspec.Struct, frozen=True, tag_field="verb", tag="status"):
+    """Asks for a snapshot."""
+
+
+class Spawn(msgspec.Struct, frozen=True, tag_field="verb", tag="spawn"):
+    """Asks for a program on a machine: in a terminal, or with the three descriptors that come along."""
+
+    machine: str
+    argv: list[str]
+    env: dict[str, str]
+    terminal: WindowSize | None
 
 
 class RefusedError(LabError):
@@ -69,21 +82,20 @@ class ControlServer:
                 task.cancel()
 
     async def _answer(self, connection: socket.socket) -> None:
-        with connection:
+        # Suppressed: the other side is gone, or is not one of ours.
+        with connection, suppress(ConnectionError, msgspec.DecodeError):
             try:
                 await self._serve(connection)
             except LabError as error:
                 await _send(connection, {"error": _both(error)})
-            except (ConnectionError, msgspec.DecodeError, KeyError):
-                return  # The other side is gone, or is not one of ours.
 
     async def _serve(self, connection: socket.socket) -> None:
-        request, descriptors = await _receive(connection)
+        payload, descriptors = await _receive(connection)
         try:
-            match request["verb"]:
-                case "status":
+            match msgspec.json.decode(payload, type=Status | Spawn):
+                case Status():
                     await self._status(connection)
-                case "spawn":
+                case Spawn() as request:
                     await self._spawn(connection, request, descriptors)
         finally:
             for descriptor in descriptors:
@@ -96,21 +108,18 @@ class ControlServer:
             memory.flush()
             await _send(connection, {}, [memory.fileno()])
 
-    async def _spawn(
-        self, connection: socket.socket, request: Mapping[str, Any], stdio: Sequence[int]
-    ) -> None:
-        machine = self._machine(request["machine"])
-        size = WindowSize(*request["terminal"]) if request["terminal"] else None
-        process = await machine.spawn(
-            request["argv"],
-            env={**self._environment, **request["env"]},
-            terminal=size,
-            stdin=stdio[0] if stdio else None,
-            stdout=stdio[1] if stdio else None,
-            stderr=stdio[2] if stdio else None,
+    async def _spawn(self, connection: socket.socket, request: Spawn, stdio: Sequence[int]) -> None:
+        stdin, stdout, stderr = stdio if len(stdio) == len(STDIO) else (None, None, None)
+        process = await self._machine(request.machine).spawn(
+            request.argv,
+            env={**self._environment, **request.env},
+            terminal=request.terminal,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
         )
         try:
-            await _send(connection, {"pid": process.pid}, [process.fd] if size else ())
+            await _send(connection, {"pid": process.pid}, [process.fd] if request.terminal else ())
             await _until_end(connection, process)
         finally:
             await process.close()
@@ -170,7 +179,7 @@ def _once(future: asyncio.Future[None]) -> Callable[[], None]:
     return resolve
 
 
-async def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+async def _receive(connection: socket.socket) -> tuple[bytes, list[int]]:
     loop = asyncio.get_running_loop()
     readable = loop.create_future()
     loop.add_reader(connection, _once(readable))
@@ -179,7 +188,7 @@ async def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]
     finally:
         loop.remove_reader(connection)
     payload, descriptors, _, _ = socket.recv_fds(connection, MESSAGE_BYTES_MAX, len(STDIO))
-    return msgspec.json.decode(payload), descriptors
+    return payload, descriptors
 
 
 class ControlClient:
@@ -211,7 +220,7 @@ class ControlClient:
         self._connection.close()
 
     def status(self) -> LabSnapshot:
-        self._ask({"verb": "status"})
+        self._ask(Status())
         _, (descriptor,) = self._answer()
         with os.fdopen(descriptor, "rb") as memory:
             memory.seek(0)
@@ -221,14 +230,7 @@ class ControlClient:
         self, machine: str, argv: Sequence[str], env: Mapping[str, str], terminal: WindowSize | None
     ) -> int | None:
         """Start *argv* on *machine*: with a terminal, return its descriptor; without, it has our stdio."""
-        size = [terminal.rows, terminal.columns] if terminal else None
-        request = {
-            "verb": "spawn",
-            "machine": machine,
-            "argv": list(argv),
-            "env": dict(env),
-            "terminal": size,
-        }
+        request = Spawn(machine, list(argv), dict(env), terminal)
         self._ask(request, () if terminal else STDIO)
         _, descriptors = self._answer()
         return descriptors[0] if terminal else None

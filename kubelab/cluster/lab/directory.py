@@ -16,6 +16,8 @@ import platformdirs
 from kubelab.cluster.errors import LabError
 from kubelab.language import Text
 
+SOCKET_PATH_BYTES_MAX = 107  # unix(7): sun_path has 108 bytes, the last one zero.
+
 
 @dataclass(frozen=True, slots=True)
 class LabDirectory:
@@ -55,16 +57,26 @@ class LabDirectory:
         return self.path / "pods"
 
     def make(self) -> None:
-        """Make the directory, for this user alone: keys lie in it."""
+        """Make the directory, for this user alone: keys lie in it.
+
+        Raises:
+            LabError: it cannot be had, or is no place for a lab.
+        """
+        if len(os.fsencode(self.control)) > SOCKET_PATH_BYTES_MAX:
+            raise LabError(_TOO_LONG.format(path=self.path))
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise LabError(
-                Text(
-                    es="No se puede crear {path} ({why}): indica otro lugar con KUBELAB_DIR.",
-                    en="Cannot make {path} ({why}): name another place with KUBELAB_DIR.",
-                ).format(path=self.path, why=error.strerror)
-            ) from error
+            raise self._no_place(error) from error
+
+    def _open_lock(self) -> int:
+        try:
+            return os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._no_place(error) from error
+
+    def _no_place(self, error: OSError) -> LabError:
+        return LabError(_NO_PLACE.format(path=self.path, why=error.strerror))
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -74,7 +86,7 @@ class LabDirectory:
             LabError: another process holds it.
         """
         self.make()
-        descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = self._open_lock()
         try:
             self._take(descriptor)
             yield
@@ -104,6 +116,16 @@ class LabDirectory:
             return None
         finally:
             os.close(descriptor)
+
+
+_NO_PLACE = Text(
+    es="El laboratorio no puede usar {path} ({why}): usa sudo, o indica otro lugar con KUBELAB_DIR.",
+    en="The lab cannot use {path} ({why}): use sudo, or name another place with KUBELAB_DIR.",
+)
+_TOO_LONG = Text(
+    es="{path} es demasiado largo para un socket Unix: indica un lugar más corto con KUBELAB_DIR.",
+    en="{path} is too long for a Unix socket: name a shorter place with KUBELAB_DIR.",
+)
 
 
 def _already_running(pid: int | None) -> Text:

@@ -7,11 +7,12 @@
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from kubelab.cluster.client.api import Api
 from kubelab.cluster.client.background import background
@@ -86,6 +87,7 @@ class Lab:
         self._master: asyncio.Future[Master] = loop.create_future()
         self._closing = asyncio.Event()
         self._closed = asyncio.Event()
+        self._starting: asyncio.Timeout | None = None
         self._scratch_numbers = itertools.count()
 
     @property
@@ -123,25 +125,42 @@ class Lab:
     async def scratch(self, name: str) -> AsyncIterator[Machine]:
         """Run a machine with no Node; it is gone, with all in it, on exit."""
         network, _ = await asyncio.shield(self._base)
+        if name in self._machines:
+            raise LabError(_NAME_TAKEN.format(name=name))
         index = next(self._scratch_numbers) % 100
         spec = MachineSpec(name, "scratch", network.plan.machine("scratch", index), binds=self._binds())
         async with self._machine(spec) as machine:
             yield machine
 
     async def close(self) -> None:
-        """Take the lab down; returns when everything is gone."""
+        """Take the lab down, however far up it is; returns when everything is gone."""
         self._closing.set()
+        if self._starting:
+            self._starting.reschedule(0)
         await self._closed.wait()
 
     async def _run(self) -> None:
         try:
             async with AsyncExitStack() as stack:
-                await self._bring_up(stack)
+                await self._bring_up_unless_closing(stack)
                 await self._closing.wait()
         finally:
             for outcome in (self._base, self._master):
                 outcome.cancel()
             self._closed.set()
+
+    async def _bring_up_unless_closing(self, stack: AsyncExitStack) -> None:
+        if self._closing.is_set():
+            return
+        try:
+            # No time-out, but the scope that `close` cancels: what is on the stack by then is taken down.
+            async with asyncio.timeout(None) as self._starting:
+                await self._bring_up(stack)
+        except TimeoutError:
+            if not self._closing.is_set():
+                raise
+        finally:
+            self._starting = None
 
     async def _bring_up(self, stack: AsyncExitStack) -> None:
         """Start everything; a failure that people can mend is kept for whoever awaits the lab."""
@@ -174,8 +193,7 @@ class Lab:
 
     async def _start_machines(self, stack: AsyncExitStack) -> None:
         with self._phases.phase(_MACHINES.format(minions=self.config.minions)):
-            specs = self._specs()
-            await asyncio.gather(*(stack.enter_async_context(self._machine(spec)) for spec in specs))
+            await _all(stack.enter_async_context(self._machine(spec)) for spec in self._specs())
 
     def _specs(self) -> list[MachineSpec]:
         network, _ = self._base.result()
@@ -217,23 +235,34 @@ class Lab:
             master = await stack.enter_async_context(
                 start_master(machines[0], self.directory, self.config.port, self._clock)
             )
-            await asyncio.gather(
-                *(
-                    machine.write_file(KUBECONFIG_ON_MACHINE, master.kubeconfig(), mode=0o600)
-                    for machine in machines
-                )
-            )
+            admin = master.kubeconfig()
+            await _all(machine.write_file(KUBECONFIG_ON_MACHINE, admin, mode=0o600) for machine in machines)
         with self._phases.phase(_NODES):
             self._journal.directory(self.directory.pods)
             for machine in machines[1:]:
                 minion = start_minion(machine, master, self.directory, self._clock)
                 self._runtimes[machine.name] = await stack.enter_async_context(minion)
-            await stack.enter_async_context(self._observer.following(master.api))
+            await stack.enter_async_context(
+                self._observer.following(master.api, lambda: master.store.revision)
+            )
             await master.nodes_ready(self.config.minions)
         return master
 
     def _pids_of(self, pod_uid: str) -> tuple[int, ...]:
         return tuple(pid for runtime in self._runtimes.values() for pid in runtime.pids(pod_uid))
+
+
+async def _all(works: Iterable[Coroutine[Any, Any, object]]) -> None:
+    """Do them at the same time; if one fails the others are cancelled, and all have ended before it is
+    told."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for work in works:
+                group.create_task(work)
+    except BaseExceptionGroup as failures:
+        if failures.split(LabError)[1]:
+            raise
+        raise failures.exceptions[0] from None
 
 
 _NETWORK = Text(es="La red física", en="The physical network")
@@ -246,6 +275,10 @@ _MASTER = Text(
 )
 _NODES = Text(es="Los kubelets: todos los nodos Ready", en="The kubelets: all nodes Ready")
 
+_NAME_TAKEN = Text(
+    es="Ya hay una máquina {name}: elige otro nombre.",
+    en="There is a machine {name} already: choose another name.",
+)
 _NOT_ROOT = Text(
     es="El laboratorio necesita ser root para crear namespaces, cgroups y enlaces: ejecuta `sudo kubelab`.",
     en="The lab must be root to make namespaces, cgroups and links: run `sudo kubelab`.",

@@ -27,6 +27,7 @@ from kubelab.cluster.objects import NODES, Object
 from kubelab.cluster.scheduler.scheduler import run_scheduler
 from kubelab.cluster.store.compactor import keep_compacted
 from kubelab.cluster.store.memory import MemoryStore
+from kubelab.cluster.store.protocol import Store
 
 PORT = 6443
 LOOPBACK = "127.0.0.1"
@@ -37,6 +38,7 @@ class Master:
     """`server` is where the machines reach the API server."""
 
     api: Api
+    store: Store
     authority: Authority
     server: str
 
@@ -100,7 +102,7 @@ async def start_master(
             serve(registry, security, [on_host, on_machine], dial=machine.socket),
             background(run_controllers(api, clock), run_scheduler(api, clock), keep_compacted(store, clock)),
         ):
-            yield Master(api, authority, f"https://{machine.address}:{PORT}")
+            yield Master(api, store, authority, f"https://{machine.address}:{PORT}")
 
 
 def _is_ready(node: Object) -> bool:

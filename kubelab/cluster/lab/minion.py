@@ -4,8 +4,9 @@ Source: https://kubernetes.io/docs/concepts/architecture/#node-components. Left 
 """
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 from kubelab.cluster.apiserver import bundled_kubectl
 from kubelab.cluster.apiserver.pki import server_context
@@ -43,6 +44,12 @@ async def start_minion(
         async with (
             start_pods(machine.shim, machine.pods) as runtime,
             HttpsApi.connect(client, open_socket=machine.socket, user_agent="kubelet") as api,
-            background(run_kubelet(config, api, runtime, clock, listening, tls)),
+            background(_until_gone(machine, run_kubelet(config, api, runtime, clock, listening, tls))),
         ):
             yield runtime
+
+
+async def _until_gone(machine: NamespacedMachine, kubelet: Coroutine[Any, Any, None]) -> None:
+    """End the kubelet with its machine, where it would be a process: its node then becomes NotReady."""
+    async with background(kubelet):
+        await machine.gone()

@@ -39,10 +39,15 @@ class Observer:
         self._scanner = ProcessScanner()
         self._informers: dict[str, Informer] = {}
         self._changed = asyncio.Event()
+        self._revision: Callable[[], int] = lambda: 0
 
     @asynccontextmanager
-    async def following(self, api: Api) -> AsyncIterator[Self]:
-        """Follow the cluster behind *api* during the block; before it there are only machines to see."""
+    async def following(self, api: Api, revision: Callable[[], int]) -> AsyncIterator[Self]:
+        """Follow the cluster behind *api* during the block; before it there are only machines to see.
+
+        *revision* tells the store's.
+        """
+        self._revision = revision
         async with AsyncExitStack() as stack:
             for resource in (NODES, PODS, EVENTS):
                 informer = Informer(api, resource, clock=self._clock)
@@ -58,6 +63,7 @@ class Observer:
             nodes=tuple(sorted(map(_node, self._objects("nodes")), key=lambda node: node.name)),
             pods=tuple(self._pod(pod) for pod in sorted(self._objects("pods"), key=lambda pod: key_of(pod))),
             events=tuple(map(_event, sorted(self._objects("events"), key=_last_seen)[-EVENTS_SHOWN:])),
+            revision=self._revision(),
         )
 
     async def snapshots(self) -> AsyncIterator[LabSnapshot]:
