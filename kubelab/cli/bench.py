@@ -1,54 +1,11 @@
-"""`kubelab bench`: how quick the lab is on this machine, beside what the kernel alone needs, in one run.
+"""`kubelab bench`: measure the lab on this machine, and print or keep the figures."""
 
-The peer of a pod is unshare(1) making the same six namespaces around `true`: no image, no network, no
-cgroup, no API, so a ratio to it says what all of these cost together.
-Left out: other runtimes and orchestrators as peers.
-"""
-
-import asyncio
-import os
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import msgspec
 
-from kubelab.cluster.client.api import Api
-from kubelab.cluster.client.informer import Informer
-from kubelab.cluster.clock import SystemClock
-from kubelab.cluster.lab.config import LabConfig
-from kubelab.cluster.lab.directory import LabDirectory
-from kubelab.cluster.lab.lab import Lab, start_lab
-from kubelab.cluster.objects import DEPLOYMENTS, PODS, Object
 from kubelab.language import Text
-
-PODS_IN_A_BURST = 30
-IDLE_S = 5.0
-UNSHARE = ("unshare", "--fork", "--pid", "--mount-proc", "--net", "--uts", "--ipc", "--cgroup", "true")
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One measured thing: the median of `runs`, and the peer's, if it has one."""
-
-    name: str
-    unit: str
-    median: float
-    worst: float
-    runs: int
-    peer: str = ""
-    peer_median: float | None = None
-
-    @property
-    def ratio(self) -> float | None:
-        return self.median / self.peer_median if self.peer_median else None
 
 
 @click.command(
@@ -59,169 +16,28 @@ class Figure:
         )
     )
 )
-@click.option("--runs", type=click.IntRange(1, 100), default=3, show_default=True)
-@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--runs",
+    type=click.IntRange(1, 100),
+    default=3,
+    show_default=True,
+    help=str(Text(es="Cuántas veces se mide todo.", en="How often everything is measured.")),
+)
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help=str(Text(es="Guarda las cifras en este archivo.", en="Keep the figures in this file.")),
+)
 def bench(runs: int, json_path: Path | None) -> None:
+    import msgspec
+
+    from kubelab.cli.measurements import measure, render
+
     with tempfile.TemporaryDirectory(prefix="kubelab-bench-") as place:
-        directory = LabDirectory(Path(place))
-        figures = [_lab_up(directory, runs), *asyncio.run(_in_one_lab(directory, runs))]
+        figures = measure(Path(place), runs)
     for line in render(figures):
         click.echo(line)
     if json_path:
         rows = [{**msgspec.to_builtins(figure), "ratio": figure.ratio} for figure in figures]
         json_path.write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=2) + b"\n")
-
-
-def render(figures: Sequence[Figure]) -> list[str]:
-    lines = [f"{'':34}{'median':>12}{'worst':>12}{'runs':>6}   beside"]
-    for figure in figures:
-        beside = (
-            f"{figure.peer} {figure.peer_median:.1f} {figure.unit}: {figure.ratio:.1f}x"
-            if figure.peer
-            else ""
-        )
-        values = f"{figure.median:>9.1f} {figure.unit:2}{figure.worst:>9.1f} {figure.unit:2}{figure.runs:>6}"
-        lines.append(f"{figure.name:34}{values}   {beside if figure.peer else ''}".rstrip())
-    return lines
-
-
-def _figure(
-    name: str, unit: str, values: Sequence[float], peer: str = "", peers: Sequence[float] = ()
-) -> Figure:
-    peer_median = statistics.median(peers) if peers else None
-    return Figure(name, unit, statistics.median(values), max(values), len(values), peer, peer_median)
-
-
-def _lab_up(directory: LabDirectory, runs: int) -> Figure:
-    """From the command to all nodes Ready, interpreter and imports included."""
-    times_ms = []
-    for run in range(runs):
-        click.echo(str(Text(es="Arranque {n}…", en="Start {n}…").format(n=run + 1)), err=True)
-        begin = time.perf_counter()
-        with subprocess.Popen(
-            [sys.executable, "-m", "kubelab", "up", "--quiet"],
-            env={**os.environ, "KUBELAB_DIR": str(directory.path)},
-            stdout=subprocess.PIPE,
-        ) as process:
-            assert process.stdout is not None
-            if not process.stdout.readline():
-                raise click.ClickException("`kubelab up` did not come up: its own words are above.")
-            times_ms.append((time.perf_counter() - begin) * 1000)
-            process.terminate()
-    return _figure("kubelab up: command to nodes Ready", "ms", times_ms)
-
-
-async def _in_one_lab(directory: LabDirectory, runs: int) -> list[Figure]:
-    async with start_lab(LabConfig(directory=directory)) as lab:
-        await lab.ready()
-        async with Informer(lab.api, PODS, clock=SystemClock(), namespace="default") as pods:
-            await pods.wait_synced()
-            idle = await _idle_cpu(lab)
-            one = await _one_pod(lab.api, pods, runs * 5)
-            burst = await _burst(lab.api, pods, runs)
-    return [*one, *burst, idle]
-
-
-async def _one_pod(api: Api, pods: Informer, runs: int) -> list[Figure]:
-    up, down, peer = [], [], []
-    for run in range(runs):
-        name = f"bench-{run}"
-        async with _until(pods, lambda: _running(pods) == 1) as elapsed_ms:
-            await api.create(PODS, _pod(name))
-        up.append(elapsed_ms())
-        async with _until(pods, lambda: not pods.objects()) as elapsed_ms:
-            await api.delete(PODS, "default", name)
-        down.append(elapsed_ms())
-        peer.append(await _unshare_ms(1))
-    return [
-        _figure("one pod: create to Running", "ms", up, "unshare(1)", peer),
-        _figure("one pod: delete to gone", "ms", down),
-    ]
-
-
-async def _burst(api: Api, pods: Informer, runs: int) -> list[Figure]:
-    up, down, peer = [], [], []
-    for _ in range(runs):
-        async with _until(pods, lambda: _running(pods) == PODS_IN_A_BURST) as elapsed_ms:
-            await api.create(DEPLOYMENTS, _deployment(PODS_IN_A_BURST))
-        up.append(elapsed_ms())
-        async with _until(pods, lambda: not pods.objects()) as elapsed_ms:
-            await api.delete(DEPLOYMENTS, "default", "bench")
-        down.append(elapsed_ms())
-        peer.append(await _unshare_ms(PODS_IN_A_BURST))
-    return [
-        _figure(
-            f"{PODS_IN_A_BURST} pods: create to all Running", "ms", up, f"{PODS_IN_A_BURST} unshare(1)", peer
-        ),
-        _figure(f"{PODS_IN_A_BURST} pods: delete to all gone", "ms", down),
-    ]
-
-
-async def _idle_cpu(lab: Lab) -> Figure:
-    """The lab's own processes' share of one core while nothing happens."""
-    import psutil
-
-    await asyncio.sleep(1.0)  # Let what starting up has set off come to rest.
-    lab_processes = [psutil.Process(), *(psutil.Process(machine.pid) for machine in lab.machines.values())]
-
-    def cpu_s() -> float:
-        return sum(sum(process.cpu_times()[:2]) for process in lab_processes)
-
-    before_s, begin = cpu_s(), time.perf_counter()
-    await asyncio.sleep(IDLE_S)
-    return _figure(
-        "idle: share of one core", "%", [(cpu_s() - before_s) / (time.perf_counter() - begin) * 100]
-    )
-
-
-@asynccontextmanager
-async def _until(pods: Informer, reached: Callable[[], bool]) -> AsyncIterator[Callable[[], float]]:
-    """Wait at the end of the block until *reached*; yields the function that then tells the time in ms."""
-    done = asyncio.Event()
-
-    def look(_old: Object | None, _new: Object | None) -> None:
-        if reached():
-            done.set()
-
-    begin = time.perf_counter()
-    unsubscribe = pods.on_change(look)
-    done.clear()  # What was there before does not count.
-    try:
-        yield lambda: (time.perf_counter() - begin) * 1000
-        await asyncio.wait_for(done.wait(), 60)
-    finally:
-        unsubscribe()
-
-
-async def _unshare_ms(times: int) -> float:
-    begin = time.perf_counter()
-    for _ in range(times):
-        process = await asyncio.create_subprocess_exec(*UNSHARE)
-        await process.wait()
-    return (time.perf_counter() - begin) * 1000
-
-
-def _running(pods: Informer) -> int:
-    return sum(pod.get("status", {}).get("phase") == "Running" for pod in pods.objects())
-
-
-def _pod(name: str) -> Object:
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "namespace": "default"},
-        "spec": _SPEC,
-    }
-
-
-def _deployment(replicas: int) -> Object:
-    template = {"metadata": {"labels": {"app": "bench"}}, "spec": _SPEC}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "bench", "namespace": "default"},
-        "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "bench"}}, "template": template},
-    }
-
-
-_SPEC = {"containers": [{"name": "idle", "image": "kubelab/shell"}]}

@@ -2,14 +2,15 @@
 
 import asyncio
 import time
+from typing import TYPE_CHECKING
 
 import click
 
-from kubelab.cli.interrupt import interruptible
-from kubelab.cli.kubectl import kubectl_path
-from kubelab.cluster.lab.config import LabConfig
-from kubelab.cluster.lab.lab import Lab, start_lab
 from kubelab.language import Text
+
+if TYPE_CHECKING:
+    from kubelab.cluster.lab.config import LabConfig
+    from kubelab.cluster.lab.lab import Lab
 
 
 @click.command(
@@ -44,11 +45,17 @@ from kubelab.language import Text
     help=str(Text(es="Imprime solo la ruta del kubeconfig.", en="Print only the kubeconfig's path.")),
 )
 def up(minions: int, port: int, quiet: bool) -> None:
+    from kubelab.cli.interrupt import interruptible
+    from kubelab.cli.kubectl import kubectl_path
+    from kubelab.cluster.lab.config import LabConfig
+
     programs = {"kubectl": kubectl_path()}
     interruptible(_up(LabConfig(minions=minions, port=port, programs=programs), quiet=quiet))
 
 
-async def _up(config: LabConfig, *, quiet: bool) -> None:
+async def _up(config: "LabConfig", *, quiet: bool) -> None:
+    from kubelab.cluster.lab.lab import start_lab
+
     begin = time.perf_counter()
     async with start_lab(config) as lab:
         async for phase in lab.phases():
@@ -62,7 +69,7 @@ async def _up(config: LabConfig, *, quiet: bool) -> None:
         await asyncio.get_running_loop().create_future()
 
 
-def _greet(lab: Lab, elapsed_s: float) -> None:
+def _greet(lab: "Lab", elapsed_s: float) -> None:
     click.echo(_GREETING.format(seconds=f"{elapsed_s:.1f}", kubeconfig=lab.directory.kubeconfig))
 
 

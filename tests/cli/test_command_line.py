@@ -8,7 +8,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from kubelab.cli.bench import Figure, render
+from kubelab.cli.measurements import Figure, render
 from kubelab.cli.status import render as render_status
 from kubelab.cluster.lab.snapshot import LabSnapshot, MachineView, NodeView, PodView
 from kubelab.language import LANGUAGES
