@@ -166,6 +166,7 @@ class Lab:
         """Start everything; a failure that people can mend is kept for whoever awaits the lab."""
         try:
             self._base.set_result(await self._lay_network(stack))
+            self._journal.file(self.directory.control)
             await stack.enter_async_context(self._control().serving(self.directory.control))
             await self._start_machines(stack)
             self._master.set_result(await self._start_cluster(stack))
