@@ -90,9 +90,9 @@ async def _settle(rounds_max: int = 100_000) -> None:
 
 def rfc3339(moment: datetime) -> str:
     """Return *moment* as `metav1.Time` is written: UTC, whole seconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def rfc3339_micro(moment: datetime) -> str:
     """Return *moment* as `metav1.MicroTime` is written."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

@@ -47,7 +47,7 @@ def after(record: PodRecord, action: object, now: datetime, *, fails: bool = Fal
         case PullImage(name) if fails:
             return records.image_refused(record, name, "ErrImagePull", "not found", now)
         case PullImage(name):
-            return records.image_pulled(record, name, "sha256:i")
+            return records.image_pulled(record, name)
         case StartContainer(name) if fails:
             return records.container_not_started(record, name, "no such file", now)
         case StartContainer(name):

@@ -37,7 +37,7 @@ EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
 Change = Callable[[Object], Object]  # From what is stored to what a client wants.
 
 _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # As upstream: no vowels, no bad words, nothing alike.
-_EVENTS_KEPT = 4096
+_EVENTS_KEPT = 1024  # Some 16 KB each; watchers are seldom more than a few events apart.
 _OLD_PAGE = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new "
     "list without the continue parameter."

@@ -33,6 +33,7 @@ _INTEGERS = {
     GoKind.INT32: 32,
     GoKind.INT64: 64,
 }
+_PYTHON_TYPES = {GoKind.STRING: str, GoKind.BOOL: bool}
 _UNSIGNED = {GoKind.UINT8: 8, GoKind.UINT32: 32, GoKind.UINT64: 64}
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _TIME_LAYOUT = "2006-01-02T15:04:05Z07:00"
@@ -90,27 +91,32 @@ class Schema:
             if field is None:
                 problems.append(f'unknown field "{place}"')
             elif item is not None:
-                fitted[key] = self._value(field.type, item, place, problems, _owner(type_))
+                fitted[key] = self._value(field.type, item, place, problems, type_)
         return fitted
 
-    def _value(self, type_: GoType, value: Any, path: str, problems: list[str], owner: str) -> Any:
+    def _value(self, type_: GoType, value: Any, path: str, problems: list[str], owner: GoType) -> Any:
         type_ = self.types.pointed_to(type_)
+        if type(value) is _PYTHON_TYPES.get(type_.kind):  # Nearly all values are strings: no more questions.
+            return value
         if type_.name in FREE_FORM or type_.kind is GoKind.INTERFACE:
             return value
         if type_.name in _SCALARS:
             return _SCALARS[type_.name](value)
         if type_.kind is GoKind.STRUCT:
-            _expect(isinstance(value, dict), value, path, owner, _short(type_))
+            if not isinstance(value, dict):
+                raise _mismatch(value, path, owner, _short(type_))
             return self._struct(type_, value, path, problems)
         if type_.kind is GoKind.MAP:
             return self._map(type_, value, path, problems, owner)
         if type_.kind is GoKind.SLICE:
             return self._slice(type_, value, path, problems, owner)
-        _expect(_is_scalar(type_.kind, value), value, path, owner, type_.kind.name.lower())
+        if not _is_scalar(type_.kind, value):
+            raise _mismatch(value, path, owner, type_.kind.name.lower())
         return value
 
-    def _map(self, type_: GoType, value: Any, path: str, problems: list[str], owner: str) -> Any:
-        _expect(isinstance(value, dict), value, path, owner, "map[string]string")
+    def _map(self, type_: GoType, value: Any, path: str, problems: list[str], owner: GoType) -> Any:
+        if not isinstance(value, dict):
+            raise _mismatch(value, path, owner, "map[string]string")
         problems += _duplicates(value, path)
         element = self.types.element(type_)
         return {
@@ -119,13 +125,14 @@ class Schema:
             if item is not None
         }
 
-    def _slice(self, type_: GoType, value: Any, path: str, problems: list[str], owner: str) -> Any:
+    def _slice(self, type_: GoType, value: Any, path: str, problems: list[str], owner: GoType) -> Any:
         element = self.types.element(type_)
-        if element.kind is GoKind.UINT8:
-            _expect(isinstance(value, str), value, path, owner, "[]uint8")
-            return value  # Bytes are base64 in JSON.
-        shown = f"[]{_short(element)}" if element.name else f"[]{element.kind.name.lower()}"
-        _expect(isinstance(value, list), value, path, owner, shown)
+        if element.kind is GoKind.UINT8:  # Bytes are base64 in JSON.
+            if not isinstance(value, str):
+                raise _mismatch(value, path, owner, "[]uint8")
+            return value
+        if not isinstance(value, list):
+            raise _mismatch(value, path, owner, f"[]{_short(element) or element.kind.name.lower()}")
         return [
             self._value(element, item, f"{path}[{index}]", problems, owner)
             for index, item in enumerate(value)
@@ -138,10 +145,6 @@ def _duplicates(value: Any, path: str) -> Iterator[str]:
             f'duplicate field "{path}.{key}"' if path else f'duplicate field "{key}"'
             for key in value.duplicates
         )
-
-
-def _owner(type_: GoType) -> str:
-    return type_.name.rpartition(".")[2]
 
 
 def _short(type_: GoType) -> str:
@@ -164,14 +167,12 @@ def _is_scalar(kind: GoKind, value: Any) -> bool:
     return isinstance(value, int | float)
 
 
-def _expect(holds: bool, value: Any, path: str, owner: str, wanted: str) -> None:
-    if holds:
-        return
+def _mismatch(value: Any, path: str, owner: GoType, wanted: str) -> MismatchError:
     plain = re.sub(r"\[\d+\]", "", path)
-    message = (
-        f"json: cannot unmarshal {_json_kind(value)} into Go struct field {owner}.{plain} of type {wanted}"
+    field = f"{owner.name.rpartition('.')[2]}.{plain}"
+    return MismatchError(
+        f"json: cannot unmarshal {_json_kind(value)} into Go struct field {field} of type {wanted}"
     )
-    raise MismatchError(message)
 
 
 def _json_kind(value: Any) -> str:

@@ -7,6 +7,7 @@ A cut cable shows within `DEAD_PEER_S`, also on a watch where nothing happens: t
 connections and gives those up of which the other side acknowledges nothing.
 """
 
+import asyncio
 import os
 import socket
 import ssl
@@ -31,8 +32,9 @@ DEAD_PEER_S = 5
 PROBE_AFTER_S = 2
 CONNECT_S = 3
 REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=15, sock_connect=CONNECT_S)  # For one that does not answer.
-WATCH_S = (
-    300  # As upstream's reflectors, at the least: then the server ends the watch, and we make a new one.
+WATCH_S = 300  # As upstream's reflectors, at the least: then the server ends the watch; we make a new one.
+REQUESTS_AT_ONCE = (
+    8  # Beside watches. Each more would be one more connection, and a handshake is 10 requests.
 )
 
 JSON = "application/json"
@@ -45,6 +47,7 @@ class HttpsApi:
         self._session = session
         self._server = config.server
         self._server_name = config.tls_server_name or None
+        self._turns = asyncio.Semaphore(REQUESTS_AT_ONCE)
 
     @classmethod
     @asynccontextmanager
@@ -160,7 +163,10 @@ class HttpsApi:
         body: Any = None,
         content_type: str = JSON,
     ) -> Object:
-        async with self._response(method, path, query, body=body, content_type=content_type) as response:
+        async with (
+            self._turns,
+            self._response(method, path, query, body=body, content_type=content_type) as response,
+        ):
             return await _json(response)
 
     @asynccontextmanager

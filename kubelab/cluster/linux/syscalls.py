@@ -74,6 +74,12 @@ def _number(numbers: dict[str, int], operation: str) -> int:
     return numbers[machine]
 
 
+def _named(flags: int) -> str:
+    """Return the flags' names, for an error's sentence."""
+    names = (name for name, flag in globals().items() if name.startswith("CLONE_") and flags & flag)
+    return "|".join(names) or str(flags)
+
+
 def clone(flags: int, cgroup_fd: int = -1) -> tuple[int, int]:
     """Fork into new namespaces, and a cgroup of the v2 hierarchy; return (pid, pidfd), in the child (0, -1).
 
@@ -88,19 +94,19 @@ def clone(flags: int, cgroup_fd: int = -1) -> tuple[int, int]:
     arguments = struct.pack("11Q", *head, *stack_and_thread, max(cgroup_fd, 0))
     pid = _syscall(ctypes.c_long(_SYS_CLONE3), arguments, ctypes.c_size_t(len(arguments)))
     if pid < 0:
-        _fail("clone3", hex(flags))
+        _fail("clone3", _named(flags))
     return (pid, pidfd.value) if pid else (0, -1)
 
 
 def unshare(flags: int) -> None:
     if _libc.unshare(ctypes.c_int(flags)):
-        _fail("unshare", hex(flags))
+        _fail("unshare", _named(flags))
 
 
 def setns(fd: int, flags: int) -> None:
     """Enter the namespace of *fd*, or, if it is a pidfd, those of the process that *flags* names."""
     if _libc.setns(ctypes.c_int(fd), ctypes.c_int(flags)):
-        _fail("setns", hex(flags))
+        _fail("setns", _named(flags))
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:

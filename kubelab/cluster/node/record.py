@@ -47,8 +47,8 @@ class Terminated:
 
 @dataclass(frozen=True, slots=True)
 class ContainerRecord:
-    """`restart_count` numbers the current start and its log file. `image_id` is the image that was had last;
-    `has_image` says that it is there for the next start."""
+    """`restart_count` numbers the current start and its log file. `image_id` is that of the last start;
+    `has_image` says that the image is there for the next one."""
 
     state: Waiting | Running | Terminated = field(default_factory=Waiting)
     last: Terminated | None = None
@@ -152,8 +152,8 @@ def sandbox_removed(record: PodRecord, now: datetime) -> PodRecord:
     return replace(record, sandbox=None)
 
 
-def image_pulled(record: PodRecord, name: str, image_id: str) -> PodRecord:
-    container = replace(record.containers[name], image_id=image_id, has_image=True, pull_backoff=None)
+def image_pulled(record: PodRecord, name: str) -> PodRecord:
+    container = replace(record.containers[name], has_image=True, pull_backoff=None)
     return record.with_container(name, container)
 
 

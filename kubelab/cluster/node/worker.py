@@ -70,7 +70,7 @@ class Host:
     clock: Clock
     events: EventRecorder
     exits: Exits
-    images: dict[str, str]
+    images: set[str]
 
 
 class PodWorker:
@@ -244,20 +244,20 @@ class PodWorker:
         policy = spec.get("imagePullPolicy", "IfNotPresent")
         if policy == "Never" or (policy == "IfNotPresent" and image in self._host.images):
             self._tell("Pulled", f'Container image "{image}" already present on machine', name)
-            self._set(records.image_pulled(self._record, name, self._host.images.get(image, image)))
+            self._set(records.image_pulled(self._record, name))
             return
         self._tell("Pulling", f'Pulling image "{image}"', name)
         started_s = self._host.clock.monotonic_s()
         try:
-            image_id = await self._host.runtime.pull_image(image)
+            await self._host.runtime.pull_image(image)
         except ImageError as failure:
             self._refuse_image(name, image, english(failure))
             return
         took = f"{(self._host.clock.monotonic_s() - started_s) * 1000:.0f}ms"
-        self._host.images[image] = image_id
+        self._host.images.add(image)
         message = f'Successfully pulled image "{image}" in {took} ({took} including waiting)'
         self._tell("Pulled", message, name)
-        self._set(records.image_pulled(self._record, name, image_id))
+        self._set(records.image_pulled(self._record, name))
 
     def _refuse_image(self, name: str, image: str, why: str) -> None:
         reason = "ErrImagePull"
@@ -288,7 +288,7 @@ class PodWorker:
         try:
             started = await self._host.runtime.start_container(sandbox.uid, spec)
         except ImageError as failure:
-            self._host.images.pop(spec.image, None)
+            self._host.images.discard(spec.image)
             self._refuse_image(name, spec.image, english(failure))
         except StartError as failure:
             self._warn("Failed", f"Error: {english(failure)}", name)

@@ -3,9 +3,9 @@ own.
 
 Runs in the shim, in its new namespaces. `/` is an overlay of the host's root on a tmpfs; each other disk-like
 file system of the host (a separate /usr or /home, say) gets an overlay of its own in its place, or, where
-overlay cannot be, a read-only bind. /dev, /dev/pts, /dev/shm, /proc, /run, /sys, /tmp are fresh; /sys is
-read-only but for /sys/fs/cgroup, which shows the machine's own subtree; /proc/sys is read-only but for
-/proc/sys/net.
+overlay cannot be, a read-only bind, if the kernel allows that. /dev, /dev/pts, /dev/shm, /proc, /run, /sys,
+/tmp are fresh; /sys is read-only but for /sys/fs/cgroup, which shows the machine's own subtree; /proc/sys is
+read-only but for /proc/sys/net.
 
 This keeps a learner from harming the host by accident, and no more: root on a machine is root.
 Left out: device nodes beyond the usual, user namespaces, hosts without overlay.
@@ -115,8 +115,8 @@ def _overlay_or_bind(path: str) -> None:
         return
     try:
         _overlay(path, ROOT + path)
-    except KernelError:
-        bind(path, ROOT + path, read_only=True)
+    except (KernelError, OSError):
+        _bind_if_possible(path)
 
 
 def _copy_or_bind_file(path: str) -> None:
@@ -125,6 +125,12 @@ def _copy_or_bind_file(path: str) -> None:
         with open(path, "rb") as source, open(ROOT + path, "wb") as target:
             target.write(source.read())
     elif os.path.exists(ROOT + path):
+        _bind_if_possible(path)
+
+
+def _bind_if_possible(path: str) -> None:
+    """Some file systems are their user's alone (FUSE), or their server is gone: the lab can do without."""
+    with contextlib.suppress(KernelError):
         bind(path, ROOT + path, read_only=True)
 
 
@@ -223,8 +229,8 @@ def make_dev(path: str) -> None:
     mount("dev", path, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755,size=64k")
     before = os.umask(0)
     for name, minor in DEVICES.items():
-        os.mknod(f"{path}/{name}", 0o020666, os.makedev(_MEMORY_MAJOR, minor))
-    os.mknod(f"{path}/tty", 0o020666, os.makedev(_TTY_MAJOR, 0))
+        _make_device(f"{path}/{name}", _MEMORY_MAJOR, minor)
+    _make_device(f"{path}/tty", _TTY_MAJOR, 0)
     os.umask(before)
     links = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1"}
     for name, destination in (links | {"stderr": "/proc/self/fd/2", "ptmx": "pts/ptmx"}).items():
@@ -235,6 +241,13 @@ def make_dev(path: str) -> None:
         "devpts", f"{path}/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5"
     )
     mount("mqueue", f"{path}/mqueue", "mqueue", NO_ACCESS)
+
+
+def _make_device(path: str, major: int, minor: int) -> None:
+    try:
+        os.mknod(path, 0o020666, os.makedev(major, minor))
+    except OSError as error:
+        raise KernelError("mknod", path, error.errno or 0) from None
 
 
 def _write_files(files: Mapping[str, str]) -> None:
