@@ -1,0 +1,61 @@
+"""A lab that this user, kernel or place does not allow says so in one sentence, and leaves nothing."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from lab_program import TIMEOUT_S, command, environment
+
+pytestmark = pytest.mark.root
+
+NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all")
+KERNEL = (
+    "The kernel does not let the lab come up ({}: Operation not permitted (EPERM)): `kubelab doctor` says"
+)
+
+
+def refused(place: Path, prefix: tuple[str, ...], *arguments: str) -> str:
+    done = subprocess.run(
+        [*prefix, *command(*arguments)],
+        env=environment(place),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=TIMEOUT_S,
+    )
+    assert done.returncode == 1, done.stdout
+    assert done.stdout.count("\n") == 1, done.stdout
+    return done.stdout.removeprefix("kubelab: ")
+
+
+@pytest.mark.parametrize(
+    ("capability", "operation"),
+    [
+        ("sys_admin", "unshare CLONE_NEWNET"),
+        ("net_admin", "set link 1"),
+        ("mknod", "mknod /tmp/root/dev/null"),
+    ],
+)
+def test_without_a_capability(tmp_path: Path, capability: str, operation: str) -> None:
+    place = tmp_path / "lab"
+    without = ("setpriv", f"--bounding-set=-{capability}", f"--inh-caps=-{capability}")
+    assert refused(place, without, "up", "--quiet").startswith(KERNEL.format(operation))
+    assert [left.name for left in place.iterdir()] == ["lock"]
+
+
+def test_without_root(tmp_path: Path) -> None:
+    assert refused(tmp_path / "lab", NOBODY, "up").startswith("The lab must be root")
+
+
+def test_a_place_that_is_somebody_else_s(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    said = refused(tmp_path, NOBODY, "clean")
+    assert said.startswith(f"The lab cannot use {tmp_path} (Permission denied): use sudo, or name another")
+
+
+def test_a_place_where_nothing_can_be_made() -> None:
+    assert refused(Path("/proc/lab"), (), "up").startswith("The lab cannot use /proc/lab (")
+
+
+def test_a_place_whose_name_is_too_long_for_its_socket(tmp_path: Path) -> None:
+    assert "is too long for a Unix socket" in refused(tmp_path / ("long" * 25), (), "up")
