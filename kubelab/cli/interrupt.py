@@ -22,19 +22,28 @@ def interruptible(coroutine: Coroutine[Any, Any, T]) -> T | None:
 async def _until_signalled(coroutine: Coroutine[Any, Any, T]) -> T | None:
     loop = asyncio.get_running_loop()
     task = loop.create_task(coroutine)
-    signalled = False
+    ended_by: list[BaseException | None] = []
 
-    def end() -> None:
-        nonlocal signalled
-        if not signalled:
-            signalled = True
+    def end(bug: BaseException | None = None) -> None:
+        if not ended_by:
             task.cancel()
+        ended_by.append(bug)
 
+    def on_failure(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A callback that raised is a bug: it ends the program as any other would, after the clean-up."""
+        if "handle" in context and "exception" in context:
+            end(context["exception"])
+        else:
+            loop.default_exception_handler(context)
+
+    loop.set_exception_handler(on_failure)
     for number in SIGNALS:
         loop.add_signal_handler(number, end)
     try:
         return await task
     except asyncio.CancelledError:
-        if not signalled:
+        if not ended_by:
             raise
+        if ended_by[0] is not None:
+            raise ended_by[0] from None
         return None

@@ -1,0 +1,55 @@
+"""However a program ends early, its clean-up runs first: on a signal, and on a bug in a callback."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from kubelab.cli.interrupt import SIGNALS, interruptible
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+async def hold(said: list[str]) -> str:
+    try:
+        await asyncio.get_running_loop().create_future()
+    finally:
+        await asyncio.sleep(0)
+        said.append("cleaned up")
+    return "never"
+
+
+def test_without_a_signal_the_result_comes_back() -> None:
+    async def answer() -> int:
+        return 42
+
+    assert interruptible(answer()) == 42
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_ends_it_once_and_cleanly(said: list[str], number: signal.Signals) -> None:
+    async def main() -> str:
+        loop = asyncio.get_running_loop()
+        loop.call_soon(os.kill, os.getpid(), number)
+        loop.call_soon(os.kill, os.getpid(), number)
+        return await hold(said)
+
+    assert interruptible(main()) is None
+    assert said == ["cleaned up"]
+
+
+def test_a_bug_in_a_callback_ends_it_after_the_clean_up(said: list[str]) -> None:
+    def bug() -> None:
+        raise ZeroDivisionError
+
+    async def main() -> str:
+        asyncio.get_running_loop().call_soon(bug)
+        return await hold(said)
+
+    with pytest.raises(ZeroDivisionError):
+        interruptible(main())
+    assert said == ["cleaned up"]
