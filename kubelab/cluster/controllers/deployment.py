@@ -24,7 +24,14 @@ from kubelab.cluster.controllers.deployment_status import (
     status_of,
     with_new_condition,
 )
-from kubelab.cluster.controllers.ownership import adoption_patch, claim, owner_reference, release_patch
+from kubelab.cluster.controllers.ownership import (
+    CONTROLLER_INDEX,
+    adoption_patch,
+    candidates,
+    claim,
+    owner_reference,
+    release_patch,
+)
 from kubelab.cluster.controllers.replicas import wanted_replicas
 from kubelab.cluster.controllers.rollout import (
     REVISION,
@@ -183,14 +190,12 @@ class DeploymentController:
         return bool(recreate_steps(deployment, None, sets.old, old_pods=False)) or self._old_pods(sets)
 
     def _old_pods(self, sets: Sets) -> bool:
-        owners = {uid_of(each) for each in sets.old}
-        namespaces = {key_of(each).namespace for each in sets.old}
-        pods = [pod for namespace in namespaces for pod in self._pods.objects(namespace)]
-        return any(_owner_uid(pod) in owners and not is_finished(pod) for pod in pods)
+        pods = (pod for each in sets.old for pod in self._pods.by_index(CONTROLLER_INDEX, uid_of(each)))
+        return not all(is_finished(pod) for pod in pods)
 
     async def _claim(self, deployment: Object) -> Sequence[Object]:
         selector = label_selector(deployment["spec"]["selector"])
-        sets = self._sets.objects(key_of(deployment).namespace)
+        sets = candidates(deployment, self._sets)
         claimed = claim(deployment, sets, lambda each: selector.matches(labels_of(each)))
         for each in claimed.adopt:
             patch = adoption_patch(DEPLOYMENTS, deployment, each)
@@ -311,8 +316,3 @@ class DeploymentController:
 
 _controller_key = controller_key(DEPLOYMENTS)
 _set_key = controller_key(REPLICASETS)
-
-
-def _owner_uid(pod: Object) -> str | None:
-    owner = controller_of(pod)
-    return owner["uid"] if owner else None

@@ -22,6 +22,7 @@ from kubelab.cluster.controllers.garbage_collector import (
 )
 from kubelab.cluster.controllers.namespace import NamespaceController
 from kubelab.cluster.controllers.node_lifecycle import NODE_INDEX, NodeLifecycleController, node_name
+from kubelab.cluster.controllers.ownership import CONTROLLER_INDEX, controller_uid
 from kubelab.cluster.controllers.pod_garbage import PodGarbageCollector
 from kubelab.cluster.controllers.replicaset import ReplicaSetController
 from kubelab.cluster.objects import (
@@ -45,7 +46,12 @@ NAMESPACED = (DEPLOYMENTS, REPLICASETS, PODS, CONFIGMAPS, LEASES, EVENTS)
 def informers_for(
     api: Api, clock: Clock, resources: Sequence[Resource] = WATCHED
 ) -> dict[Resource, Informer]:
-    indexes = {UID_INDEX: own_uid, OWNER_INDEX: owner_uids, NODE_INDEX: node_name}
+    indexes = {
+        UID_INDEX: own_uid,
+        OWNER_INDEX: owner_uids,
+        CONTROLLER_INDEX: controller_uid,
+        NODE_INDEX: node_name,
+    }
     return {resource: Informer(api, resource, clock=clock, indexes=indexes) for resource in resources}
 
 

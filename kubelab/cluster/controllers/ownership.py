@@ -6,7 +6,23 @@ Source: kubernetes, pkg/controller/controller_ref_manager.go (ClaimObject).
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from kubelab.cluster.client.informer import Informer
 from kubelab.cluster.objects import Object, Resource, controller_of, is_deleting, key_of, uid_of
+
+CONTROLLER_INDEX = "controller"
+
+
+def controller_uid(obj: Object) -> Iterable[str]:
+    """The index by which an owner's own dependents are found, and under "" those that nobody controls."""
+    controller = controller_of(obj)
+    return (controller["uid"] if controller else "",)
+
+
+def candidates(owner: Object, dependents: Informer) -> list[Object]:
+    """Return what *owner* may have to do with: what it controls, and the orphans of its namespace."""
+    namespace = key_of(owner).namespace
+    orphans = (each for each in dependents.by_index(CONTROLLER_INDEX, "") if key_of(each)[0] == namespace)
+    return [*dependents.by_index(CONTROLLER_INDEX, uid_of(owner)), *orphans]
 
 
 @dataclass(frozen=True, slots=True)

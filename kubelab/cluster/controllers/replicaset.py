@@ -14,6 +14,7 @@ from kubelab.cluster.controllers.expectations import Expectations
 from kubelab.cluster.controllers.ownership import (
     Claim,
     adoption_patch,
+    candidates,
     claim,
     owner_reference,
     release_patch,
@@ -87,7 +88,7 @@ class ReplicaSetController:
 
     async def _claim(self, replica_set: Object) -> Claim:
         selector = label_selector(replica_set["spec"]["selector"])
-        pods = [pod for pod in self._pods.objects(key_of(replica_set).namespace) if is_active(pod)]
+        pods = [pod for pod in candidates(replica_set, self._pods) if is_active(pod)]
         claimed = claim(replica_set, pods, lambda pod: selector.matches(labels_of(pod)))
         if claimed.adopt:
             await self._confirm(replica_set)
