@@ -6,30 +6,15 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from kubelab.cluster.apiserver.bootstrap import bootstrap
 from kubelab.cluster.apiserver.local import LocalApi
-from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.client.background import background
 from kubelab.cluster.client.controller import Controller, Source, controller_key
 from kubelab.cluster.client.informer import Informer
 from kubelab.cluster.clock import VirtualClock
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import CONFIGMAPS, DEPLOYMENTS, REPLICASETS, Key, Object
-from kubelab.cluster.store.memory import MemoryStore
 
 A, B = Key("default", "a"), Key("default", "b")
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
-async def api(clock: VirtualClock) -> LocalApi:
-    registry = Registry(MemoryStore(), clock)
-    await bootstrap(registry)
-    return LocalApi(registry)
 
 
 @asynccontextmanager

@@ -5,31 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local_cluster import api, clock, registry
 from memory_runtime import MemoryRuntime
 
-from kubelab.cluster.apiserver.bootstrap import bootstrap
 from kubelab.cluster.apiserver.local import LocalApi
-from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.client.background import background
 from kubelab.cluster.clock import VirtualClock
 from kubelab.cluster.node.config import KubeletConfig
 from kubelab.cluster.node.kubelet import Kubelet
 from kubelab.cluster.objects import Object
-from kubelab.cluster.store.memory import MemoryStore
 
 MakePod = Callable[..., Object]
 
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
-async def api(clock: VirtualClock) -> LocalApi:
-    registry = Registry(MemoryStore(), clock)
-    await bootstrap(registry)
-    return LocalApi(registry)
+__all__ = ["api", "clock", "registry"]
 
 
 @pytest.fixture

@@ -1,0 +1,3 @@
+from local_cluster import api, clock, registry
+
+__all__ = ["api", "clock", "registry"]

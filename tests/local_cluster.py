@@ -1,0 +1,29 @@
+"""The real API server in process, on virtual time: the fixtures that components' tests share.
+
+A folder's conftest imports those that its tests use.
+"""
+
+import pytest
+
+from kubelab.cluster.apiserver.bootstrap import bootstrap
+from kubelab.cluster.apiserver.local import LocalApi
+from kubelab.cluster.apiserver.registry import Registry
+from kubelab.cluster.clock import VirtualClock
+from kubelab.cluster.store.memory import MemoryStore
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+async def registry(clock: VirtualClock) -> Registry:
+    registry = Registry(MemoryStore(), clock)
+    await bootstrap(registry)
+    return registry
+
+
+@pytest.fixture
+def api(registry: Registry) -> LocalApi:
+    return LocalApi(registry)
