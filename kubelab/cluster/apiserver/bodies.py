@@ -67,6 +67,14 @@ def fit(obj: Object, expected: Expected, validation: FieldValidation) -> Body:
     return Body(fitted, tuple(problems) if validation == "Warn" else ())
 
 
+def fit_patched(new: Object, old: Object, expected: Expected, validation: FieldValidation) -> Body:
+    """Return the patched object *new*, fitted in its parts that differ from *old*, which did fit."""
+    changed = {key: value for key, value in new.items() if key not in old or value != old[key]}
+    fitted = fit(changed, expected, validation)
+    same = {key: value for key, value in new.items() if key not in changed}
+    return Body(same | fitted.object, fitted.warnings)
+
+
 def read_patch(raw: bytes) -> Any:
     """Return the patch in *raw*: an object, or for a JSON patch a list."""
     try:

@@ -113,7 +113,7 @@ class Resources:
         def patched(old: Object) -> Object:
             nonlocal warnings
             new = apply_patch(route.kind, old, patch, patch_type)
-            body = bodies.fit(new, _expected(route), validation)
+            body = bodies.fit_patched(new, old, _expected(route), validation)
             _check_name(body.object, route.name)
             warnings = (*body.warnings, *(() if route.subresource else _news(route.kind, old, body.object)))
             return body.object
