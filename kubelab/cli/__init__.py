@@ -9,7 +9,7 @@ import kubelab
 from kubelab.cluster.errors import LabError
 from kubelab.language import LANGUAGES, Text
 
-_COMMANDS = ("up", "status", "shell", "kubectl", "lesson", "doctor", "clean", "bench")
+_COMMANDS = ("up", "status", "shell", "kubectl", "lesson", "progress", "doctor", "clean", "bench")
 
 
 class LazyGroup(click.Group):

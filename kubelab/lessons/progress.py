@@ -2,14 +2,14 @@
 
 One SQLite file under the XDG state directory. Every change is one transaction that is on the disk when the
 call returns, so SIGKILL loses nothing.
-Left out: the journal of every event, export and import.
+Left out: the journal of every event. `transfer` writes and reads what `export` returns and `merge` takes.
 """
 
 import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,8 @@ import platformdirs
 
 from kubelab.cluster.errors import LabError
 from kubelab.language import Text
+from kubelab.lessons import transfer
+from kubelab.lessons.transfer import LessonRecord, StepRecord
 
 SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -137,6 +139,42 @@ class Progress:
         with self._connection:
             self._connection.execute("DELETE FROM step WHERE lesson = ?", (lesson_id,))
             self._connection.execute("DELETE FROM lesson WHERE lesson = ?", (lesson_id,))
+
+    def export(self) -> tuple[LessonRecord, ...]:
+        """Return everything that is recorded, as `transfer` writes it to a file."""
+        steps: dict[str, list[StepRecord]] = {}
+        for lesson, *fields in self._connection.execute(
+            "SELECT lesson, step, hints_shown, hints_at_pass, passed_at FROM step ORDER BY lesson, step"
+        ):
+            steps.setdefault(lesson, []).append(StepRecord(*fields))
+        rows = self._connection.execute(
+            "SELECT lesson, step, seed, variables FROM lesson ORDER BY lesson"
+        ).fetchall()
+        return tuple(
+            LessonRecord(lesson, at, seed, json.loads(variables), tuple(steps.get(lesson, ())))
+            for lesson, at, seed, variables in rows
+        )
+
+    def merge(self, records: Iterable[LessonRecord]) -> int:
+        """Add *records* to what is recorded, as one transaction; return how many steps are passed by it."""
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")  # A lesson in progress may write at the same time.
+            mine = self.export()
+            merged = transfer.merge(mine, records)
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO lesson (lesson, step, seed, variables) VALUES (?, ?, ?, ?)",
+                [(one.lesson, one.at, one.seed, json.dumps(dict(one.variables))) for one in merged],
+            )
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO step (lesson, step, hints_shown, hints_at_pass, passed_at)"
+                " VALUES (?, ?, ?, ?, ?)",
+                [
+                    (one.lesson, step.step, step.hints, step.hints_at_pass, step.passed)
+                    for one in merged
+                    for step in one.steps
+                ],
+            )
+        return len(transfer.passed_steps(merged) - transfer.passed_steps(mine))
 
     def _write(self, statement: str, values: tuple[Any, ...]) -> None:
         with self._connection:
