@@ -6,7 +6,7 @@ holds no controllers but can list and kill. Fields that no mounted controller ha
 `Cgroup.limit`.
 Left out: io, cpuset, freezer, pressure, events by inotify.
 """
-# ruff: noqa: PTH102, PTH106, PTH110, PTH112, PTH119, PTH123 - the shim imports this, and pathlib is slow to
+# ruff: noqa: PTH102, PTH106, PTH110, PTH112, PTH119 - the shim imports this, and pathlib is slow to
 
 import errno
 import os
@@ -22,6 +22,8 @@ from kubelab.cluster.linux.mounts import MountEntry, mount_table
 CONTROLLERS = ("cpu", "cpuacct", "memory", "pids")
 V2_CONTROLLERS = ("cpu", "memory", "pids")
 REMOVE_TIMEOUT_S = 5.0
+_READ_BYTES = 65536
+_PASSING = (errno.EBUSY, errno.ENOTEMPTY, errno.ENOENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,31 +221,44 @@ def remove_directory(directory: str, timeout_s: float = REMOVE_TIMEOUT_S) -> Non
     deadline_s = time.monotonic() + timeout_s
     while os.path.isdir(directory):
         try:
-            for below in _directories_below(directory):
-                os.rmdir(below)
+            _remove_tree(directory)
         except OSError as error:
-            if (
-                error.errno not in (errno.EBUSY, errno.ENOENT, errno.ENOTEMPTY)
-                or time.monotonic() > deadline_s
-            ):
+            if error.errno not in _PASSING or time.monotonic() > deadline_s:
                 raise KernelError("rmdir", directory, error.errno or 0) from None
             for pid in _members_below(directory):
                 _kill(pid)
             time.sleep(0.002)
 
 
+def _remove_tree(directory: str) -> None:
+    try:
+        os.rmdir(directory)  # As good as always there is nothing below, and a listing costs ten times this.
+    except OSError as error:
+        if error.errno not in _PASSING:
+            raise
+        for below in _directories_below(directory):
+            os.rmdir(below)
+
+
 def _create(hierarchy: Hierarchy, path: str) -> None:
-    directory = hierarchy.base
-    for part in path.split("/"):
-        if hierarchy.version == 2 and hierarchy.controllers:
-            _pass_on(directory, hierarchy.controllers)
-        directory = os.path.join(directory, part)
-        try:
-            os.mkdir(directory)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise KernelError("mkdir", directory, error.errno or 0) from None
+    """Make the directory; the one above is most often there, and is only looked after if it is not."""
+    directory = os.path.join(hierarchy.base, path)
+    above = path.rpartition("/")[0]
+    if hierarchy.version == 2 and hierarchy.controllers:
+        if above:
+            _create(hierarchy, above)
+        _pass_on(os.path.join(hierarchy.base, above), hierarchy.controllers)
+    try:
+        os.mkdir(directory)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        if not above:
+            raise KernelError("mkdir", directory, errno.ENOENT) from None
+        _create(hierarchy, above)
+        _create(hierarchy, path)
+    except OSError as error:
+        raise KernelError("mkdir", directory, error.errno or 0) from None
 
 
 def _pass_on(directory: str, controllers: tuple[str, ...]) -> None:
@@ -351,11 +366,18 @@ def _flat(text: str) -> dict[str, int]:
 
 
 def _read(path: str) -> str:
+    """Return the file's text. Bare system calls, here and in `_write`: a quarter of what `open` costs."""
     try:
-        with open(path, encoding="ascii") as file:
-            return file.read()
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            content = b""
+            while chunk := os.read(fd, _READ_BYTES):
+                content += chunk
+        finally:
+            os.close(fd)
     except OSError as error:
         raise KernelError("read", path, error.errno or 0) from None
+    return content.decode("ascii")
 
 
 def _read_quietly(path: str) -> str:
@@ -367,7 +389,10 @@ def _read_quietly(path: str) -> str:
 
 def _write(path: str, content: str) -> None:
     try:
-        with open(path, "w", encoding="ascii") as file:
-            file.write(content)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(fd, content.encode("ascii"))
+        finally:
+            os.close(fd)
     except OSError as error:
         raise KernelError("write", f"{content!r} to {path}", error.errno or 0) from None
