@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from kubelab.language import Text
 
@@ -19,15 +19,15 @@ _OPERATORS: Mapping[str, tuple[Callable[[Any, Any], bool], Text]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """A check that compares inherits these keys."""
+    """What a value is compared with; a check that compares has these keys beside its own."""
 
-    eq: Any = None
-    ne: Any = None
-    gt: Any = None
-    ge: Any = None
-    lt: Any = None
-    le: Any = None
-    in_: Any = None
+    eq: Annotated[Any, "Equal to it."] = None
+    ne: Annotated[Any, "Other than it; so is a value that is missing."] = None
+    gt: Annotated[Any, "Greater than it."] = None
+    ge: Annotated[Any, "At least it."] = None
+    lt: Annotated[Any, "Less than it."] = None
+    le: Annotated[Any, "At most it."] = None
+    in_: Annotated[Any, "One of this list."] = None
 
     def asked(self) -> dict[str, Any]:
         """Return the operators that were written, with their operands."""

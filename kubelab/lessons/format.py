@@ -5,7 +5,7 @@ Left out: captures, `hold`, `within`, interactive predictions, back-ends other t
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from kubelab.language import Text
 from kubelab.lessons.checks import Check
@@ -18,10 +18,12 @@ Mode = Literal["edge", "level"]
 
 @dataclass(frozen=True, slots=True)
 class StepCheck:
-    """`edge`: once it held it counts. `level`: it must hold at the moment when the step passes."""
+    """A check, and when it must hold."""
 
     check: Check
-    mode: Mode = "edge"
+    mode: Annotated[
+        Mode, "`edge`: once it held it counts. `level`: it must hold at the moment when the step passes."
+    ] = "edge"
 
     @classmethod
     def read(cls, node: Node) -> "StepCheck":
@@ -37,57 +39,72 @@ class StepCheck:
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """A mistake that stands for one wrong model: commands that make it, and the message that answers it.
+    """A mistake that stands for one wrong model: commands that make it, and the message that answers it."""
 
-    `when` says how the live state shows that it was made.
-    """
-
-    do: tuple[str, ...]
-    message: str
-    when: Check
+    do: Annotated[tuple[str, ...], "The command lines that make the mistake, typed into the learner's shell."]
+    message: Annotated[str, "The id of the `::: message` that answers it."]
+    when: Annotated[Check, "The check by which the live state shows that it was made."]
 
 
 @dataclass(frozen=True, slots=True)
 class StepStructure:
-    """`setup`: commands that bring about what the step starts from; they may run more than once.
-    `solve`: what a learner could type. A line that must not be followed by the next one before the step's
-    state is there is simply the last."""
+    """A step of the front matter. A line of `solve` that must not be followed by the next one before the
+    step's state is there is simply the last."""
 
-    id: str
-    checks: tuple[StepCheck, ...]
-    solve: tuple[str, ...]
-    setup: tuple[str, ...] = ()
-    wrong: tuple[Wrong, ...] = ()
+    id: Annotated[str, "The id in the step's heading, `## Title {#id}`."]
+    checks: Annotated[
+        tuple[StepCheck, ...], "What must hold for the step to pass; each may have a `mode` (see below)."
+    ]
+    solve: Annotated[tuple[str, ...], "The command lines that a learner could type; `^C` is Ctrl+C."]
+    setup: Annotated[
+        tuple[str, ...],
+        "Shell commands that bring about what the step starts from; they may run more than once.",
+    ] = ()
+    wrong: Annotated[tuple[Wrong, ...], "Mistakes that stand for one wrong model each."] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    masters: int = 1
-    minions: int = 2
+    masters: Annotated[int, "How many masters."] = 1
+    minions: Annotated[int, "How many minions."] = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    pick: tuple[Any, ...]
+    pick: Annotated[
+        tuple[Any, ...], "The values, one of which is drawn for each learner; proofs take one too."
+    ]
 
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """The front matter of es.md. `shell`: the machine of the lesson's shell (default: a scratch machine
-    without a cluster, else master-1). `files`: the directory under /root that gets the lesson's files.
-    `cleanup`: commands that take back what the lesson's steps made in the cluster."""
+    """The front matter of es.md."""
 
-    format: int
-    title: str
-    minutes: int
-    steps: tuple[StepStructure, ...]
-    concepts: tuple[str, ...] = ()
-    needs: tuple[str, ...] = ()
-    vars: Mapping[str, Variable] = field(default_factory=dict)
-    cluster: Cluster | None = None
-    shell: str = ""
-    files: str = ""
-    cleanup: tuple[str, ...] = ()
+    format: Annotated[int, "The version of this format: 1."]
+    title: Annotated[str, "The lesson's title, in Spanish."]
+    minutes: Annotated[int, "How long a learner takes."]
+    steps: Annotated[tuple[StepStructure, ...], "The steps, in the order of their headings."]
+    concepts: Annotated[tuple[str, ...], "What the lesson is about, for the home screen."] = ()
+    needs: Annotated[
+        tuple[str, ...],
+        "What the machine must be able to do, by the names that `kubelab doctor` shows.",
+    ] = ()
+    vars: Annotated[
+        Mapping[str, Variable],
+        "Names and limits that differ from learner to learner: `$NAME` in texts, files and checks.",
+    ] = field(default_factory=dict)
+    cluster: Annotated[
+        Cluster | None, "The cluster that the lesson needs (`{}` for this default); without it, none."
+    ] = None
+    shell: Annotated[
+        str, "The machine of the lesson's shell; by default a scratch machine, or `master-1` with a cluster."
+    ] = ""
+    files: Annotated[
+        str, "The directory under /root that gets the lesson's files, where the shell begins."
+    ] = ""
+    cleanup: Annotated[
+        tuple[str, ...], "Shell commands that take back what the lesson's steps made in the cluster."
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ es.md carries the structure; en.md only the text, and the hash of the Spanish te
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from kubelab.language import Text
 from kubelab.lessons import schema
@@ -18,21 +18,23 @@ from kubelab.lessons.variables import substitute, substitute_node
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """The front matter of en.md. `of`: the `text_hash` of the es.md that it was translated from."""
+    """The front matter of en.md."""
 
-    of: str
-    title: str
+    of: Annotated[
+        str, "The hash of the Spanish text that it translates; `kubelab lesson translate --accept` writes it."
+    ]
+    title: Annotated[str, "The lesson's title, in English."]
 
 
 @dataclass(frozen=True, slots=True)
 class TrackFile:
-    """A track.yaml. `lessons`: the directories, in order."""
+    """A track.yaml."""
 
-    format: int
-    id: str
-    title: Mapping[str, str]
-    lessons: tuple[str, ...]
-    requires: tuple[str, ...] = ()
+    format: Annotated[int, "The version of this format: 1."]
+    id: Annotated[str, "The track's id, as its directory is named."]
+    title: Annotated[Mapping[str, str], "The title, under `es` and `en`."]
+    lessons: Annotated[tuple[str, ...], "The directories of its lessons, in order."]
+    requires: Annotated[tuple[str, ...], "The tracks that are better done before."] = ()
 
 
 def text_hash(spanish: str, file: str = "es.md") -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from kubelab.cluster.objects import Key, Object, key_of, labels_of
 from kubelab.language import Text
@@ -33,15 +33,21 @@ class Field:
 
 @check
 class ObjectCheck(Comparison, Check):
-    """With a comparison, any value that `field` selects must satisfy it. `condition`: one of that type must
-    have status True."""
+    """An API object is there, or is not; has a condition; or one of the values that `field` selects compares
+    as the comparison's keys (below) say."""
 
-    object: KindName
-    name: str
-    namespace: str = ""
-    absent: bool = False
-    field: Field | None = None
-    condition: str | None = None
+    object: Annotated[KindName, "The kind of object."]
+    name: Annotated[str, "Its name."]
+    namespace: Annotated[
+        str, "The namespace that it is in; by default `default`, if its kind has namespaces."
+    ] = ""
+    absent: Annotated[bool, "There must be none of that name."] = False
+    field: Annotated[
+        Field | None, "The values to compare; without a comparison, there must be one at least."
+    ] = None
+    condition: Annotated[str | None, "The type of a condition whose status must be True."] = None
+
+    example = "{object: pod, name: web, field: '{.status.phase}', eq: Running}"
 
     def needs(self) -> Needs:
         return Needs(resources=frozenset({self.object.resource}))
@@ -92,11 +98,15 @@ class ObjectCheck(Comparison, Check):
 
 @check
 class ObjectCount(Comparison, Check):
-    """How many objects of a kind have all these labels."""
+    """As many objects of a kind have all these labels as the comparison's keys (below) say."""
 
-    object_count: KindName
-    namespace: str = "default"
-    labels: Mapping[str, str] | None = None
+    object_count: Annotated[KindName, "The kind of objects that are counted."]
+    namespace: Annotated[str, "The namespace in which they are counted."] = "default"
+    labels: Annotated[
+        Mapping[str, str] | None, "Labels that each of them has; by default all objects count."
+    ] = None
+
+    example = "{object-count: pods, labels: {app: web}, ge: 2}"
 
     def needs(self) -> Needs:
         return Needs(resources=frozenset({self.object_count.resource}))

@@ -58,9 +58,13 @@ class CannotSee(Exception):  # noqa: N818 -- it is no error: `judge` makes a ver
 
 
 class Check:
-    """One kind of check. Subclasses are registered by the YAML key that names them (`@check`)."""
+    """One kind of check. Subclasses are registered by the YAML key that names them (`@check`).
+
+    The reference for authors is made from them: the docstring, what each field is annotated with, and
+    `example`, which must parse."""
 
     __slots__ = ()
+    example = ""
 
     @classmethod
     def read(cls, node: Node) -> "Check":

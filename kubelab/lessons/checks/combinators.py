@@ -1,5 +1,7 @@
 """`all`, `any`, `not`: checks made of checks, with three-valued logic: "cannot check" is neither."""
 
+from typing import Annotated
+
 from kubelab.language import Text
 from kubelab.lessons.checks.check import Check, Finding, Needs, Scope, check, judge
 from kubelab.lessons.observation import Observation, Probe
@@ -31,9 +33,11 @@ class _Combined(Check):
 
 @check
 class All(_Combined):
-    """Every one holds."""
+    """Every one of the checks holds."""
 
-    all: tuple[Check, ...]
+    all: Annotated[tuple[Check, ...], "The checks."]
+
+    example = "all: [{pod-running: web}, {pod-answers: web}]"
 
     def parts(self) -> tuple[Check, ...]:
         return self.all
@@ -50,9 +54,11 @@ class All(_Combined):
 
 @check
 class Any(_Combined):
-    """At least one holds."""
+    """At least one of the checks holds."""
 
-    any: tuple[Check, ...]
+    any: Annotated[tuple[Check, ...], "The checks."]
+
+    example = "any: [{object: deployment, name: web}, {pod-running: web}]"
 
     def parts(self) -> tuple[Check, ...]:
         return self.any
@@ -68,9 +74,11 @@ class Any(_Combined):
 
 @check
 class Not(_Combined):
-    """It does not hold."""
+    """The check does not hold; what cannot be checked stays so."""
 
-    not_: Check
+    not_: Annotated[Check, "The check."]
+
+    example = "not: {process: {argv: stress}}"
 
     def parts(self) -> tuple[Check, ...]:
         return (self.not_,)

@@ -4,6 +4,7 @@ Source: namespaces(7): two processes are in the same namespace if /proc/<pid>/ns
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from kubelab.cluster.objects import PODS
 from kubelab.language import Text
@@ -27,15 +28,15 @@ from kubelab.lessons.view import Verdict
 
 @dataclass(frozen=True, slots=True)
 class PodSubject:
-    """`container`: not used for namespaces that all containers of the pod share."""
+    """A pod, for the namespaces that all its containers share."""
 
-    pod: str
-    namespace: str = "default"
+    pod: Annotated[str, "The pod's name."]
+    namespace: Annotated[str, "The Kubernetes namespace that it is in."] = "default"
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whose namespace: "machine", `{pod: NAME}` (its shared ones), or a process."""
+    """Whose namespace: `machine`, a pod (`{pod: NAME}`), or a process (`{comm: bash}`)."""
 
     process: ProcessSelector | None = None
     pod: PodSubject | None = None
@@ -72,13 +73,17 @@ class Subject:
 
 @check
 class NamespaceCheck(Check):
-    """Holds if it holds of any process that `of` means."""
+    """Two are in the same namespace, or in different ones; it is enough if one process that `of` means is."""
 
-    namespace: NamespaceKind
-    of: Subject
-    equals: Subject | None = None
-    differs_from: Subject | None = None
-    machine: str = ""
+    namespace: Annotated[NamespaceKind, "The kind of namespace that is compared."]
+    of: Annotated[Subject, "Whose namespace."]
+    equals: Annotated[Subject | None, "Whose namespace it must be."] = None
+    differs_from: Annotated[
+        Subject | None, "Whose namespace it must not be; without this and `equals`: the machine's."
+    ] = None
+    machine: Annotated[str, "The machine on which processes are sought; by default the lesson's own."] = ""
+
+    example = "{namespace: net, of: {comm: bash}, equals: {pod: web}}"
 
     def needs(self) -> Needs:
         subjects = (self.of, self.equals, self.differs_from)

@@ -3,6 +3,8 @@
 `pod-running`, `pod-answers`, `pod-shares`, `pod-gone`.
 """
 
+from typing import Annotated
+
 from kubelab.cluster.objects import PODS, Key, Object, key_of, uid_of
 from kubelab.language import Text
 from kubelab.lessons.checks.check import (
@@ -46,9 +48,11 @@ def _containers(processes: list[Process]) -> list[Process]:
 class PodRunning(_PodCheck):
     """Its phase is Running, and on its node pause and a first process per container really live."""
 
-    pod_running: str
-    namespace: str = "default"
-    containers: int | None = None
+    pod_running: Annotated[str, "The pod's name."]
+    namespace: Annotated[str, "The namespace that it is in."] = "default"
+    containers: Annotated[int | None, "How many containers it has; by default any number."] = None
+
+    example = "{pod-running: web, containers: 1}"
 
     def expected(self, scope: Scope) -> Text:
         count = self.containers
@@ -75,9 +79,11 @@ class PodRunning(_PodCheck):
 class PodAnswers(_PodCheck):
     """Something answers at the pod's IP when a machine asks."""
 
-    pod_answers: str
-    from_: str = ""
-    namespace: str = "default"
+    pod_answers: Annotated[str, "The pod's name."]
+    from_: Annotated[str, "The machine that asks; by default the lesson's own."] = ""
+    namespace: Annotated[str, "The namespace that it is in."] = "default"
+
+    example = "{pod-answers: web, from: minion-2}"
 
     def expected(self, scope: Scope) -> Text:
         machine = self.from_ or scope.machine
@@ -115,9 +121,11 @@ class PodAnswers(_PodCheck):
 class PodShares(_PodCheck):
     """All its containers, and pause, are in one and the same namespace of each of these kinds."""
 
-    pod_shares: str
-    kinds: tuple[NamespaceKind, ...]
-    namespace: str = "default"
+    pod_shares: Annotated[str, "The pod's name."]
+    kinds: Annotated[tuple[NamespaceKind, ...], "The kinds of Linux namespaces that are shared."]
+    namespace: Annotated[str, "The Kubernetes namespace that it is in."] = "default"
+
+    example = "{pod-shares: web, kinds: [net, ipc, uts]}"
 
     def expected(self, scope: Scope) -> Text:
         kinds = ", ".join(self.kinds)
@@ -146,8 +154,10 @@ class PodShares(_PodCheck):
 class PodGone(_PodCheck):
     """A pod of that name was there since the step began; now neither the object nor its processes are."""
 
-    pod_gone: str
-    namespace: str = "default"
+    pod_gone: Annotated[str, "The pod's name."]
+    namespace: Annotated[str, "The namespace that it was in."] = "default"
+
+    example = "pod-gone: old"
 
     def expected(self, scope: Scope) -> Text:
         return Text(

@@ -1,5 +1,7 @@
 """`process`: a process with these properties exists on a machine; or none does; or one did, and is gone."""
 
+from typing import Annotated
+
 from kubelab.language import Text
 from kubelab.lessons.checks.check import Check, Finding, Needs, Scope, check, machine_state
 from kubelab.lessons.checks.selector import ProcessSelector
@@ -11,14 +13,15 @@ NONE = Text("no hay ninguno", "there is none")
 
 @check
 class ProcessCheck(Check):
-    """`absent`: there must be none. `gone`: one was seen since the step began, and none is left.
-    `count`: how many there must be (default: at least one)."""
+    """A process is there; or none is, none is left, or so many are."""
 
-    process: ProcessSelector
-    machine: str = ""
-    absent: bool = False
-    gone: bool = False
-    count: Comparison | None = None
+    process: Annotated[ProcessSelector, "Which process: every key that is written must hold of it."]
+    machine: Annotated[str, "The machine that is looked at; by default the lesson's own."] = ""
+    absent: Annotated[bool, "There must be none."] = False
+    gone: Annotated[bool, "One was seen since the step began, and none is left."] = False
+    count: Annotated[Comparison | None, "How many there must be; by default at least one."] = None
+
+    example = "process: {argv: sleep 1000, pid: 1, in-new: [pid, mnt]}"
 
     def needs(self) -> Needs:
         return Needs(processes=True)

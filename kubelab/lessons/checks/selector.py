@@ -5,7 +5,7 @@ Source: proc(5), pid_namespaces(7).
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from kubelab.language import Text
 from kubelab.lessons.checks.signals import Signal, in_mask
@@ -33,20 +33,27 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True)
 class ProcessSelector:
-    """`comm` is the command's name, `argv` a part of its command line, `pid` its pid in its own namespace."""
+    """Which process is meant: every key that is written must hold of it."""
 
-    comm: str | None = None
-    argv: str | None = None
-    pid: int | None = None
-    state: State | None = None
-    in_new: tuple[NamespaceKind, ...] = ()
-    in_machine: tuple[NamespaceKind, ...] = ()
-    children_in_new_pid: bool = False
-    proc_shows: Literal["own", "other"] | None = None
-    catches: Signal | None = None
-    catches_not: Signal | None = None
-    pending: Signal | None = None
-    parent: "ProcessSelector | None" = None
+    comm: Annotated[str | None, "The command's name, as /proc/PID/comm has it."] = None
+    argv: Annotated[str | None, "A part of its command line, the words joined by spaces."] = None
+    pid: Annotated[int | None, "Its pid in its own pid namespace."] = None
+    state: Annotated[State | None, "Its state."] = None
+    in_new: Annotated[
+        tuple[NamespaceKind, ...], "It is in namespaces of these kinds that are not the machine's."
+    ] = ()
+    in_machine: Annotated[tuple[NamespaceKind, ...], "It is in the machine's namespaces of these kinds."] = ()
+    children_in_new_pid: Annotated[
+        bool, "Its next child will be born in another pid namespace than its own."
+    ] = False
+    proc_shows: Annotated[
+        Literal["own", "other"] | None,
+        "The /proc that it sees belongs to its own pid namespace, or to another one.",
+    ] = None
+    catches: Annotated[Signal | None, "It has a handler for this signal."] = None
+    catches_not: Annotated[Signal | None, "It has no handler for this signal."] = None
+    pending: Annotated[Signal | None, "This signal is pending."] = None
+    parent: Annotated["ProcessSelector | None", "It is a child of such a process."] = None
 
     def noun(self) -> Text:
         """Return "process `sleep` that … and …" in both languages."""
