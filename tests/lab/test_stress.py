@@ -27,7 +27,7 @@ pytestmark = pytest.mark.root
 
 ROUNDS = int(os.environ.get("KUBELAB_STRESS_ROUNDS", "4"))
 SEED = int(os.environ.get("KUBELAB_STRESS_SEED", "1"))
-START_S = 2.5  # Somewhat longer than a start takes, so that half of the ends fall into it.
+START_S = 1.5  # About what a start takes, so that half of the ends fall into it.
 ENDS = ("kill", "end", "end twice", "end, then kill", "kill a machine, then end")
 
 

@@ -22,6 +22,7 @@ from kubelab.cluster.clock import Clock
 from kubelab.cluster.controllers.manager import run_controllers
 from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.cluster.lab.listening import listen
+from kubelab.cluster.linux.threads import in_thread
 from kubelab.cluster.machine.namespaced import NamespacedMachine
 from kubelab.cluster.objects import NODES, Object
 from kubelab.cluster.scheduler.scheduler import run_scheduler
@@ -78,15 +79,8 @@ async def start_master(
     Raises:
         LabError: *port* on the loopback is in use.
     """
-    authority = Authority.create(directory.pki, clock.now())
-    security = Security(
-        tls=server_context(
-            authority.certificate_path,
-            authority.apiserver([machine.address], [machine.name]),
-            clients=ssl.CERT_OPTIONAL,
-        ),
-        kubelet_tls=client_context(authority.certificate_path, authority.apiserver_kubelet_client()),
-    )
+    authority = await in_thread(Authority.create, directory.pki, clock.now())
+    security = await in_thread(_security, authority, machine)
     store = MemoryStore()
     registry = Registry(store, clock)
     await bootstrap(registry)
@@ -103,6 +97,17 @@ async def start_master(
             background(run_controllers(api, clock), run_scheduler(api, clock), keep_compacted(store, clock)),
         ):
             yield Master(api, store, authority, f"https://{machine.address}:{PORT}")
+
+
+def _security(authority: Authority, machine: NamespacedMachine) -> Security:
+    return Security(
+        tls=server_context(
+            authority.certificate_path,
+            authority.apiserver([machine.address], [machine.name]),
+            clients=ssl.CERT_OPTIONAL,
+        ),
+        kubelet_tls=client_context(authority.certificate_path, authority.apiserver_kubelet_client()),
+    )
 
 
 def _is_ready(node: Object) -> bool:
