@@ -140,5 +140,10 @@ def _entry(lesson: Lesson, recorded: LessonProgress | None, missing: Mapping[str
         status=status,
         steps_passed=passed,
         steps=len(lesson.steps),
-        missing=next((missing[need] for need in lesson.structure.needs if need in missing), None),
+        missing=lacking(lesson, missing),
     )
+
+
+def lacking(lesson: Lesson, missing: Mapping[str, Text]) -> Text | None:
+    """Return why the first capability that *lesson* needs and that is *missing* is not there, if any."""
+    return next((missing[need] for need in lesson.structure.needs if need in missing), None)

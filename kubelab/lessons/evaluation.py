@@ -19,13 +19,15 @@ SEEN_BEFORE = Text("se superó antes", "passed before")
 
 @dataclass(frozen=True, slots=True)
 class StepState:
-    """`latched`: what was found of each edge check when it held; `findings`: the last of every check."""
+    """`latched`: what was found of each edge check when it held; `findings`: the last of every check;
+    `obstacle`: why the step could not be set up, if so."""
 
     hints_shown: int = 0
     passed: bool = False
     latched: Mapping[int, Finding] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     message: Text | None = None
+    obstacle: Text | None = None
 
 
 def evaluate(step: Step, state: StepState, observation: Observation, scope: Scope) -> StepState:
@@ -44,7 +46,10 @@ def evaluate(step: Step, state: StepState, observation: Observation, scope: Scop
     }
     passed = all(finding.passed for finding in findings)
     message = None if passed else misconception(step, observation, scope)
-    return replace(state, passed=passed, latched=latched, findings=findings, message=message)
+    obstacle = None if passed else state.obstacle
+    return replace(
+        state, passed=passed, latched=latched, findings=findings, message=message, obstacle=obstacle
+    )
 
 
 def misconception(step: Step, observation: Observation, scope: Scope) -> Text | None:
@@ -89,6 +94,7 @@ def _draw_step(step: Step, state: StepState, scope: Scope) -> StepView:
         checks=tuple(_draw_checks(step, state, scope)),
         message=state.message,
         debrief=step.debrief if state.passed else None,
+        obstacle=state.obstacle,
     )
 
 

@@ -13,6 +13,7 @@ from kubelab.lessons.catalog import load_source, load_track, tracks_path
 from kubelab.lessons.format import Lesson, LessonSource
 from kubelab.lessons.parse import parse_lesson, parse_translation, text_hash
 from kubelab.lessons.prose import Document, StepProse, parse_document
+from kubelab.lessons.view import sentence_of
 
 RUNGS = 4  # Observe, locate, method, command.
 
@@ -76,8 +77,7 @@ def _lint_track(directory: Path, lessons: list[Path]) -> Iterator[Problem]:
 
 
 def _as_problem(error: LabError) -> Problem:
-    sentence = error.sentence if isinstance(error.sentence, Text) else Text(error.sentence, error.sentence)
-    return Problem(getattr(error, "file", ""), getattr(error, "line", 0), sentence)
+    return Problem(getattr(error, "file", ""), getattr(error, "line", 0), sentence_of(error))
 
 
 def _stale(source: LessonSource) -> Iterator[Problem]:

@@ -1,8 +1,9 @@
 """Builds observations of the live state: API objects by watches, processes by a scan, answers by connecting.
 
 The API tells of every change. The kernel does not tell of every process (the proc connector is one per host
-and needs the host's root), so machines are scanned, at most five times a second and only while a lesson is
-open. `changed` is set when something differs, so nobody evaluates what has not moved.
+and needs the host's root), so machines are scanned, only while a lesson is open: five times a second, and at
+once when the learner's shell writes something, for that is when things happen. `changed` is set when
+something differs, so nobody evaluates what has not moved.
 Left out: inotify, netlink groups, cgroup events.
 """
 
@@ -25,6 +26,7 @@ from kubelab.lessons.observation import MachineState, Observation, Probe, Proces
 from kubelab.lessons.process_scan import ProcessScan, departed
 
 SCAN_INTERVAL_S = 0.2
+SCAN_REST_S = 0.04  # However much the shell writes.
 PROBE_INTERVAL_S = 0.5
 PROBE_TIMEOUT_S = 1.0
 API_PATIENCE_S = 5.0  # After that an API that has told nothing counts as one that cannot be asked.
@@ -43,6 +45,7 @@ class Observer:
         self._machines: dict[str, MachineState | Unseen] = {}
         self._informers: dict[Resource, Informer] = {}
         self._departed_objects: dict[Resource, list[Object]] = {}
+        self._look_wanted = asyncio.Event()
         self._probes: frozenset[Probe] = frozenset()
         self._probes_changed = asyncio.Event()
         self._answers: dict[Probe, bool | Unseen] = {}
@@ -76,6 +79,10 @@ class Observer:
             self._probes = probes
             self._answers = {probe: answer for probe, answer in self._answers.items() if probe in probes}
             self._probes_changed.set()
+
+    def look_soon(self) -> None:
+        """Scan at the next moment, and not only when the interval is over."""
+        self._look_wanted.set()
 
     def look(self) -> None:
         """Scan all machines at once."""
@@ -157,8 +164,12 @@ class Observer:
 
     async def _scan_forever(self, processes: bool) -> None:
         while processes:
+            self._look_wanted.clear()
             self.look()
-            await self._clock.sleep(SCAN_INTERVAL_S)
+            await self._clock.sleep(SCAN_REST_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SCAN_INTERVAL_S - SCAN_REST_S):
+                    await self._look_wanted.wait()
 
     async def _probe_forever(self) -> None:
         while True:

@@ -24,7 +24,7 @@ from kubelab.lessons.lab import LabPort
 from kubelab.lessons.progress import Progress
 from kubelab.lessons.session import Session
 from kubelab.lessons.typist import Typist
-from kubelab.lessons.view import StepView, Verdict
+from kubelab.lessons.view import StepView, Verdict, sentence_of
 
 SETTLE_TIMEOUT_S = 5.0  # From the end of a lesson until its processes are gone.
 
@@ -84,8 +84,7 @@ async def prove(lesson: Lesson, language: Language, lab: LabPort, patience: Pati
             for way in (_err, _go_straight_through):
                 await _prove_once(proving, way)
     except LabError as error:
-        sentence = error.sentence
-        failure = Failure(proving.step, sentence if isinstance(sentence, Text) else Text(sentence, sentence))
+        failure = Failure(proving.step, sentence_of(error))
     except TimeoutError:
         limit = f"{proving.patience.lesson_s:g} s"
         failure = Failure(proving.step, Text(f"tardó más de {limit}.", f"it took more than {limit}."))
@@ -138,7 +137,9 @@ class _Learner:
         """Follow the view until *until* holds; tell whether it did in time."""
         try:
             async with asyncio.timeout(timeout_s or self.proving.patience.state_s):
-                async for _ in self.session.changes():
+                async for view in self.session.changes():
+                    if view.step.obstacle:
+                        raise LabError(view.step.obstacle)
                     if until():
                         return True
         except TimeoutError:

@@ -18,8 +18,9 @@ from dataclasses import replace
 
 from kubelab.cluster.client.background import background
 from kubelab.cluster.clock import Clock, SystemClock
+from kubelab.cluster.errors import LabError
 from kubelab.cluster.machine.machine import Machine, Process, WindowSize
-from kubelab.language import Language
+from kubelab.language import Language, Text
 from kubelab.lessons import evaluation, variables
 from kubelab.lessons.checks import Scope
 from kubelab.lessons.evaluation import StepState
@@ -28,7 +29,7 @@ from kubelab.lessons.lab import LabPort
 from kubelab.lessons.observe import Observer
 from kubelab.lessons.parse import parse_lesson
 from kubelab.lessons.progress import LessonProgress, Progress, new_seed
-from kubelab.lessons.view import LessonView
+from kubelab.lessons.view import LessonView, sentence_of
 from kubelab.lessons.workplace import Workplace
 
 NO_STEP = -1
@@ -110,6 +111,10 @@ class Session:
             self._observer.look()
             self._evaluate()
 
+    def look_soon(self) -> None:
+        """Something happens in the shell: do not wait for the next regular look."""
+        self._observer.look_soon()
+
     async def shell(self, size: WindowSize) -> Process:
         """Start an interactive shell on the lesson's machine. The caller closes it; at the latest we do."""
         return await self._workplace.shell(size, self.language)
@@ -179,14 +184,26 @@ class Session:
             self._publish()
 
     async def _begin(self) -> None:
-        """Bring about what the current step starts from; only then do its checks count."""
+        """Bring about what the current step starts from; only then do its checks count.
+
+        A command that fails is told in the view. The learner may put it right, reset the step or go on.
+        """
         async with self._turn:
             index = self._index
-            for command in () if self._state.passed else self._step.structure.setup:
-                await self._workplace.execute(command)
+            obstacle = None if self._state.passed else await self._set_up(self._step)
+            self._states[index] = replace(self._states[index], obstacle=obstacle)
             self._observer.begin()
             self._begun = index
             self._evaluate()
+
+    async def _set_up(self, step: Step) -> Text | None:
+        """Return why *step* could not be set up, if so."""
+        try:
+            for command in step.structure.setup:
+                await self._workplace.execute(command)
+        except LabError as error:
+            return sentence_of(error)
+        return None
 
     async def _follow(self) -> None:
         while True:

@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from kubelab.cluster.errors import LabError
 from kubelab.language import Text
+
+
+def sentence_of(error: LabError) -> Text:
+    """Return what *error* says; some sentences (the kernel's, the API's) exist in one language only."""
+    return error.sentence if isinstance(error.sentence, Text) else Text(error.sentence, error.sentence)
 
 
 class Verdict(StrEnum):
@@ -25,7 +31,8 @@ class CheckView:
 @dataclass(frozen=True, slots=True)
 class StepView:
     """`body` is Markdown without the containers; `hints` all rungs, of which `hints_shown` may be seen.
-    `message` is the misconception that the last observation fits, if any; `debrief` is shown once passed."""
+    `message` is the misconception that the last observation fits, if any; `debrief` is shown once passed.
+    `obstacle` says what stands in the way of doing the step, through no fault of the learner's."""
 
     id: str
     title: Text
@@ -36,6 +43,7 @@ class StepView:
     checks: tuple[CheckView, ...]
     message: Text | None
     debrief: Text | None
+    obstacle: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)

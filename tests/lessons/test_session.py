@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from conftest import ScratchLab
-from lesson_files import source
+from lesson_files import source, spanish
 
 from kubelab.cluster.machine.machine import WindowSize
 from kubelab.language import Text
@@ -109,6 +109,48 @@ async def test_the_setup_of_a_step_has_run_when_its_checks_count(lab: ScratchLab
         assert not view.step.passed
         await type_into(session, f"pkill -f 'sleep {seconds(session)}'")
         await reached(session, lambda view: view.step.passed)
+
+
+async def test_a_setup_that_fails_is_told_and_the_learner_goes_on(
+    lab: ScratchLab, progress: Progress
+) -> None:
+    failing = parse_lesson(spanish("setup: [sleep $SECS &]", "setup: ['test -e ok || ls nowhere']"))
+    async with Session.open(lab, failing, progress) as session:
+        session.next()
+        view = await reached(session, lambda view: view.step.obstacle is not None)
+        assert view.step.obstacle
+        assert "nowhere" in view.step.obstacle.en
+        session.previous()
+        await type_into(session, f"touch ok; sleep {seconds(session)} &")
+        await reached(session, lambda view: view.index == 0 and view.step.passed)
+        session.next()
+        await reached(session, lambda view: view.index == 1 and view.step.obstacle is None)
+
+
+async def test_a_lesson_resumes_at_a_step_whose_setup_fails(lab: ScratchLab, progress: Progress) -> None:
+    failing = parse_lesson(spanish("setup: [sleep $SECS &]", "setup: ['false']"))
+    async with Session.open(lab, failing, progress) as session:
+        session.next()
+    async with Session.open(lab, failing, progress) as session:
+        assert session.view.step.obstacle
+        await type_into(session, f"sleep {seconds(session)} &")
+        await reached(session, lambda view: view.step.checks[0].observed.en.startswith("`sleep`"))
+        await type_into(session, f"pkill -f 'sleep {seconds(session)}'")
+        view = await reached(session, lambda view: view.step.passed)
+        assert view.step.obstacle is None
+
+
+async def test_what_the_shell_writes_is_followed_by_a_look(lab: ScratchLab, progress: Progress) -> None:
+    """With the regular looks an hour apart."""
+    async with Session.open(lab, lesson(), progress) as session:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("kubelab.lessons.observe.SCAN_INTERVAL_S", 3600)
+            session.look_soon()
+            await asyncio.sleep(0.1)  # Any look from now on is one that was asked for.
+            await type_into(session, f"sleep {seconds(session)} &")
+            assert not session.view.step.passed
+            session.look_soon()
+            await reached(session, lambda view: view.step.passed)
 
 
 async def test_a_reset_brings_back_machine_and_files_and_the_step_is_to_be_done_again(
