@@ -13,10 +13,12 @@ from kubelab.cluster.lab.phases import Phase
 from kubelab.cluster.lab.snapshot import LabSnapshot
 from kubelab.cluster.linux.probe import probe
 from kubelab.language import Language, Text, preferred
-from kubelab.lessons.catalog import Catalog
+from kubelab.lessons.catalog import Catalog, lacking
+from kubelab.lessons.format import Lesson
 from kubelab.lessons.progress import Progress
+from kubelab.lessons.reading import Reading
 from kubelab.lessons.session import Session
-from kubelab.lessons.view import TrackEntry
+from kubelab.lessons.view import TrackEntry, sentence_of
 
 
 def open_app(config: LabConfig) -> int:
@@ -36,7 +38,13 @@ async def _run(config: LabConfig) -> int:
     catalog = Catalog.load()
     with Progress.open() as progress:
         async with start_lab(config) as lab:
-            return await run_app(AppPort(lab, catalog, progress), preferred())
+            return await run_app(AppPort(lab, catalog, progress), _first_language(progress))
+
+
+def _first_language(progress: Progress) -> Language:
+    """Return what `--lang` or KUBELAB_LANG asks for, else the learner's last choice, else the locale's."""
+    asked = os.environ.get("KUBELAB_LANG")
+    return preferred() if asked else progress.language() or preferred()
 
 
 class AppPort:
@@ -60,11 +68,26 @@ class AppPort:
         return self._lab.snapshots()
 
     @asynccontextmanager
-    async def open_lesson(self, lesson_id: str, language: Language) -> AsyncIterator[Session]:
-        await self._lab.ready()
+    async def open_lesson(self, lesson_id: str, language: Language) -> AsyncIterator[Session | Reading]:
         lesson = self._catalog.lesson(lesson_id)
+        if obstacle := await self._obstacle(lesson):
+            yield Reading(lesson, obstacle, language)
+            return
         async with Session.open(self._lab, lesson, self._progress, language) as session:
             yield session
+
+    async def _obstacle(self, lesson: Lesson) -> Text | None:
+        """Return why *lesson* can be read only, if so."""
+        if reason := lacking(lesson, self._missing):
+            return reason
+        try:
+            await self._lab.ready()
+        except LabError as error:
+            return sentence_of(error)
+        return None
+
+    def remember_language(self, language: Language) -> None:
+        self._progress.set_language(language)
 
     async def close(self) -> None:
         await self._lab.close()

@@ -1,4 +1,5 @@
-"""What the learner has done: steps passed, hints seen, where they are, and the variables drawn for them.
+"""What the learner has done: steps passed, hints seen, where they are, the variables drawn for them, and the
+language that they chose.
 
 One SQLite file under the XDG state directory. Every change is one transaction that is on the disk when the
 call returns, so SIGKILL loses nothing.
@@ -18,12 +19,13 @@ from typing import Any, Self
 import platformdirs
 
 from kubelab.cluster.errors import LabError
-from kubelab.language import Text
+from kubelab.language import LANGUAGES, Language, Text
 from kubelab.lessons import transfer
 from kubelab.lessons.transfer import LessonRecord, StepRecord
 
-SCHEMA_VERSION = 1
-_SCHEMA = """
+# Each text takes a file one version on; a new file passes through all of them.
+_SCHEMAS = (
+    """
 CREATE TABLE lesson (
     lesson TEXT PRIMARY KEY,
     seed TEXT NOT NULL,
@@ -38,7 +40,15 @@ CREATE TABLE step (
     passed_at TEXT,
     PRIMARY KEY (lesson, step)
 ) STRICT;
-"""
+""",
+    """
+CREATE TABLE preference (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT;
+""",
+)
+SCHEMA_VERSION = len(_SCHEMAS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +144,14 @@ class Progress:
             (lesson_id, step, passed),
         )
 
+    def language(self) -> Language | None:
+        """Return the language that the learner last chose in the app; None if they never did."""
+        row = self._connection.execute("SELECT value FROM preference WHERE name = 'language'").fetchone()
+        return next((known for known in LANGUAGES if row and row[0] == known), None)
+
+    def set_language(self, language: Language) -> None:
+        self._write("INSERT OR REPLACE INTO preference VALUES ('language', ?)", (language,))
+
     def forget(self, lesson_id: str) -> None:
         """Forget all of the lesson: the next attempt draws other variables."""
         with self._connection:
@@ -189,10 +207,10 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(os.fspath(path), timeout=5.0)
     try:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        elif version != SCHEMA_VERSION:
+        if not 0 <= version <= SCHEMA_VERSION:
             raise sqlite3.DatabaseError(f"version {version}")
+        if missing := "".join(_SCHEMAS[version:]):
+            connection.executescript(f"BEGIN; {missing} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
     except sqlite3.Error:
         connection.close()
         raise

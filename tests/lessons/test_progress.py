@@ -63,6 +63,24 @@ def test_progress_survives_a_kill_right_after_the_call(tmp_path: Path) -> None:
     assert recorded.steps["one"].passed
 
 
+def test_the_language_that_was_chosen_last_is_kept(progress: Progress) -> None:
+    assert progress.language() is None
+    progress.set_language("en")
+    progress.set_language("es")
+    assert progress.language() == "es"
+
+
+def test_progress_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "progress.sqlite3"
+    with Progress.open(path) as progress:
+        progress.begin("a/b", {}, "one", seed="s")
+        progress._connection.executescript("DROP TABLE preference; PRAGMA user_version = 1;")
+    with Progress.open(path) as progress:
+        assert progress.lesson("a/b") is not None
+        progress.set_language("en")
+        assert progress.language() == "en"
+
+
 def test_a_file_that_is_no_progress_is_named_in_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "progress.sqlite3"
     path.write_text("something else altogether, and long enough to be no header at all\n" * 20)
