@@ -23,8 +23,7 @@ from kubelab.cluster.errors import LabError
 from kubelab.cluster.lab.phases import Phase
 from kubelab.cluster.lab.snapshot import LabSnapshot
 from kubelab.language import Language
-from kubelab.lessons.view import LessonEntry, TrackEntry
-from kubelab.ui import words
+from kubelab.lessons.view import LessonEntry, TrackEntry, sentence_of
 from kubelab.ui.driver import TerminalDriver
 from kubelab.ui.home import HomeScreen
 from kubelab.ui.lab_screen import LabScreen
@@ -100,6 +99,7 @@ class KubelabApp(App[None], inherit_bindings=False):
 
     def action_language(self) -> None:
         self.language = "es" if self.language == "en" else "en"
+        self.port.remember_language(self.language)
 
     def watch_language(self) -> None:
         for screen in self.screen_stack:
@@ -116,17 +116,18 @@ class KubelabApp(App[None], inherit_bindings=False):
     def open_lesson(self, lesson_id: str) -> None:
         from kubelab.ui.lesson import LessonScreen
 
-        entry = self._entry(lesson_id)
-        if entry.missing is None:
-            self.push_screen(LessonScreen(entry))
-        else:
-            self.notify(entry.missing.in_(self.language), severity="warning", markup=False)
+        if not isinstance(self.screen, LessonScreen):  # Enter may be pressed twice.
+            self.push_screen(LessonScreen(self._entry(lesson_id)))
 
     def _entry(self, lesson_id: str) -> LessonEntry:
         return next(entry for track in self.catalog() for entry in track.lessons if entry.id == lesson_id)
 
     def go_home(self, screen: LabScreen) -> None:
-        self.run_worker(self._go_home(screen), group="leave", exclusive=True)
+        # Through the screen's own queue: one that is still being put together cannot be taken away.
+        screen.call_later(self._start_for_home, screen)
+
+    def _start_for_home(self, screen: LabScreen) -> None:
+        self.run_worker(self._go_home(screen), group="leave")
 
     async def _go_home(self, screen: LabScreen) -> None:
         await screen.leave()
@@ -134,7 +135,7 @@ class KubelabApp(App[None], inherit_bindings=False):
             await self.pop_screen()
 
     def complain(self, error: LabError) -> None:
-        self.notify(words.sentence_of(error).in_(self.language), severity="error", timeout=12, markup=False)
+        self.notify(sentence_of(error).in_(self.language), severity="error", timeout=12, markup=False)
 
     def action_leave(self) -> None:
         """Quit: leave the lesson, take the lab down, give the terminal back."""

@@ -10,7 +10,7 @@ from textual.widget import Widget
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from kubelab.lessons.view import LessonEntry, LessonStatus, TrackEntry
+from kubelab.lessons.view import LessonEntry, LessonStatus, TrackEntry, sentence_of
 from kubelab.ui import words
 from kubelab.ui.key_bar import Key
 from kubelab.ui.lab_screen import LabScreen
@@ -149,7 +149,7 @@ class HomeScreen(LabScreen):
     def _draw_lab(self, width: int, height: int) -> list[Line]:
         app = self.lab_app
         if app.lab_failure:
-            failure = self.say(words.sentence_of(app.lab_failure))
+            failure = self.say(sentence_of(app.lab_failure))
             return [((self.say(words.LAB_FAILED), "bad"),), ((failure, "plain"),)]
         lines: list[Line] = [
             ((("✓ ", "good") if phase.done else ("… ", "busy")), (self.say(phase.name), "plain"))

@@ -16,7 +16,7 @@ from textual.worker import Worker, WorkerCancelled
 from kubelab.cluster.errors import LabError
 from kubelab.cluster.machine.machine import Process, WindowSize
 from kubelab.language import Text
-from kubelab.lessons.view import LessonEntry, LessonView, Verdict
+from kubelab.lessons.view import LessonEntry, LessonView, Verdict, sentence_of
 from kubelab.ui import words
 from kubelab.ui.cluster_picture import cluster_picture
 from kubelab.ui.key_bar import Key
@@ -24,7 +24,7 @@ from kubelab.ui.lab_screen import COLUMNS_WIDE, ROWS_TALL, LabScreen
 from kubelab.ui.layout import FOCUS_ORDER, Pane, next_focus, visible_panes
 from kubelab.ui.line_view import LineView
 from kubelab.ui.picture import Line, Span, fitted, spread
-from kubelab.ui.port import LessonSession
+from kubelab.ui.port import LessonSession, Place
 from kubelab.ui.process_picture import process_picture
 from kubelab.ui.step_pane import StepPane
 from kubelab.ui.terminal import TerminalPane
@@ -50,6 +50,7 @@ class StateView(LineView, can_focus=True):
 
 
 class LessonScreen(LabScreen):
+    AUTO_FOCUS = ""
     DEFAULT_CSS = """
     LessonScreen #top { height: 1; background: $panel; dock: top; padding: 0 1; }
     LessonScreen #top.-celebrates { background: $success 25%; }
@@ -118,6 +119,7 @@ class LessonScreen(LabScreen):
         super().__init__()
         self.entry = entry
         self.session: LessonSession | None = None
+        self._place: Place | None = None  # Kept: while a step is reset there may be no machine to ask.
         self._view: LessonView | None = None
         self._attendance: Worker[None] | None = None
         self._zoomed: Pane | None = None
@@ -126,15 +128,16 @@ class LessonScreen(LabScreen):
         self._ticks = 0
         self._note: Text | None = None
         self._reset_asked = False
+        self._left = False
+        self.shell = TerminalPane(self._start_shell, heard=self._look_soon, id="shell")
 
     def contents(self) -> Iterable[Widget]:
         yield LineView(self._draw_top, id="top")
         yield LineView(self._draw_opening, id="opening")
         text, state = StepPane(id="text"), StateView(self._draw_state, id="state")
-        shell = TerminalPane(self._start_shell, id="shell")
-        for pane in (text, shell, state):
+        for pane in (text, self.shell, state):
             pane.add_class("pane")
-        yield Container(Container(text, shell, id="upper"), state, id="stage")
+        yield Container(Container(text, self.shell, id="upper"), state, id="stage")
 
     def on_mount(self) -> None:
         self._attendance = self.run_worker(self._attend(), group="attendance")
@@ -146,12 +149,12 @@ class LessonScreen(LabScreen):
         app = self.lab_app
         try:
             async with app.port.open_lesson(self.entry.id, app.language) as session:
-                self.session = session
+                self.session, self._place = session, session.machine
                 async for view in session.changes():
                     self._show(view)
         except LabError as error:
             app.complain(error)
-            app.call_later(app.go_home, self)
+            app.go_home(self)
         finally:
             self.session = None
 
@@ -167,9 +170,14 @@ class LessonScreen(LabScreen):
         assert self.session  # The shell is seen, and started, only once there is a session.
         return await self.session.shell(size)
 
-    @property
-    def shell(self) -> TerminalPane:
-        return self.query_one("#shell", TerminalPane)
+    def _look_soon(self) -> None:
+        if self.session:
+            self.session.look_soon()
+
+    def on_key(self, event: events.Key) -> None:
+        """While the lesson opens nothing has the focus: what is typed then is meant for the shell."""
+        if self.focused is None and not self.shell.running and event.key != "escape":
+            self.shell.on_key(event)
 
     # What is shown.
 
@@ -189,11 +197,13 @@ class LessonScreen(LabScreen):
         self.add_class("-open")
         self._arrange()
         self._name_panes()
-        self.call_after_refresh(self._begin_shell)
+        if self._place:
+            self.call_after_refresh(self._begin_shell)
 
     def _begin_shell(self) -> None:
-        self.shell.focus()
-        self.shell.restart()
+        if self.session:  # The learner may have left already.
+            self.shell.focus()
+            self.shell.restart()
 
     def redraw(self) -> None:
         super().redraw()
@@ -212,7 +222,7 @@ class LessonScreen(LabScreen):
         self.query_one("#top", LineView).redraw()
 
     def _name_panes(self) -> None:
-        machine = self.session.machine.name if self.session else ""
+        machine = self._place.name if self._place else ""
         names = {"text": words.TEXT, "state": words.STATE, "shell": words.SHELL.format(machine=machine)}
         room = (
             "" if self.app.size.width >= COLUMNS_WIDE else " "
@@ -257,17 +267,16 @@ class LessonScreen(LabScreen):
             ),
         ]
         if app.lab_failure:
-            lines.append(((self.say(words.sentence_of(app.lab_failure)), "bad"),))
+            lines.append(((self.say(sentence_of(app.lab_failure)), "bad"),))
         elif not app.lab_ready:
             lines.append(((self.say(words.OPENING_WAITS), "muted"),))
         return [fitted(line, width) for line in [*lines, (), ((self.say(words.OPENING_CANCEL), "muted"),)]]
 
     def _draw_state(self, width: int, height: int) -> list[Line]:
         snapshot, language = self.lab_app.snapshot, self.lab_app.language
-        if self.session and self.session.machine.role == "scratch":
-            name = self.session.machine.name
+        if self._place and self._place.role == "scratch":
             for machine in snapshot.machines:
-                if machine.name == name:
+                if machine.name == self._place.name:
                     return process_picture(machine, width, language)
             return [((self.say(words.NOTHING_YET), "muted"),)]
         return cluster_picture(snapshot, width, height, language)
@@ -307,6 +316,8 @@ class LessonScreen(LabScreen):
         self._arrange()
 
     def _visible(self) -> frozenset[Pane]:
+        if self._view and not self._place:
+            return frozenset({"text"})  # Open for reading.
         roomy = self.app.size.width >= COLUMNS_WIDE or self.app.size.height >= ROWS_TALL
         return visible_panes(roomy=roomy, state_toggled=self._state_toggled, zoomed=self._zoomed)
 
@@ -333,7 +344,7 @@ class LessonScreen(LabScreen):
 
     def on_terminal_pane_ended(self, event: TerminalPane.Ended) -> None:
         if event.failure:
-            self.shell.say(self.say(words.sentence_of(event.failure)))
+            self.shell.say(self.say(sentence_of(event.failure)))
         self.shell.say(self.say(words.SHELL_FAILED if event.failure else words.SHELL_ENDED))
 
     # Actions.
@@ -408,7 +419,12 @@ class LessonScreen(LabScreen):
 
     def action_cancel(self) -> None:
         if self.session is None:
-            self.action_leave()
+            self.lab_app.go_home(self)
 
     def action_leave(self) -> None:
-        self.lab_app.go_home(self)
+        """Go home; asked again while that is under way, as the home screen would be asked: quit."""
+        if self._left:
+            self.lab_app.action_leave()
+        else:
+            self._left = True
+            self.lab_app.go_home(self)

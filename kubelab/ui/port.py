@@ -36,12 +36,16 @@ class LessonSession(Protocol):
     def view(self) -> LessonView: ...
 
     @property
-    def machine(self) -> Place: ...
+    def machine(self) -> Place | None:
+        """None: the lesson is open for reading only; `shell` is not called then."""
 
     def changes(self) -> AsyncIterator[LessonView]:
         """Yield the present view, then every later one; a slow reader gets the newest."""
 
     async def check_now(self) -> None: ...
+
+    def look_soon(self) -> None:
+        """The shell wrote something: the live state may have changed."""
 
     async def shell(self, size: WindowSize) -> Process: ...
 
@@ -74,9 +78,14 @@ class LabPort(Protocol):
     def open_lesson(self, lesson_id: str, language: Language) -> AbstractAsyncContextManager[LessonSession]:
         """Enter a lesson once the lab is ready; leaving the context leaves the lesson.
 
+        Where the lab did not come up, or lacks what the lesson needs, the lesson is open for reading.
+
         Raises:
             LabError: the lesson cannot be set up; the app shows the sentence and stays at home.
         """
+
+    def remember_language(self, language: Language) -> None:
+        """The learner chose *language*: the next start begins with it."""
 
     async def close(self) -> None:
         """Take the lab down. Awaited once, when the learner quits; the app shows that it does so."""

@@ -1,4 +1,4 @@
-"""One step of a lesson as the learner reads it: text, checks, misconception, hints, debrief.
+"""One step of a lesson as the learner reads it: text, checks, obstacle, misconception, hints, debrief.
 
 Markdown is laid out only when its text changes; a check that changes repaints the list of checks alone.
 """
@@ -31,6 +31,7 @@ class StepPane(VerticalScroll):
         #title { text-style: bold; color: $primary; margin: 0 0 1 0; }
         #checks { margin: 0 0 1 0; }
         .callout { padding: 0 1; margin: 0 0 1 0; }
+        #obstacle { border-left: outer $error; }
         #message { border-left: outer $warning; }
         #hints { border-left: outer $accent; }
         #debrief { border-left: outer $success; }
@@ -47,7 +48,7 @@ class StepPane(VerticalScroll):
         yield Static(id="title", markup=False)
         yield Markdown(id="body", open_links=False)
         yield Static(id="checks", markup=False)
-        for part in ("message", "hints", "debrief"):
+        for part in ("obstacle", "message", "hints", "debrief"):
             yield Markdown(id=part, classes="callout", open_links=False)
 
     def show(self, view: LessonView, language: Language) -> None:
@@ -56,6 +57,7 @@ class StepPane(VerticalScroll):
         self.query_one("#title", Static).update(step.title.in_(language))
         self.query_one("#checks", Static).update(checks_content(step.checks, language))
         self._markdown("body", step.body.in_(language))
+        self._markdown("obstacle", _titled(words.OBSTACLE, step.obstacle, language, "✗ "))
         self._markdown("message", _titled(words.MISCONCEPTION, step.message, language, "! "))
         self._markdown("hints", hints_markdown(step, language))
         self._markdown(

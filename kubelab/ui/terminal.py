@@ -3,7 +3,7 @@
 Keys go to the program, all but those that the screens bind with priority. Output is parsed at once and
 painted at most 60 times a second, the first change of a burst without delay, and only the rows that changed.
 The cursor is drawn as a reversed cell, an underlined one or a bar; a terminal without focus shows it
-underlined.
+underlined. What is typed before the program runs is kept, and is the first that it reads.
 """
 
 import asyncio
@@ -58,9 +58,19 @@ class TerminalPane(Widget, can_focus=True):
 
     ALLOW_SELECT = False
 
-    def __init__(self, start: Callable[[WindowSize], Awaitable[Process]], *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+    def __init__(
+        self,
+        start: Callable[[WindowSize], Awaitable[Process]],
+        *,
+        heard: Callable[[], None] = lambda: None,
+        id: str | None = None,  # noqa: A002 - Textual's name
+    ) -> None:
+        """*heard* is called whenever the program has written something."""
         super().__init__(id=id)
         self._start = start
+        self._heard = heard
+        self._ended = False
+        self._typed_early = b""
         self._life: Worker[None] | None = None
         self._process: Process | None = None
         self._link: PtyLink | None = None
@@ -90,6 +100,7 @@ class TerminalPane(Widget, can_focus=True):
     def restart(self) -> None:
         """Start the program if none runs and the size is known; `on_resize` comes again when it is."""
         if not self.running and self.size.width and self.size.height:
+            self._ended = False
             self._life = self.run_worker(self._live(), exclusive=True, group="program")
 
     async def end(self) -> None:
@@ -104,11 +115,13 @@ class TerminalPane(Widget, can_focus=True):
         try:
             process = await self._start(self._window())
         except LabError as error:
-            self.post_message(self.Ended(error))
+            self._end(error)
             return
         self._process = process
         process.resize(self._window())
         self._link = PtyLink(process.fd, self._output, lambda: None)
+        self._link.write(self._typed_early)
+        self._typed_early = b""
         try:
             await process.wait()
             self._link.drain()
@@ -116,7 +129,11 @@ class TerminalPane(Widget, can_focus=True):
             self._link.close()
             self._process = self._link = None
             await process.close()
-        self.post_message(self.Ended())
+        self._end(None)
+
+    def _end(self, failure: LabError | None) -> None:
+        self._ended, self._typed_early = True, b""
+        self.post_message(self.Ended(failure))
 
     def say(self, sentence: str) -> None:
         """Write *sentence* into the terminal, on a line of its own."""
@@ -152,6 +169,7 @@ class TerminalPane(Widget, can_focus=True):
     def _output(self, data: bytes) -> None:
         self._emulator.feed(data)
         self._ask_for_frame()
+        self._heard()
 
     def _reply(self, data: bytes) -> None:
         if self._link:
@@ -224,7 +242,7 @@ class TerminalPane(Widget, can_focus=True):
     def on_key(self, event: events.Key) -> None:
         event.stop()
         event.prevent_default()
-        if not self.running:
+        if self._ended:
             if event.key == "enter":
                 self.forget()
                 self.restart()
@@ -243,6 +261,8 @@ class TerminalPane(Widget, can_focus=True):
             if self.in_history:
                 self._scroll(None)
             self._link.write(data)
+        elif not self._ended:
+            self._typed_early += data
 
     def on_focus(self) -> None:
         self._focus_changed(b"\x1b[I")

@@ -1,6 +1,5 @@
 """Every word of the interface, in both languages."""
 
-from kubelab.cluster.errors import LabError
 from kubelab.cluster.lab.snapshot import PodView
 from kubelab.language import Text
 
@@ -50,6 +49,7 @@ LOOK = Text("míralo con: {command}", "see it with: {command}")
 HINT_OF = Text("Pista {n} de {count}", "Hint {n} of {count}")
 NO_HINTS = Text("Este paso no tiene más pistas.", "This step has no more hints.")
 MISCONCEPTION = Text("Ojo", "Mind")
+OBSTACLE = Text("No puede hacerse", "It cannot be done")
 DEBRIEF = Text("Qué ha pasado", "What happened")
 STEP_PASSED = Text("¡Paso superado! {title}", "Step passed! {title}")
 STEP_PASSED_NEXT = Text("F5: siguiente", "F5: next")
@@ -128,11 +128,6 @@ HELP_SIGNS: tuple[tuple[str, Text], ...] = (
     ("◆", Text("proceso con su propio espacio de PID", "process with a PID namespace of its own")),
     ("17→1", Text("PID en la máquina → PID dentro", "PID on the machine → PID inside")),
 )
-
-
-def sentence_of(error: LabError) -> Text:
-    """Return what *error* says; some sentences (the kernel's, the API's) exist in one language only."""
-    return error.sentence if isinstance(error.sentence, Text) else Text(error.sentence, error.sentence)
 
 
 def pod_name(pod: PodView) -> str:

@@ -208,15 +208,26 @@ class DemoPlace:
     role: str
 
 
+PLACES = {
+    "containers/01-pid": DemoPlace("lesson", "scratch"),
+    "workloads/01-pod": DemoPlace("minion-1", "minion"),
+}
+
+
+def _with_obstacle(steps: tuple[StepView, ...], obstacle: Text | None) -> tuple[StepView, ...]:
+    return tuple(replace(step, obstacle=obstacle) for step in steps)
+
+
 @dataclass
 class DemoSession:
     view: LessonView
-    machine: DemoPlace
+    machine: DemoPlace | None
     language: Language
     shell_argv: tuple[str, ...]
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     shells: list[LocalProcess] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    looks: int = 0
 
     async def changes(self) -> AsyncIterator[LessonView]:
         while True:
@@ -251,6 +262,9 @@ class DemoSession:
     def _go(self, by: int) -> None:
         self.publish(replace(self.view, index=max(0, min(len(self.view.steps) - 1, self.view.index + by))))
 
+    def look_soon(self) -> None:
+        self.looks += 1
+
     async def check_now(self) -> None:
         self.calls.append("check_now")
 
@@ -271,6 +285,7 @@ class DemoPort:
     ) -> None:
         self.session: DemoSession | None = None
         self.closed = False
+        self.remembered: list[Language] = []
         self.lessons_left: list[str] = []
         self.lab_is_ready = asyncio.Event()
         self._shell = tuple(shell)
@@ -301,16 +316,16 @@ class DemoPort:
     @asynccontextmanager
     async def open_lesson(self, lesson_id: str, language: Language) -> AsyncIterator[DemoSession]:
         await self.lab_is_ready.wait()
-        place = (
-            DemoPlace("lesson", "scratch")
-            if lesson_id == "containers/01-pid"
-            else DemoPlace("minion-1", "minion")
-        )
-        self.session = DemoSession(replace(POD_LESSON, lesson_id=lesson_id), place, language, self._shell)
+        entry = next(entry for track in CATALOG for entry in track.lessons if entry.id == lesson_id)
+        view = replace(POD_LESSON, lesson_id=lesson_id, steps=_with_obstacle(POD_LESSON.steps, entry.missing))
+        self.session = DemoSession(view, None if entry.missing else PLACES[lesson_id], language, self._shell)
         try:
             yield self.session
         finally:
             self.lessons_left.append(lesson_id)
+
+    def remember_language(self, language: Language) -> None:
+        self.remembered.append(language)
 
     async def close(self) -> None:
         self.closed = True

@@ -111,12 +111,16 @@ async def test_the_first_unfinished_lesson_is_chosen() -> None:
         assert option and option.id == "containers/01-pid"
 
 
-async def test_a_lesson_that_cannot_run_here_says_why() -> None:
+async def test_a_lesson_that_cannot_run_here_is_open_for_reading_and_says_why(until: Until) -> None:
     async with at_home(DemoPort()) as (app, pilot):
         await pilot.press("down", "enter")
-        await pilot.pause()
-        assert isinstance(app.screen, HomeScreen)
-        assert next(iter(app._notifications)).message.startswith("It needs cgroup delegation")
+        await until(pilot, lambda: isinstance(app.screen, LessonScreen) and "Step 1 of 2" in top(app))
+        assert seen(app) == {"text"}
+        assert "It needs cgroup delegation" in markdown(app, "obstacle")
+        await pilot.press("n", "h")
+        await until(pilot, lambda: "Step 2 of 2" in top(app) and "Hint 1" in markdown(app, "hints"))
+        await pilot.press("f6", "f7", "f8", "q")
+        await until(pilot, lambda: isinstance(app.screen, HomeScreen))
 
 
 async def test_the_language_changes_at_once_and_back() -> None:
@@ -128,6 +132,7 @@ async def test_the_language_changes_at_once_and_back() -> None:
         assert app.screen.query_one("#lessons").border_title == "Lessons"
         await pilot.press("l")
         assert app.screen.query_one("#lessons").border_title == "Lecciones"
+        assert app.port.remembered == ["en", "es"]
 
 
 @pytest.mark.parametrize("key", ["f10", "q", "ctrl+c"])
@@ -171,6 +176,59 @@ async def test_opening_can_be_given_up(until: Until) -> None:
         await until(pilot, lambda: isinstance(app.screen, LessonScreen) and app.screen.is_mounted)
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, HomeScreen))
+
+
+async def test_what_is_typed_while_the_lesson_opens_is_the_shells(until: Until) -> None:
+    port = DemoPort(ready=False)
+    async with at_home(port) as (app, pilot):
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, LessonScreen) and app.screen.is_mounted)
+        await pilot.press("l", "s", "space", "q", "enter")
+        port.lab_is_ready.set()
+        await until(pilot, lambda: bool(port.session and port.session.shells))
+        await until(pilot, lambda: "ls q\nls q" in app.screen.query_one(TerminalPane).screen_text())
+        await pilot.press("f10")
+        await until(pilot, lambda: isinstance(app.screen, HomeScreen))
+
+
+async def test_choosing_a_lesson_twice_opens_it_once(until: Until) -> None:
+    async with at_home(DemoPort()) as (app, pilot):
+        app.open_lesson("workloads/01-pod")
+        app.open_lesson("workloads/01-pod")
+        assert len(app.screen_stack) == 2
+        app.go_home(app.screen)
+        await until(pilot, lambda: isinstance(app.screen, HomeScreen))
+
+
+async def test_leaving_twice_in_a_hurry_quits(until: Until) -> None:
+    port = DemoPort()
+    async with in_lesson(until, port) as (app, pilot, _):
+        app.screen.action_leave()
+        app.screen.action_leave()
+        await until(pilot, lambda: not app.is_running)
+    assert port.lessons_left == ["workloads/01-pod"]
+    assert port.closed
+
+
+async def test_what_the_shell_writes_makes_the_lesson_look_at_once(until: Until) -> None:
+    async with in_lesson(until, DemoPort()) as (_, pilot, session):
+        looks = session.looks
+        await pilot.press("x")
+        await until(pilot, lambda: session.looks > looks)
+
+
+async def test_a_step_that_could_not_be_set_up_says_why(until: Until) -> None:
+    async with in_lesson(until, DemoPort()) as (app, pilot, session):
+        session.publish_step(replace(POD_STEP, obstacle=Text("No hay API.", "There is no API.")))
+        await until(pilot, lambda: "There is no API." in markdown(app, "obstacle"))
+
+
+async def test_a_machine_that_is_away_for_a_moment_does_not_disturb_the_screen(until: Until) -> None:
+    async with in_lesson(until, DemoPort()) as (app, pilot, session):
+        del session.machine
+        app.screen.lab_changed()
+        await pilot.press("f2")
+        assert app.screen.query_one("#shell").border_title == " Terminal en minion-1 "
 
 
 async def test_the_step_is_read_and_its_checks_are_told_in_words(until: Until) -> None:
