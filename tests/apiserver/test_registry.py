@@ -15,6 +15,7 @@ from kubelab.cluster.apiserver.kinds import BY_RESOURCE
 from kubelab.cluster.apiserver.local import LocalApi
 from kubelab.cluster.apiserver.registry import ListOptions, Registry
 from kubelab.cluster.client.api import PatchType, WatchEvent
+from kubelab.cluster.client.background import background
 from kubelab.cluster.clock import VirtualClock
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import (
@@ -359,3 +360,20 @@ async def test_a_dry_run_leaves_no_trace(registry: Registry, clock: VirtualClock
     version = await registry.create(kind, "default", pod(), dry_run=True)
     assert version.object["spec"]["restartPolicy"] == "Always"
     assert registry.store.revision == before
+
+
+async def test_a_burst_of_writes_lets_the_others_have_their_turns(api: LocalApi) -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with background(count()):
+        for number in range(10):
+            await api.create(CONFIGMAPS, configmap(f"c{number}"))
+            await api.patch(CONFIGMAPS, "default", f"c{number}", {"data": {"a": "b"}})
+            await api.delete(CONFIGMAPS, "default", f"c{number}")
+    assert turns >= 30

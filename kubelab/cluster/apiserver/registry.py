@@ -7,6 +7,7 @@ again, unless the client named the version that it meant.
 Left out: server-side apply, admission plug-ins, create on update, and the garbage collector (a controller).
 """
 
+import asyncio
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -325,6 +326,7 @@ class Registry:
             except ApiError as error:
                 if not error.is_not_found:  # Someone else was quicker: as good as done.
                     raise
+            await asyncio.sleep(0)  # Thousands of events, say, must not hold the loop.
         return page
 
     # What every write checks
