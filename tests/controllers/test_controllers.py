@@ -7,6 +7,7 @@ from objects_for_tests import make_deployment
 
 from kubelab.cluster.apiserver.local import LocalApi
 from kubelab.cluster.clock import VirtualClock, rfc3339
+from kubelab.cluster.controllers.event_garbage import LOOK_S
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import (
     CONFIGMAPS,
@@ -259,3 +260,19 @@ async def test_the_pods_of_a_deleted_node_are_removed_after_a_while(
     assert not await is_gone(api, PODS, "default", "left")
     await clock.advance(2)
     assert await is_gone(api, PODS, "default", "left")
+
+
+async def test_an_event_is_forgotten_an_hour_after_it_was_last_seen(
+    api: LocalApi, controllers: None, clock: VirtualClock
+) -> None:
+    async def note(name: str) -> None:
+        about = {"kind": "Pod", "name": "web", "namespace": "default"}
+        metadata = {"name": name, "namespace": "default"}
+        seen = {"lastTimestamp": rfc3339(clock.now()), "reason": "Started", "type": "Normal"}
+        await api.create(EVENTS, {"metadata": metadata, "involvedObject": about} | seen)
+
+    await note("early")
+    await clock.advance(1800)
+    await note("late")
+    await clock.advance(1800 + LOOK_S)
+    assert [event["metadata"]["name"] for event in (await api.list(EVENTS, "default")).items] == ["late"]

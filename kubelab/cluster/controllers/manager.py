@@ -13,6 +13,7 @@ from kubelab.cluster.client.events import EventRecorder
 from kubelab.cluster.client.informer import Informer
 from kubelab.cluster.clock import Clock
 from kubelab.cluster.controllers.deployment import DeploymentController
+from kubelab.cluster.controllers.event_garbage import EventGarbageCollector
 from kubelab.cluster.controllers.garbage_collector import (
     OWNER_INDEX,
     UID_INDEX,
@@ -86,5 +87,6 @@ def _controllers(
         NamespaceController(api, clock, informers[NAMESPACES], NAMESPACED),
         GarbageCollector(api, clock, informers),
         PodGarbageCollector(api, clock, nodes, pods),
+        EventGarbageCollector(api, clock),
         NodeLifecycleController(api, clock, nodes, leases, pods, events["node-controller"]),
     ]
