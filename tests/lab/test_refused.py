@@ -59,3 +59,11 @@ def test_a_place_where_nothing_can_be_made() -> None:
 
 def test_a_place_whose_name_is_too_long_for_its_socket(tmp_path: Path) -> None:
     assert "is too long for a Unix socket" in refused(tmp_path / ("long" * 25), (), "up")
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["shell", "minion-1"], ["kubectl", "get", "pods"]])
+def test_a_lab_that_is_somebody_else_s(tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "lab").mkdir(mode=0o700)
+    (tmp_path / "lab" / "lock").touch(mode=0o600)
+    tmp_path.chmod(0o755)
+    assert "Permission denied" in refused(tmp_path / "lab", NOBODY, *arguments)

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from kubelab.cluster.errors import LabError
+from kubelab.cluster.errors import KernelError, LabError
 from kubelab.cluster.lab.snapshot import LabSnapshot
 from kubelab.cluster.machine.machine import Machine, Process, WindowSize
 from kubelab.language import Text
@@ -199,7 +199,7 @@ class ControlClient:
 
     @classmethod
     def connect(cls, path: Path) -> "ControlClient":
-        """Raises LabError when no lab is running."""
+        """Raises LabError when no lab is running, or it is not this user's."""
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             connection.connect(str(path))
@@ -211,6 +211,9 @@ class ControlClient:
                     en="No lab is running: start one with `kubelab` or `kubelab up`.",
                 )
             ) from None
+        except OSError as error:
+            connection.close()
+            raise KernelError("connect", path, error.errno or 0) from None
         return cls(connection)
 
     def __enter__(self) -> "ControlClient":

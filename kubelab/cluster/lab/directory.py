@@ -94,19 +94,29 @@ class LabDirectory:
             os.close(descriptor)
 
     def _take(self, descriptor: int) -> None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise LabError(_already_running(self.holder())) from error
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                # Whoever asks for the holder locks for an instant as well, and is none.
+                if (pid := self.holder()) is not None:
+                    raise LabError(_already_running(pid)) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 
     def holder(self) -> int | None:
-        """Return the pid of the running lab, None if there is none."""
+        """Return the pid of the running lab, None if there is none.
+
+        Raises:
+            LabError: the place is not this user's.
+        """
         try:
             descriptor = os.open(self.lock, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise self._no_place(error) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -128,7 +138,7 @@ _TOO_LONG = Text(
 )
 
 
-def _already_running(pid: int | None) -> Text:
+def _already_running(pid: int) -> Text:
     return Text(
         es=f"Ya hay un laboratorio en marcha (pid {pid}): ciérralo con `kill {pid}`, o úsalo desde aquí con "
         "`kubelab shell`, `kubelab kubectl` y `kubelab status`.",
