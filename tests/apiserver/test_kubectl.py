@@ -265,3 +265,7 @@ async def test_what_the_server_has_not_is_said_and_crashes_no_kubectl(cluster: C
     refusal = await cluster.refused("debug", "web", "--image=kubelab/shell")
     assert "ephemeral containers are disabled for this cluster" in refusal
     assert "the server doesn't have a resource type" in await cluster.refused("get", "services")
+    refusal = await cluster.refused("exec", "web", "--", "ls")
+    assert (
+        "this lab does not serve pods/exec yet: open a shell on the pod's node with `kubelab shell" in refusal
+    )

@@ -40,6 +40,7 @@ from kubelab.cluster.errors import ApiError
 
 BODY_BYTES_MAX = 3 * 1024 * 1024  # As upstream's limit for a request.
 SHUTDOWN_TIMEOUT_S = 0.2  # aiohttp waits that long for an idle connection, and for a request to be done.
+_STREAMS = ("attach", "exec", "portforward")
 _HEALTH = frozenset({"/healthz", "/livez", "/readyz"})
 _YEAR_S = 31536000
 
@@ -124,6 +125,8 @@ class _Handler:
     async def _not_a_resource(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer for what every user may read: health, version, discovery, schemas."""
         path = request.path.rstrip("/")
+        if (last := path.rpartition("/")[2]) in _STREAMS and "/pods/" in path:
+            raise refusals.no_such_stream(last)
         if request.method not in {"GET", "HEAD"}:
             raise refusals.no_such_path()
         if path in _HEALTH:
