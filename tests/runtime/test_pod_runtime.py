@@ -1,5 +1,5 @@
 """Pods are real: processes, addresses that answer, limits, logs, exits; and they leave nothing."""
-# ruff: noqa: PTH110, ASYNC110
+# ruff: noqa: PTH110, PTH208, ASYNC110
 
 import asyncio
 import contextlib
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from kubelab.cluster.errors import KernelError
 from kubelab.cluster.linux.namespaces import namespaces_of
 from kubelab.cluster.linux.processes import command_of, scan
 from kubelab.cluster.machine.namespaced import NamespacedMachine
@@ -184,6 +185,26 @@ async def test_a_missing_command_is_told_as_runc_tells_it(node):
         await node.start(sandbox, "/etc/passwd")
 
 
+async def test_a_container_that_cannot_start_leaves_nothing(node):
+    sandbox = await node.sandbox()
+    before = await _held_for(node, sandbox)
+    for fields in ({"limits": Limits(memory_max_bytes=-7)}, {"mounts": (Mount("/m", source=Path("/none")),)}):
+        with pytest.raises(KernelError):
+            await node.start(sandbox, "true", **fields)
+    with pytest.raises(StartError):
+        await node.start(sandbox, "nosuch")
+    assert await _held_for(node, sandbox) == before
+
+
+async def test_a_container_started_while_its_pod_goes_does_not_end_the_machine(node):
+    for _ in range(5):
+        sandbox = await node.sandbox()
+        starting = asyncio.create_task(node.start(sandbox, "sleep", "infinity"))
+        await asyncio.sleep(0)
+        await asyncio.gather(node.runtime.remove_sandbox(sandbox.uid), starting, return_exceptions=True)
+    assert await node.shell(await node.sandbox(), "echo alive") == "alive\n"
+
+
 async def test_images_other_than_the_built_in_one_cannot_be_had(node):
     assert await node.runtime.pull_image("kubelab/shell:latest") == await node.runtime.pull_image(SHELL)
     with pytest.raises(ImageError, match='failed to pull image "nginx"'):
@@ -271,3 +292,10 @@ async def _wait_for_line(node: Node, wanted: str) -> None:
     newest = max(node.logs.iterdir(), key=lambda path: int(path.stem))
     while wanted not in newest.read_text():
         await asyncio.sleep(0.001)
+
+
+async def _held_for(node: Node, sandbox: Sandbox) -> tuple[set[str], set[str]]:
+    """Return the shim's descriptors and what is in the pod's cgroup, once all requests before are done."""
+    await node.machine.write_file("/tmp/done", b"")
+    pod = node.machine.cgroups.at(f"kubepods/pod{sandbox.uid}").directories[0]
+    return set(os.listdir(f"/proc/{node.machine.pid}/fd")), set(os.listdir(pod))

@@ -328,9 +328,6 @@ class Shim:
         if sandbox_pidfd is None:
             raise KernelError("enter sandbox", uid, errno.ESRCH)
         cgroup = self._pod_cgroup(uid, params["id"])
-        cgroup.create()
-        _limit(cgroup, params["limits"])
-        _make_volumes(params["volumes"])
         log = Log(os.dup(fds[0]))
         streams = (log.open_pipe("stdout"), log.open_pipe("stderr"))
         start = container.Start(
@@ -342,6 +339,9 @@ class Shim:
             **container.parameters(params),
         )
         try:
+            cgroup.create()
+            _limit(cgroup, params["limits"])
+            _make_volumes(params["volumes"])
             flags = syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNS
             pid, pidfd = _start(flags, lambda: container.run(start), cgroup)
         except BaseException:
@@ -438,19 +438,27 @@ class ChildError(Exception):
 def _start(flags: int, become: Callable[[], None], cgroup: Cgroup | None = None) -> tuple[int, int]:
     """Clone a child that becomes something else; return its pid and pidfd once it has executed that."""
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
-    cgroup_fd = cgroup.open_v2() if cgroup else -1
-    pid, pidfd = syscalls.clone(flags, cgroup_fd)
-    if pid == 0:
-        execution.run_child(write_end, become)
-    os.close(write_end)
-    _close(cgroup_fd)
     with open(read_end, "rb") as reader:
+        try:
+            pid, pidfd = _clone(flags, cgroup)
+            if pid == 0:
+                execution.run_child(write_end, become)
+        finally:
+            os.close(write_end)
         report = reader.read()
     if report:
         os.waitpid(pid, 0)
         os.close(pidfd)
         raise ChildError(json.loads(report))
     return pid, pidfd
+
+
+def _clone(flags: int, cgroup: Cgroup | None) -> tuple[int, int]:
+    cgroup_fd = cgroup.open_v2() if cgroup else -1
+    try:
+        return syscalls.clone(flags, cgroup_fd)
+    finally:
+        _close(cgroup_fd)
 
 
 def _report(operation: str, target: object, errno_: int) -> dict[str, Any]:
