@@ -1,4 +1,4 @@
-"""`kubelab lesson list | lint | test`: for learners, and for those who write lessons."""
+"""`kubelab lesson list | lint | test`: for learners, and for authors, whose other tools `authoring` has."""
 
 import tempfile
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kubelab.cli import authoring
 from kubelab.language import LANGUAGES, Language, Text
 
 if TYPE_CHECKING:
@@ -105,3 +106,7 @@ def _chosen(paths: Sequence[Path]) -> "Sequence[Lesson]":
     if not paths:
         return tuple(Catalog.load().lessons())
     return tuple(load_lesson(found) for path in paths for found in find_lessons(path))
+
+
+for command in (authoring.new, authoring.preview, authoring.translate, authoring.reference):
+    lesson.add_command(command)

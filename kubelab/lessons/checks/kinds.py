@@ -22,6 +22,8 @@ _BY_NAME = {name: resource for resource in RESOURCES for name in (resource.kind.
 
 @dataclass(frozen=True, slots=True)
 class KindName:
+    """A kind of object in singular or plural, in capitals or not."""
+
     resource: Resource
 
     @classmethod

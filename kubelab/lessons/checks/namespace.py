@@ -109,7 +109,7 @@ class NamespaceCheck(Check):
         for subject, inodes in ((self.of, mine), (self._other(), theirs)):
             if not inodes:
                 phrase = subject.phrase()
-                absent = Text(f"no hay {phrase.es}", f"there is not {phrase.en}")
+                absent = Text(f"no hay {phrase.es}", f"{phrase.en} is not there")
                 raise CannotSee(absent, Verdict.NOT_YET)
         wants_equal = self.equals is not None
         passed = any((inode in theirs) == wants_equal for inode in mine)

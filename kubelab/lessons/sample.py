@@ -1,0 +1,72 @@
+"""A small live state before and after somebody worked in it, for the reference's examples. Pure."""
+
+from typing import Any
+
+from kubelab.cluster.objects import DEPLOYMENTS, PODS, Object
+from kubelab.lessons.checks import Scope
+from kubelab.lessons.observation import MachineState, Observation, Probe, Process, ResourceState
+
+MACHINE = "minion-1"
+SCOPE = Scope(MACHINE)
+
+_OF_MACHINE = {"mnt": 4026532201, "pid": 4026532202, "net": 4026532203, "ipc": 4026532204, "uts": 4026532205}
+_OF_POD = _OF_MACHINE | {"net": 4026532310, "ipc": 4026532311, "uts": 4026532312}
+_OWN = {"mnt": 4026532401, "pid": 4026532402}
+_IP = "10.244.0.2"
+
+
+def _process(pid: int, command: str, namespaces: dict[str, int], **changes: Any) -> Process:
+    argv = tuple(command.split())
+    values: dict[str, Any] = {"pids": (pid,), "cgroup": ""} | changes
+    return Process(
+        pid=pid,
+        start_ticks=pid,
+        parent_pid=1,
+        comm=argv[0],
+        argv=argv,
+        state="S",
+        namespaces=namespaces,
+        children_pid_namespace=namespaces["pid"],
+        proc_pid_namespace=namespaces["pid"],
+        **values,
+    )
+
+
+def _pod(name: str, uid: str) -> Object:
+    return {
+        "metadata": {"name": name, "namespace": "default", "uid": uid, "labels": {"app": "web"}},
+        "spec": {"nodeName": MACHINE, "containers": [{"name": "web"}]},
+        "status": {"phase": "Running", "podIP": _IP},
+    }
+
+
+_OLD = _pod("old", "8c7f0d52-old")
+_SHELL = _process(30, "bash", _OF_MACHINE)
+_IN_POD = {"pids": (41, 1), "cgroup": "/kubepods/pod5d1f9c1e-web"}
+
+IDLE = Observation(
+    machines={MACHINE: MachineState(MACHINE, _OF_MACHINE, (_SHELL, _process(31, "stress", _OF_MACHINE)))},
+    resources={PODS: ResourceState((_OLD,)), DEPLOYMENTS: ResourceState()},
+)
+"""A shell, a `stress`, and a pod `old` of which nothing runs."""
+
+REACHED = Observation(
+    machines={
+        MACHINE: MachineState(
+            MACHINE,
+            _OF_MACHINE,
+            (
+                _process(30, "bash", _OF_MACHINE | {"net": _OF_POD["net"]}),
+                _process(40, "pause", _OF_POD | {"pid": 4026532320}, **_IN_POD | {"pids": (40, 1)}),
+                _process(41, "python3 -m http.server", _OF_POD | {"pid": 4026532321}, **_IN_POD),
+                _process(57, "sleep 1000", _OF_MACHINE | _OWN, pids=(57, 1)),
+            ),
+        )
+    },
+    resources={
+        PODS: ResourceState((_pod("web", "5d1f9c1e-web"), _pod("web-2", "77aa0c3b-web")), departed=(_OLD,)),
+        DEPLOYMENTS: ResourceState(),
+    },
+    answers={Probe(machine, _IP): True for machine in (MACHINE, "minion-2")},
+)
+"""The shell is in the network of pod `web`; `sleep 1000` is PID 1 of its own; `stress` and `old` are gone."""
