@@ -28,7 +28,7 @@ async def has_begun(lab: Lab, phases: int) -> None:
             return
 
 
-@pytest.mark.parametrize("phases", [1, 2, 3])
+@pytest.mark.parametrize("phases", [1, 2, 3, 4])
 async def test_it_closes_in_every_phase(directory: LabDirectory, phases: int) -> None:
     async with start_lab(LabConfig(directory=directory)) as lab:
         await has_begun(lab, phases)
