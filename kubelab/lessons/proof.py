@@ -4,13 +4,13 @@ Twice: first as a learner who errs (each step is not yet passed; each wrong atte
 message and does not pass; then from a fresh start the solution, typed, passes), then as one who goes straight
 through. After each, nothing may be left on the machines or in the API. All is typed into the same shell that
 a learner has.
-Left out: other back-ends, jobs in parallel, JUnit output.
+Left out: other back-ends.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,6 +25,9 @@ from kubelab.lessons.progress import Progress
 from kubelab.lessons.session import Session
 from kubelab.lessons.typist import Typist
 from kubelab.lessons.view import StepView, Verdict, sentence_of
+
+Watch = Callable[[str], None]
+"""Told the id of each step when it begins, "" for what is around the steps."""
 
 SETTLE_TIMEOUT_S = 5.0  # From the end of a lesson until its processes are gone.
 
@@ -50,10 +53,13 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
+    """`durations_s`: how long each step took, both times together; one that was not reached is not in it."""
+
     lesson_id: str
     language: Language
     duration_s: float
     failure: Failure | None = None
+    durations_s: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -74,10 +80,16 @@ class _UnprovenError(LabError):
         super().__init__(Text(es, en))
 
 
-async def prove(lesson: Lesson, language: Language, lab: LabPort, patience: Patience | None = None) -> Proof:
+async def prove(
+    lesson: Lesson,
+    language: Language,
+    lab: LabPort,
+    patience: Patience | None = None,
+    watch: Watch = lambda step: None,
+) -> Proof:
     """Prove *lesson* on *lab*; what goes wrong is in the proof, with its step, and nothing is raised."""
     begun_s = time.monotonic()
-    proving = _Proving(lesson, language, lab, patience or Patience())
+    proving = _Proving(lesson, language, lab, patience or Patience(), watch, begun_s)
     failure: Failure | None = None
     try:
         async with asyncio.timeout(proving.patience.lesson_s):
@@ -88,18 +100,30 @@ async def prove(lesson: Lesson, language: Language, lab: LabPort, patience: Pati
     except TimeoutError:
         limit = f"{proving.patience.lesson_s:g} s"
         failure = Failure(proving.step, Text(f"tardó más de {limit}.", f"it took more than {limit}."))
-    return Proof(lesson.id, language, time.monotonic() - begun_s, failure)
+    proving.enter("")
+    return Proof(lesson.id, language, time.monotonic() - begun_s, failure, proving.durations_s)
 
 
 @dataclass(slots=True)
 class _Proving:
-    """`step` is the one at hand, "" outside the steps."""
+    """`step` is the one at hand, "" outside the steps, since `entered_s`."""
 
     lesson: Lesson
     language: Language
     lab: LabPort
     patience: Patience
+    watch: Watch
+    entered_s: float
     step: str = ""
+    durations_s: dict[str, float] = field(default_factory=dict)
+
+    def enter(self, step: str) -> None:
+        now_s = time.monotonic()
+        if self.step:
+            before_s = self.durations_s.get(self.step, 0.0)
+            self.durations_s[self.step] = before_s + now_s - self.entered_s
+        self.step, self.entered_s = step, now_s
+        self.watch(step)
 
 
 class _Learner:
@@ -117,7 +141,7 @@ class _Learner:
     def steps(self) -> Iterator[Step]:
         """Yield the lesson's steps; going on to the next one goes there in the session too."""
         for step in self.session.lesson.steps:
-            self.proving.step = step.id
+            self.proving.enter(step.id)
             yield step
             self.session.next()
 
@@ -152,7 +176,7 @@ Way = Callable[[_Learner], Awaitable[None]]
 
 async def _prove_once(proving: _Proving, way: Way) -> None:
     """Go through the lesson in one *way*, with the progress of a learner who has none."""
-    lesson, lab, proving.step = proving.lesson, proving.lab, ""
+    lesson, lab = proving.lesson, proving.lab
     with_cluster = lesson.structure.cluster is not None
     if with_cluster:
         await lab.ready()
@@ -166,7 +190,7 @@ async def _prove_once(proving: _Proving, way: Way) -> None:
                 await way(_Learner(session, proving))
             finally:
                 await session.clean_up()
-    proving.step = ""
+    proving.enter("")
     await _nothing_left(lab, before, with_cluster)
 
 

@@ -1,0 +1,200 @@
+"""`kubelab lesson test`: prove lessons on labs of their own, one or several side by side."""
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kubelab.language import LANGUAGES, Language, Text
+
+if TYPE_CHECKING:
+    from kubelab.lessons.format import Lesson
+    from kubelab.lessons.proof import Proof
+
+Outcome = list["tuple[Lesson, Proof]"]
+
+
+@click.command(
+    help=str(
+        Text(
+            es="Demuestra lecciones (rutas o ids; sin ellas, todas) en un laboratorio real: aún no, errores, "
+            "soluciones, limpieza.",
+            en="Prove lessons (paths or ids; without any, all) on a real lab: not yet, wrong attempts, "
+            "solutions, clean-up.",
+        )
+    )
+)
+@click.argument("lessons", nargs=-1, metavar="[LESSON]...")
+@click.option(
+    "--lang",
+    "language",
+    type=click.Choice(LANGUAGES),
+    help=str(Text(es="Solo en este idioma.", en="Only in this language.")),
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 16),
+    default=1,
+    show_default=True,
+    help=str(Text(es="Cuántos laboratorios a la vez.", en="How many labs side by side.")),
+)
+@click.option(
+    "--junit",
+    "report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help=str(
+        Text(
+            es="Escribe también en FILE, como JUnit XML: un caso por lección, idioma y paso.",
+            en="Write to FILE, too, as JUnit XML: a case per lesson, language and step.",
+        )
+    ),
+)
+def test(lessons: Sequence[str], language: Language | None, jobs: int, report: Path | None) -> int:
+    from kubelab.cli.interrupt import interruptible
+    from kubelab.lessons.junit import junit
+
+    if report is not None:
+        _write(report, "")  # Better to know now than after all the proofs.
+    languages = (language,) if language else LANGUAGES
+    wanted = [(lesson, language) for lesson in _chosen(lessons) for language in languages]
+    outcome = interruptible(_prove_all(wanted, jobs))
+    if outcome is None:
+        return 130
+    if report is not None:
+        _write(report, junit(outcome))
+    passed = sum(proof.passed for _, proof in outcome)
+    click.echo(f"{passed} passed, {len(outcome) - passed} failed")
+    return 0 if outcome and passed == len(outcome) else 1
+
+
+async def _prove_all(wanted: Sequence[tuple["Lesson", Language]], jobs: int) -> Outcome:
+    """Prove everything; whichever lab is free takes the next one."""
+    waiting = list(reversed(wanted))
+    outcome: Outcome = []
+    with _StatusLine.shown(len(wanted)) as status:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(jobs, len(wanted))):
+                group.create_task(_work(waiting, outcome, status))
+    return sorted(outcome, key=lambda done: wanted.index((done[0], done[1].language)))
+
+
+async def _work(waiting: list[tuple["Lesson", Language]], outcome: Outcome, status: "_StatusLine") -> None:
+    """Take what waits, in a lab beside all others: in a place of its own."""
+    from kubelab.cli.kubectl import kubectl_path
+    from kubelab.cluster.lab.config import LabConfig
+    from kubelab.cluster.lab.directory import LabDirectory
+    from kubelab.cluster.lab.lab import start_lab
+    from kubelab.lessons.proof import prove
+
+    worker = object()
+    with tempfile.TemporaryDirectory(prefix="kubelab-proof-") as place:
+        config = LabConfig(directory=LabDirectory(Path(place)), programs={"kubectl": kubectl_path()})
+        status.begin(worker, str(_STARTING))
+        async with start_lab(config) as lab:
+            await lab.ready()
+            while waiting:
+                lesson, language = waiting.pop()
+                title = f"{lesson.id} [{language}]"
+                status.begin(worker, title)
+                proof = await prove(lesson, language, lab, watch=status.follower(worker, title))
+                outcome.append((lesson, proof))
+                status.done(worker, f"{'✓' if proof.passed else '✗'} {proof}")
+
+
+class _StatusLine:
+    """What is being proved, for whoever waits: on a terminal one line that changes, elsewhere a line each.
+
+    It goes to stderr; the results go to stdout.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._finished = 0
+        self._doing: dict[object, str] = {}
+        self._live = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+    @classmethod
+    @contextmanager
+    def shown(cls, total: int) -> Iterator["_StatusLine"]:
+        status = cls(total)
+        try:
+            yield status
+        finally:
+            status._erase()
+
+    def begin(self, worker: object, title: str) -> None:
+        self.tell(worker, title)
+        if not self._live:
+            click.echo(f"… {title}", err=True)
+
+    def tell(self, worker: object, doing: str) -> None:
+        self._doing[worker] = doing.strip()
+        self._draw()
+
+    def follower(self, worker: object, title: str) -> Callable[[str], None]:
+        """Return what to call with each step of *title*."""
+        return lambda step: self.tell(worker, f"{title} {step}")
+
+    def done(self, worker: object, line: str) -> None:
+        self._finished += 1
+        self._doing.pop(worker, None)
+        self._erase()
+        click.echo(line)
+        self._draw()
+
+    def _draw(self) -> None:
+        if self._live:
+            line = f"{self._finished}/{self._total}  {' · '.join(self._doing.values())}"
+            width = shutil.get_terminal_size().columns - 1
+            click.echo(f"\r\x1b[K{line[:width]}", err=True, nl=False)
+
+    def _erase(self) -> None:
+        if self._live:
+            click.echo("\r\x1b[K", err=True, nl=False)
+
+
+def _chosen(lessons: Sequence[str]) -> "Sequence[Lesson]":
+    """Return the lessons at these paths, or with these ids; all if there is none."""
+    from kubelab.lessons.catalog import Catalog
+
+    if not lessons:
+        return tuple(Catalog.load().lessons())
+    return tuple(found for name in lessons for found in _lessons_at(name))
+
+
+def _lessons_at(name: str) -> "list[Lesson]":
+    from kubelab.cluster.errors import LabError
+    from kubelab.lessons.catalog import Catalog, load_lesson
+    from kubelab.lessons.lint import find_lessons
+
+    if not Path(name).exists():
+        return [Catalog.load().lesson(name)]
+    found = [load_lesson(path) for path in find_lessons(Path(name))]
+    if not found:
+        raise LabError(_NONE.format(path=name))
+    return found
+
+
+def _write(file: Path, text: str) -> None:
+    from kubelab.cluster.errors import LabError
+
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise LabError(_UNWRITABLE.format(file=file, why=error.strerror)) from error
+
+
+_STARTING = Text(es="arrancando el laboratorio", en="starting the lab")
+_NONE = Text(es="No hay lecciones en {path}.", en="There are no lessons in {path}.")
+_UNWRITABLE = Text(
+    es="No se puede escribir {file} ({why}): indica otro archivo.",
+    en="{file} cannot be written ({why}): name another file.",
+)
