@@ -176,6 +176,8 @@ class LessonScreen(LabScreen):
 
     def on_key(self, event: events.Key) -> None:
         """While the lesson opens nothing has the focus: what is typed then is meant for the shell."""
+        if event.key != "r":
+            self._reset_asked = False  # "r r" is typed as one: no word that was meant for the shell does it.
         if self.focused is None and not self.shell.running and event.key != "escape":
             self.shell.on_key(event)
 
@@ -343,6 +345,8 @@ class LessonScreen(LabScreen):
         self._name_panes()
 
     def on_terminal_pane_ended(self, event: TerminalPane.Ended) -> None:
+        if not self.shell.ended:
+            return  # A reset has started another one.
         if event.failure:
             self.shell.say(self.say(sentence_of(event.failure)))
         self.shell.say(self.say(words.SHELL_FAILED if event.failure else words.SHELL_ENDED))
@@ -409,6 +413,9 @@ class LessonScreen(LabScreen):
 
     async def _reset(self, session: LessonSession) -> None:
         await self._attempt(session.reset())
+        await self.shell.end()
+        self.shell.forget()
+        self.shell.restart()
         self._say_on_top(words.RESET_DONE)
 
     async def _attempt(self, action: Awaitable[None]) -> None:
@@ -420,6 +427,8 @@ class LessonScreen(LabScreen):
     def action_cancel(self) -> None:
         if self.session is None:
             self.lab_app.go_home(self)
+        elif "shell" in self._visible():
+            self._focus("shell")
 
     def action_leave(self) -> None:
         """Go home; asked again while that is under way, as the home screen would be asked: quit."""

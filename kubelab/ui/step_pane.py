@@ -3,6 +3,7 @@
 Markdown is laid out only when its text changes; a check that changes repaints the list of checks alone.
 """
 
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -17,6 +18,15 @@ _SIGNS = {
     Verdict.NOT_YET: ("…", "$warning"),
     Verdict.CANNOT_CHECK: ("?", "$error"),
 }
+
+
+class Callout(Markdown):
+    """A part of the step that comes later, and is shown when it does."""
+
+    def on_resize(self, event: events.Resize) -> None:
+        pane = self.parent
+        if isinstance(pane, StepPane) and self.id:
+            pane.callout_laid_out(self.id)
 
 
 class StepPane(VerticalScroll):
@@ -42,14 +52,15 @@ class StepPane(VerticalScroll):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._shown: dict[str, str] = {}
-        self._step: tuple[str, int, bool] | None = None
+        self._sought = ""
+        self._step: StepView | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(id="title", markup=False)
         yield Markdown(id="body", open_links=False)
         yield Static(id="checks", markup=False)
         for part in ("obstacle", "message", "hints", "debrief"):
-            yield Markdown(id=part, classes="callout", open_links=False)
+            yield Callout(id=part, classes="callout", open_links=False)
 
     def show(self, view: LessonView, language: Language) -> None:
         """Show the current step of *view*, moving to what is new in it."""
@@ -74,16 +85,27 @@ class StepPane(VerticalScroll):
         widget.update(text)
 
     def _move(self, step: StepView) -> None:
-        before, self._step = self._step, (step.id, step.hints_shown, step.passed)
-        if before is None or before[0] != step.id:
+        before, self._step = self._step, step
+        if before is None or before.id != step.id:
+            self._sought = ""
             self.scroll_home(animate=False)
-        elif step.passed and not before[2]:
-            self.call_after_refresh(self.scroll_end, animate=False)
-        elif step.hints_shown > before[1]:
-            self.call_after_refresh(self._scroll_to_hints)
+        elif step.passed and not before.passed:
+            self._bring_into_view("debrief")
+        elif step.hints_shown > before.hints_shown:
+            self._bring_into_view("hints")
+        elif step.obstacle and step.obstacle != before.obstacle:
+            self._bring_into_view("obstacle")
+        elif step.message and step.message != before.message:
+            self._bring_into_view("message")
 
-    def _scroll_to_hints(self) -> None:
-        self.scroll_to_widget(self.query_one("#hints"), animate=False)
+    def _bring_into_view(self, part: str) -> None:
+        """Show *part* from its beginning: now, and again when it is laid out with its new text."""
+        self._sought = part
+        self.callout_laid_out(part)
+
+    def callout_laid_out(self, part: str) -> None:
+        if part == self._sought:
+            self.scroll_to_widget(self.query_one(f"#{part}"), animate=False, top=True)
 
 
 def checks_content(checks: tuple[CheckView, ...], language: Language) -> Content:

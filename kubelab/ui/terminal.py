@@ -88,6 +88,11 @@ class TerminalPane(Widget, can_focus=True):
         return self._process is not None
 
     @property
+    def ended(self) -> bool:
+        """Whether a program ran, or could not be started, and none runs now."""
+        return self._ended
+
+    @property
     def in_history(self) -> bool:
         return not self._emulator.at_bottom
 

@@ -108,7 +108,14 @@ HELP_KEYS: tuple[tuple[str, str, Text], ...] = (
     ("F2", "l", Text("cambia de idioma", "changes the language")),
     ("F3", "h", Text("una pista más", "one more hint")),
     ("F4 F5", "p n", Text("paso anterior, paso siguiente", "previous step, next step")),
-    ("F6", "Tab", Text("pasa el foco: terminal, texto, estado", "moves the focus: shell, text, state")),
+    (
+        "F6",
+        "Tab",
+        Text(
+            "pasa el foco: terminal, texto, estado (Esc: terminal)",
+            "moves the focus: shell, text, state (Esc: shell)",
+        ),
+    ),
     ("F7", "s", Text("enseña o esconde el estado en vivo", "shows or hides the live state")),
     ("F8", "z", Text("agranda el panel que tiene el foco", "enlarges the pane that has the focus")),
     ("F9", "c", Text("comprueba ahora mismo", "checks right now")),

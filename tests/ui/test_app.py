@@ -266,10 +266,26 @@ async def test_hints_come_one_rung_at_a_time(until: Until) -> None:
         await until(pilot, lambda: "no more hints" in top(app))
 
 
-async def test_a_misconception_is_named(until: Until) -> None:
+async def test_a_misconception_is_named_and_seen(until: Until) -> None:
     async with in_lesson(until, DemoPort()) as (app, pilot, session):
+        text, message = app.screen.query_one("#text"), app.screen.query_one("#message")
         session.publish_step(replace(POD_STEP, message=Text("No es una VM.", "It is no VM.")))
         await until(pilot, lambda: markdown(app, "message") == "**! Mind** · It is no VM.")
+        await until(pilot, lambda: message.region.bottom <= text.region.bottom and bool(message.region))
+
+
+async def test_escape_leads_back_to_the_shell(until: Until) -> None:
+    async with in_lesson(until, DemoPort()) as (app, pilot, _):
+        await pilot.press("f6", "escape")
+        assert app.focused and app.focused.id == "shell"
+
+
+async def test_a_step_that_begins_again_has_a_new_shell(until: Until) -> None:
+    async with in_lesson(until, DemoPort()) as (app, pilot, session):
+        await pilot.press("f6", "r", "r")
+        await until(pilot, lambda: len(session.shells) == 2)
+        await until(pilot, lambda: app.screen.query_one(TerminalPane).running)
+        assert "ended" not in app.screen.query_one(TerminalPane).screen_text()
 
 
 async def test_a_step_passes_on_its_own_and_is_celebrated_without_stopping_anybody(until: Until) -> None:
@@ -354,6 +370,8 @@ async def test_checking_now_and_beginning_again(until: Until) -> None:
         await until(pilot, lambda: session.calls == ["check_now"])
         await pilot.press("f6", "r")
         await until(pilot, lambda: "Press r once more" in top(app))
+        assert session.calls == ["check_now"]
+        await pilot.press("e", "r")
         assert session.calls == ["check_now"]
         await pilot.press("r")
         await until(pilot, lambda: session.calls == ["check_now", "reset"])
