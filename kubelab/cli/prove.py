@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kubelab.cluster.errors import LabError
 from kubelab.language import LANGUAGES, Language, Text
 
 if TYPE_CHECKING:
@@ -80,9 +81,12 @@ async def _prove_all(wanted: Sequence[tuple["Lesson", Language]], jobs: int) -> 
     waiting = list(reversed(wanted))
     outcome: Outcome = []
     with _StatusLine.shown(len(wanted)) as status:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(jobs, len(wanted))):
-                group.create_task(_work(waiting, outcome, status))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(jobs, len(wanted))):
+                    group.create_task(_work(waiting, outcome, status))
+        except* LabError as errors:
+            raise errors.exceptions[0] from None  # What keeps one lab from starting keeps them all.
     return sorted(outcome, key=lambda done: wanted.index((done[0], done[1].language)))
 
 
@@ -171,7 +175,6 @@ def _chosen(lessons: Sequence[str]) -> "Sequence[Lesson]":
 
 
 def _lessons_at(name: str) -> "list[Lesson]":
-    from kubelab.cluster.errors import LabError
     from kubelab.lessons.catalog import Catalog, load_lesson
     from kubelab.lessons.lint import find_lessons
 
@@ -184,8 +187,6 @@ def _lessons_at(name: str) -> "list[Lesson]":
 
 
 def _write(file: Path, text: str) -> None:
-    from kubelab.cluster.errors import LabError
-
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:

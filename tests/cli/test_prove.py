@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pexpect
 import pytest
 
 from kubelab.lessons.skeleton import create
@@ -57,3 +58,25 @@ def test_a_report_that_cannot_be_written_is_told_before_a_lab_starts(tmp_path: P
     done = prove(tmp_path, "--junit", str(tmp_path / "no" / "report.xml"))
     assert done.returncode == 1
     assert "report.xml cannot be written (No such file or directory)" in done.stderr
+
+
+@pytest.mark.root
+def test_on_a_terminal_a_line_tells_the_step_at_hand_and_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+    create(tmp_path / "lessons", "demo/01-good")
+    places = tmp_path / "places"
+    places.mkdir()
+    changed = {"KUBELAB_LESSONS": str(tmp_path / "lessons"), "KUBELAB_LANG": "en", "TERM": "xterm"}
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "kubelab", "lesson", "test", "--jobs", "2"],
+        env={**os.environ, **changed, "TMPDIR": str(places)},
+        dimensions=(24, 100),
+        timeout=30,
+    )
+    child.expect_exact("0/2  starting the lab")
+    child.expect_exact("demo/01-good [es] begin")
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
+    assert list(places.iterdir()) == []
