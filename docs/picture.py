@@ -13,8 +13,8 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from kubelab.cli.app import AppPort
 from kubelab.cli.kubectl import kubectl_path
+from kubelab.cli.port import LearnerPort
 from kubelab.cluster.lab.config import LabConfig
 from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.cluster.lab.lab import start_lab
@@ -34,7 +34,7 @@ async def main() -> None:
         with Progress.open(Path(place) / "progress.sqlite") as progress:
             async with start_lab(LabConfig(directory=directory, programs={"kubectl": kubectl_path()})) as lab:
                 await lab.ready()
-                app = KubelabApp(AppPort(lab, Catalog.load(), progress), "en")
+                app = KubelabApp(LearnerPort(lab, Catalog.load(), progress), "en")
                 async with app.run_test(size=SIZE) as pilot:
                     await _learn(app, pilot)
                     TARGET.write_text(_without_remote_fonts(app.export_screenshot(title="kubelab")))

@@ -1,24 +1,15 @@
 """`kubelab` without a command: the app, and a lab that comes up behind its home screen."""
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from functools import cached_property
 
 from kubelab.cli.interrupt import interruptible
+from kubelab.cli.port import LearnerPort, first_language
 from kubelab.cluster.errors import LabError
 from kubelab.cluster.lab.config import LabConfig
-from kubelab.cluster.lab.lab import Lab, start_lab
-from kubelab.cluster.lab.phases import Phase
-from kubelab.cluster.lab.snapshot import LabSnapshot
-from kubelab.cluster.linux.probe import probe
-from kubelab.language import Language, Text, preferred
-from kubelab.lessons.catalog import Catalog, lacking
-from kubelab.lessons.format import Lesson
+from kubelab.cluster.lab.lab import start_lab
+from kubelab.language import Text
+from kubelab.lessons.catalog import Catalog
 from kubelab.lessons.progress import Progress
-from kubelab.lessons.reading import Reading
-from kubelab.lessons.session import Session
-from kubelab.lessons.view import TrackEntry, sentence_of
 
 
 def open_app(config: LabConfig) -> int:
@@ -38,63 +29,7 @@ async def _run(config: LabConfig) -> int:
     catalog = Catalog.load()
     with Progress.open() as progress:
         async with start_lab(config) as lab:
-            return await run_app(AppPort(lab, catalog, progress), _first_language(progress))
-
-
-def _first_language(progress: Progress) -> Language:
-    """Return what `--lang` or KUBELAB_LANG asks for, else the learner's last choice, else the locale's."""
-    asked = os.environ.get("KUBELAB_LANG")
-    return preferred() if asked else progress.language() or preferred()
-
-
-class AppPort:
-    """What the app sees of the lab and the lessons (`kubelab.ui.port.LabPort`)."""
-
-    def __init__(self, lab: Lab, catalog: Catalog, progress: Progress) -> None:
-        self._lab = lab
-        self._catalog = catalog
-        self._progress = progress
-
-    def start_up(self) -> AsyncIterator[Phase]:
-        return self._lab.phases()
-
-    def missing(self) -> Sequence[Text]:
-        return tuple(self._missing.values())
-
-    def catalog(self) -> Sequence[TrackEntry]:
-        return self._catalog.entries(self._progress, self._missing)
-
-    def snapshots(self) -> AsyncIterator[LabSnapshot]:
-        return self._lab.snapshots()
-
-    @asynccontextmanager
-    async def open_lesson(self, lesson_id: str, language: Language) -> AsyncIterator[Session | Reading]:
-        lesson = self._catalog.lesson(lesson_id)
-        if obstacle := await self._obstacle(lesson):
-            yield Reading(lesson, obstacle, language)
-            return
-        async with Session.open(self._lab, lesson, self._progress, language) as session:
-            yield session
-
-    async def _obstacle(self, lesson: Lesson) -> Text | None:
-        """Return why *lesson* can be read only, if so."""
-        if reason := lacking(lesson, self._missing):
-            return reason
-        try:
-            await self._lab.ready()
-        except LabError as error:
-            return sentence_of(error)
-        return None
-
-    def remember_language(self, language: Language) -> None:
-        self._progress.set_language(language)
-
-    async def close(self) -> None:
-        await self._lab.close()
-
-    @cached_property
-    def _missing(self) -> Mapping[str, Text]:
-        return {capability.name: capability.mend for capability in probe() if not capability.available}
+            return await run_app(LearnerPort(lab, catalog, progress), first_language(progress))
 
 
 _NO_TERMINAL = Text(
