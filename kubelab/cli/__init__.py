@@ -7,7 +7,7 @@ import click
 
 import kubelab
 from kubelab.cluster.errors import LabError
-from kubelab.language import LANGUAGES, Text
+from kubelab.language import LANGUAGES, Language, Text
 
 _COMMANDS = ("up", "status", "shell", "kubectl", "lesson", "progress", "doctor", "clean", "bench")
 
@@ -47,16 +47,34 @@ class LazyGroup(click.Group):
     show_default=True,
     help=str(Text(es="Cuántos minions tiene el clúster.", en="How many minions the cluster has.")),
 )
+@click.option(
+    "--plain",
+    is_flag=False,
+    flag_value="",
+    metavar="[LESSON]",
+    help=str(
+        Text(
+            es="Todo el curso línea a línea, sin pantalla: para lectores de pantalla, tuberías y CI.",
+            en="The whole course line by line, without a screen: for screen readers, pipes and CI.",
+        )
+    ),
+)
 @click.version_option(kubelab.__version__, prog_name="kubelab")
 @click.pass_context
-def kubelab_command(context: click.Context, lang: str | None, minions: int) -> int:
-    if context.invoked_subcommand is None:
-        from kubelab.cli.app import open_app
-        from kubelab.cli.kubectl import kubectl_path
-        from kubelab.cluster.lab.config import LabConfig
+def kubelab_command(context: click.Context, lang: Language | None, minions: int, plain: str | None) -> int:
+    if context.invoked_subcommand is not None:
+        return 0
+    from kubelab.cli.kubectl import kubectl_path
+    from kubelab.cluster.lab.config import LabConfig
 
-        return open_app(LabConfig(minions=minions, programs={"kubectl": kubectl_path()}))
-    return 0
+    config = LabConfig(minions=minions, programs={"kubectl": kubectl_path()})
+    if plain is None:
+        from kubelab.cli.app import open_app
+
+        return open_app(config)
+    from kubelab.cli.plain import open_plain
+
+    return open_plain(config, plain or None, lang)
 
 
 def run() -> int:
