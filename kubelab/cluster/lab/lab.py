@@ -5,6 +5,7 @@
 """
 
 import asyncio
+import gc
 import itertools
 import os
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
@@ -170,6 +171,7 @@ class Lab:
             await stack.enter_async_context(self._control().serving(self.directory.control))
             await self._start_machines(stack)
             self._master.set_result(await self._start_cluster(stack))
+            gc.freeze()  # What start-up made lives as long as the lab: the collector need not look again.
         except KernelError as error:
             self._fail(LabError(_REFUSED.format(error=error)))
         except LabError as error:
