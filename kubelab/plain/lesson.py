@@ -105,6 +105,7 @@ class LessonTalk:
             unread += typed.result()
         for name in tuple(self._tasks):
             await self._stop(name)
+        await self._between_lines()
         await self._close_shell()
         self._console.source.keep(unread)
 
@@ -122,8 +123,7 @@ class LessonTalk:
             await self._typed(data)
         if self._may_tell():
             await self._news()
-        if not self._console.interactive:
-            await self._work()
+        await self._work()
         if self._console.output.gone:
             self._leave = Leave.QUIT
 
@@ -257,9 +257,9 @@ class LessonTalk:
     async def _in_another_shell(self, line: str) -> None:
         await self._open_shell()
         if line.strip() and self._shell:
-            self._shell.send(line)
+            self._lines.appendleft(line)  # For its first prompt.
 
-    # Whole lines, off the terminal.
+    # Whole lines.
 
     def _ready(self) -> bool:
         return self._shell is None or self._shell.marks.place is not Place.RUNNING or self._quiet

@@ -94,6 +94,12 @@ def test_a_learner_goes_from_the_list_through_a_step_and_out(terminal: pexpect.s
     terminal.send("\x04")
     terminal.expect("El shell ha terminado")
     terminal.expect("kubelab> ")
+    terminal.sendline("echo a$((1 + 1))b")
+    terminal.expect("\na2b")
+    terminal.expect(r"pid# ")
+    terminal.send("\x04")
+    terminal.expect("El shell ha terminado")
+    terminal.expect("kubelab> ")
     terminal.send("\x04")
     terminal.expect("1 de 4 pasos superados")
     terminal.expect("kubelab> ")
@@ -136,6 +142,7 @@ python3 -c 'print(6 * int(input()))'
 :nxt
 :back
 :reset
+exit
 echo pid=$$
 :home
 2
@@ -159,7 +166,8 @@ def test_a_script_in_a_pipe_has_each_line_read_by_whom_it_is_for(place: Path) ->
         "There is no word :nxt; did you mean “next”?",
         "Step 1 of 4, already passed",
         "The step begins again",
-        "pid=",
+        "The shell has ended",
+        "\npid=",
         "Containers by hand",
         "Ahora en español",
         "Se recoge el laboratorio",
