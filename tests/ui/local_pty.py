@@ -1,6 +1,7 @@
 """Real programs on real ptys of this machine, as the `Process` that the terminal is given."""
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import pty
@@ -61,7 +62,8 @@ class LocalProcess:
 
     def kill(self, signal: int) -> None:
         if self._process.returncode is None:
-            os.kill(self.pid, signal)
+            with contextlib.suppress(ProcessLookupError):  # It has just ended.
+                os.kill(self.pid, signal)
 
     async def close(self) -> None:
         self.kill(signal.SIGKILL)
