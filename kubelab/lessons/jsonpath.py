@@ -1,9 +1,9 @@
 """The part of kubectl's JSONPath that selects values: `{.spec.containers[?(@.name=="web")].image}`.
 
 Source: https://kubernetes.io/docs/reference/kubectl/jsonpath/.
-Our own, because kubectl's dialect is its own, and authors try a path with `kubectl get -o jsonpath` first. The
-kept libraries speak others, without `{…}` and a backslash before a dot in a name: jsonpath-ng one of its own,
-python-jsonpath that of RFC 9535.
+Our own, because kubectl's dialect is its own, and authors try a path with `kubectl get -o jsonpath` first.
+The kept libraries speak others, without `{…}` and a backslash before a dot in a name: jsonpath-ng one of its
+own, python-jsonpath that of RFC 9535.
 Left out: recursive descent, slices, unions, range/end.
 """
 
