@@ -356,6 +356,7 @@ class LessonScreen(LabScreen):
     def action_hint(self) -> None:
         if not (self.session and self._view):
             return
+        self._show_text()
         step = self._view.step
         if step.hints_shown >= len(step.hints):
             self._say_on_top(words.NO_HINTS)
@@ -363,15 +364,23 @@ class LessonScreen(LabScreen):
 
     def action_next(self) -> None:
         if self.session and self._view:
+            self._show_text()
             if self._view.index + 1 == len(self._view.steps):
                 self._say_on_top(words.LAST_STEP)
             self.session.next()
 
     def action_previous(self) -> None:
         if self.session and self._view:
+            self._show_text()
             if self._view.index == 0:
                 self._say_on_top(words.FIRST_STEP)
             self.session.previous()
+
+    def _show_text(self) -> None:
+        """Whoever asks for a hint or another step wants to read it, whichever panes are shown."""
+        if "text" not in self._visible():
+            self._zoomed, self._state_toggled = None, False
+            self._arrange()
 
     def _say_on_top(self, note: Text) -> None:
         self._note = note
