@@ -53,7 +53,7 @@ class LessonScreen(LabScreen):
     AUTO_FOCUS = ""
     DEFAULT_CSS = """
     LessonScreen #top { height: 1; background: $panel; dock: top; padding: 0 1; }
-    LessonScreen #top.-celebrates { background: $success 25%; }
+    LessonScreen #top.-celebrates { background: $celebration; }
     LessonScreen #opening { padding: 1 2; }
     LessonScreen #stage { display: none; height: 1fr; }
     LessonScreen.-open #stage { display: block; }

@@ -23,6 +23,7 @@ RICH = Theme(
     variables={
         "muted": "#93a4b8",
         "edge": "#3b4a5c",
+        "celebration": "#2c493e",
         "shell": "#0b0f14",
         "shell-text": "#e3e9f0",
         "block-cursor-background": "#1f3654",
@@ -50,6 +51,7 @@ SIXTEEN = Theme(
     | {
         "muted": "ansi_default",
         "edge": "ansi_default",
+        "celebration": "ansi_default",
         "shell": "ansi_default",
         "shell-text": "ansi_default",
         "block-cursor-foreground": "ansi_black",

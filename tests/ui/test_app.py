@@ -20,6 +20,7 @@ from kubelab.ui.lab_screen import TooSmall
 from kubelab.ui.lesson import LessonScreen
 from kubelab.ui.line_view import LineView
 from kubelab.ui.terminal import TerminalPane
+from kubelab.ui.theme import SIXTEEN
 
 Until = Callable[[Pilot[None], Callable[[], bool]], Awaitable[None]]
 
@@ -300,6 +301,18 @@ async def test_a_step_passes_on_its_own_and_is_celebrated_without_stopping_anybo
         assert app.screen.focused and app.screen.focused.id == "shell"
         await pilot.press("f5")
         await until(pilot, lambda: "Step 2 of 2  ✓●" in top(app))
+
+
+async def test_with_sixteen_colours_the_celebration_can_be_read(until: Until) -> None:
+    async with in_lesson(until, DemoPort()) as (app, pilot, session):
+        app.theme = SIXTEEN.name
+        session.publish_step(PASSED_STEP)
+        await until(pilot, lambda: "Step passed! Create a pod" in top(app))
+        shown = [segment for segment in app.screen.query_one("#top").render_line(0) if segment.text.strip()]
+        pairs = [(segment.style.color, segment.style.bgcolor) for segment in shown if segment.style]
+        assert pairs
+        # The terminal's own default text on its own default ground is readable; a colour on itself is not.
+        assert [text for text, ground in pairs if text == ground and not (text and text.is_default)] == []
 
 
 async def test_the_last_step_passed_is_the_lesson_passed(until: Until) -> None:
