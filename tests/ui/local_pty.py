@@ -1,12 +1,11 @@
 """Real programs on real ptys of this machine, as the `Process` that the terminal is given."""
 
 import asyncio
-import contextlib
 import fcntl
 import os
 import pty
-import signal
 import struct
+import subprocess
 import termios
 from collections.abc import Mapping, Sequence
 
@@ -23,9 +22,14 @@ PLAIN_ENVIRONMENT = {
 
 
 class LocalProcess:
-    def __init__(self, process: asyncio.subprocess.Process, fd: int) -> None:
+    """`asyncio`'s own subprocesses are not used: their end takes turns of a loop that may be gone by then."""
+
+    def __init__(self, process: subprocess.Popen[bytes], fd: int) -> None:
         self._process = process
         self._fd = fd
+        self._ended = asyncio.Event()
+        self._pidfd = os.pidfd_open(process.pid)
+        asyncio.get_running_loop().add_reader(self._pidfd, self._end)
 
     @classmethod
     async def spawn(
@@ -33,15 +37,7 @@ class LocalProcess:
     ) -> "LocalProcess":
         master, slave = pty.openpty()
         _set_size(master, size)
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env=dict(environment),
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )
+        process = _start(argv, slave, environment)
         os.close(slave)
         os.set_blocking(master, False)
         return cls(process, master)
@@ -55,20 +51,41 @@ class LocalProcess:
         return self._fd
 
     async def wait(self) -> int:
-        return await self._process.wait()
+        await self._ended.wait()
+        return self._process.wait()
 
     def resize(self, size: WindowSize) -> None:
         _set_size(self._fd, size)
 
     def kill(self, signal: int) -> None:
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):  # It has just ended.
-                os.kill(self.pid, signal)
+        self._process.send_signal(signal)
 
     async def close(self) -> None:
-        self.kill(signal.SIGKILL)
-        await self._process.wait()
-        os.close(self._fd)
+        self._process.kill()
+        self._process.wait()  # It has no choice: this takes no time.
+        self._end()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _end(self) -> None:
+        if self._pidfd >= 0:
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = -1
+        self._ended.set()
+
+
+def _start(argv: Sequence[str], terminal: int, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        argv,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env=dict(environment),
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
 
 
 def _set_size(fd: int, size: WindowSize) -> None:
