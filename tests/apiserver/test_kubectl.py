@@ -187,7 +187,7 @@ async def test_get_watch_prints_each_change_as_it_comes(cluster: Cluster) -> Non
         assert (await process.stdout.readline()).split()[:3] == [b"web", b"1/1", b"Running"]
     finally:
         process.terminate()
-        await process.wait()
+        await process.communicate()
 
 
 async def test_what_is_served_can_be_asked_for_and_explained(cluster: Cluster) -> None:
