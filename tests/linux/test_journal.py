@@ -134,6 +134,18 @@ def test_a_process_that_got_an_old_pid_is_left_alone(journal):
         other.kill()
 
 
+def test_a_process_that_is_only_its_childrens_session_by_now_is_gone(journal):
+    """Linux 6.1 says of such a pid that it is invalid, not that there is none."""
+    script = ["sh", "-c", "sleep infinity <&- >&- & read line"]
+    with subprocess.Popen(script, stdin=subprocess.PIPE, start_new_session=True) as leader:
+        journal.process(leader.pid)
+        leader.communicate(b"\n")
+        try:
+            undo(journal.path)
+        finally:
+            os.killpg(leader.pid, signal.SIGKILL)
+
+
 @pytest.mark.root
 def test_a_link_of_the_same_name_without_our_alias_is_left_alone(journal):
     def act() -> None:

@@ -178,16 +178,30 @@ def _take_back(entry: Entry, same_boot: bool) -> Exception | None:
 
 
 def _end_process(entry: Entry) -> None:
-    pid = entry["pid"]
-    with contextlib.suppress(ProcessLookupError):
-        pidfd = os.pidfd_open(pid)
-        try:
-            # The pidfd is of whoever has the pid now; only then is its start time worth comparing.
-            if _runs(entry):
+    pidfd = _open_process(entry["pid"])
+    if pidfd is None:
+        return
+    try:
+        # The pidfd is of whoever has the pid now; only then is its start time worth comparing.
+        if _runs(entry):
+            with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
                 _await_end(pidfd)
-        finally:
-            os.close(pidfd)
+    finally:
+        os.close(pidfd)
+
+
+def _open_process(pid: int) -> int | None:
+    """Return a pidfd; None if nobody has the pid."""
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    except OSError as error:
+        # So Linux 6.1 calls the pid of a process that is gone, while it is still its children's session.
+        if error.errno == errno.EINVAL:
+            return None
+        raise
 
 
 def _runs(entry: Entry) -> bool:
