@@ -207,4 +207,8 @@ def _deployment(replicas: int) -> Object:
     }
 
 
-_SPEC = {"containers": [{"name": "idle", "image": "kubelab/shell"}]}
+# A second of grace: SIGTERM may come before the image's shell has set its handler, and is then without effect.
+_SPEC = {
+    "terminationGracePeriodSeconds": 1,
+    "containers": [{"name": "idle", "image": "kubelab/shell"}],
+}
