@@ -207,7 +207,7 @@ def _deployment(replicas: int) -> Object:
     }
 
 
-# A second of grace: SIGTERM may come before the image's shell has set its handler, and is then without effect.
+# A second of grace, for SIGTERM is lost on a shell that has not yet set its handler for it.
 _SPEC = {
     "terminationGracePeriodSeconds": 1,
     "containers": [{"name": "idle", "image": "kubelab/shell"}],
