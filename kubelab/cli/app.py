@@ -3,6 +3,7 @@
 import os
 
 from kubelab.cli.interrupt import interruptible
+from kubelab.cli.log import log_to_file
 from kubelab.cli.port import LearnerPort, first_language
 from kubelab.cluster.errors import LabError
 from kubelab.cluster.lab.config import LabConfig
@@ -20,6 +21,7 @@ def open_app(config: LabConfig) -> int:
     """
     if not (os.isatty(0) and os.isatty(1)):
         raise LabError(_NO_TERMINAL)
+    log_to_file()
     return interruptible(_run(config)) or 0
 
 

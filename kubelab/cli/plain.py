@@ -1,6 +1,7 @@
 """`kubelab --plain [LESSON]`: the course as a line-by-line conversation, for screen readers, pipes and CI."""
 
 from kubelab.cli.interrupt import interruptible
+from kubelab.cli.log import log_to_file
 from kubelab.cluster.lab.config import LabConfig
 from kubelab.language import Language
 
@@ -11,6 +12,7 @@ def open_plain(config: LabConfig, lesson: str | None, language: Language | None)
     Raises:
         LabError: there is no such lesson, another lab is running, or a track is invalid.
     """
+    log_to_file()
     interruptible(_run(config, lesson, language))
     return 0
 

@@ -47,8 +47,10 @@ if TYPE_CHECKING:
 def up(minions: int, port: int, quiet: bool) -> None:
     from kubelab.cli.interrupt import interruptible
     from kubelab.cli.kubectl import kubectl_path
+    from kubelab.cli.log import log_to_file
     from kubelab.cluster.lab.config import LabConfig
 
+    log_to_file()
     programs = {"kubectl": kubectl_path()}
     interruptible(_up(LabConfig(minions=minions, port=port, programs=programs), quiet=quiet))
 
