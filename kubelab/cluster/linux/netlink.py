@@ -33,6 +33,7 @@ _BR_MCAST_SNOOPING = 23
 _NESTED = 0x8000
 _IFA_LOCAL, _IFA_ADDRESS = 2, 1
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
+_SCOPE_LINK = 253
 _TABLE_MAIN, _TABLE_LOCAL, _PROTO_STATIC, _TYPE_UNICAST = 254, 255, 4, 1
 
 
@@ -152,6 +153,12 @@ def _route_body(network: IPv4Network, scope: int) -> bytes:
 def add_route(network: IPv4Network, gateway: IPv4Address, index: int) -> Request:
     body = _route_body(network, 0) + _attribute(_RTA_GATEWAY, gateway.packed) + _number(_RTA_OIF, index)
     return Request("add route", f"{network} via {gateway}", _NEWROUTE, _CREATE | _REPLACE, body)
+
+
+def add_link_route(network: IPv4Network, index: int) -> Request:
+    """Route *network* straight onto a link; the route goes with the link."""
+    body = _route_body(network, _SCOPE_LINK) + _number(_RTA_OIF, index)
+    return Request("add route", f"{network} dev {index}", _NEWROUTE, _CREATE | _REPLACE, body)
 
 
 def delete_route(network: IPv4Network) -> Request:

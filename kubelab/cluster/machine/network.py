@@ -10,8 +10,9 @@ Left out: routes out of the lab, IPv6, delay and loss.
 
 import asyncio
 import contextlib
+import fcntl
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ from kubelab.cluster.linux.netlink import (
     Netlink,
     add_address,
     add_bridge,
+    add_link_route,
     add_route,
     add_veth,
     delete_link,
@@ -117,8 +119,7 @@ async def start_network(journal: Journal) -> AsyncIterator[PhysicalNetwork]:
     netns_fd = await in_thread(new_network_namespace, _make_bridge)
     host_link = ""
     try:
-        plan = await in_thread(_plan)
-        host_link = await in_thread(_join_host, netns_fd, plan, journal)
+        plan, host_link = await in_thread(_claim, netns_fd, journal)
         yield PhysicalNetwork(netns_fd, plan, host_link)
     finally:
         os.close(netns_fd)
@@ -138,6 +139,24 @@ def _make_bridge() -> None:
     set_sysctls(_SYSCTLS)
     with Netlink() as netlink:
         netlink.do(set_link(1, up=True), add_bridge(BRIDGE))
+
+
+def _claim(netns_fd: int, journal: Journal) -> tuple[AddressPlan, str]:
+    """Choose networks and route them on the host, before another lab that starts now looks for its own."""
+    with _host_network_locked():
+        plan = _plan()
+        return plan, _join_host(netns_fd, plan, journal)
+
+
+@contextlib.contextmanager
+def _host_network_locked() -> Iterator[None]:
+    """Hold the lock on the host's network namespace itself: it is the one file that all labs there share."""
+    fd = open_namespace("thread-self", "net")
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def _plan() -> AddressPlan:
@@ -168,7 +187,8 @@ def _join_host(netns_fd: int, plan: AddressPlan, journal: Journal) -> str:
         os.close(host_netns_fd)
     with Netlink() as netlink:
         index = netlink.index(name)
-        netlink.do(add_address(index, plan.host), set_link(index, up=True))
+        claim = add_link_route(plan.pods, index)  # Each node's own part is routed to the node as it comes.
+        netlink.do(add_address(index, plan.host), set_link(index, up=True), claim)
     return name
 
 

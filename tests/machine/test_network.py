@@ -1,0 +1,42 @@
+"""Labs beside each other: each finds networks of its own, however close together they start."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from kubelab.cluster.linux.journal import Journal, undo
+from kubelab.cluster.linux.netlink import Netlink
+from kubelab.cluster.machine.addresses import AddressPlan
+from kubelab.cluster.machine.network import start_network
+
+pytestmark = pytest.mark.root
+
+LABS = 4
+
+
+async def test_labs_that_start_at_the_same_moment_share_no_network(tmp_path: Path) -> None:
+    paths = [tmp_path / f"journal-{number}" for number in range(LABS)]
+    async with AsyncExitStack() as stack:
+        journals = [stack.enter_context(Journal.open(path)) for path in paths]
+        starting = (stack.enter_async_context(start_network(journal)) for journal in journals)
+        plans: list[AddressPlan] = [network.plan for network in await asyncio.gather(*starting)]
+    for path in paths:
+        undo(path)
+    assert len({plan.machines for plan in plans}) == LABS
+    assert len({plan.pods for plan in plans}) == LABS
+
+
+async def test_nothing_of_its_networks_stays_on_the_host(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "journal") as journal:
+        async with start_network(journal) as network:
+            plan = network.plan
+            assert {plan.machines, plan.pods} <= routed()
+    undo(tmp_path / "journal")
+    assert not {plan.machines, plan.pods} & routed()
+
+
+def routed() -> set[object]:
+    with Netlink() as netlink:
+        return {route.network for route in netlink.routes()}
