@@ -174,8 +174,9 @@ class Observer:
     async def _probe_forever(self) -> None:
         while True:
             self._probes_changed.clear()
-            answers = await asyncio.gather(*map(self._ask, self._probes))
-            self._note_answers(dict(zip(self._probes, answers, strict=True)))
+            asked = tuple(self._probes)  # Others may be wanted by the time these are answered.
+            answers = await asyncio.gather(*map(self._ask, asked))
+            self._note_answers(dict(zip(asked, answers, strict=True)))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PROBE_INTERVAL_S if self._probes else None):
                     await self._probes_changed.wait()

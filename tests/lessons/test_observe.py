@@ -1,0 +1,32 @@
+"""Looking at the live state: what is wanted changes while it is being looked at."""
+
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+
+from kubelab.cluster.clock import SystemClock
+from kubelab.lessons.checks.check import Needs
+from kubelab.lessons.observation import Probe
+from kubelab.lessons.observe import Observer
+
+pytestmark = pytest.mark.root
+
+
+async def test_addresses_that_are_wanted_while_others_are_asked_get_their_own_answers(lab) -> None:
+    async with lab.scratch("lab") as machine:
+        itself, nobody = (Probe("lab", str(machine.address + offset)) for offset in (0, 1))
+        observer = Observer(lab, lambda: lab.machines, SystemClock())
+        async with observer.watching(Needs()):
+            observer.want(frozenset({nobody}))
+            for _ in range(10):
+                await asyncio.sleep(0)  # It is being asked now, and nobody answers for a while.
+            observer.want(frozenset({itself, nobody}))
+            await observed(observer, {itself: True, nobody: False})
+
+
+async def observed(observer: Observer, answers: Mapping[Probe, bool]) -> None:
+    async with asyncio.timeout(20):
+        while observer.observation.answers != answers:
+            await observer.changed.wait()
+            observer.changed.clear()
