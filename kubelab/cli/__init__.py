@@ -63,6 +63,7 @@ class LazyGroup(click.Group):
 @click.pass_context
 def kubelab_command(context: click.Context, lang: Language | None, minions: int, plain: str | None) -> int:
     if context.invoked_subcommand is not None:
+        _refuse_options_of_the_app(context, context.invoked_subcommand)
         return 0
     from kubelab.cli.kubectl import kubectl_path
     from kubelab.cluster.lab.config import LabConfig
@@ -75,6 +76,20 @@ def kubelab_command(context: click.Context, lang: Language | None, minions: int,
     from kubelab.cli.plain import open_plain
 
     return open_plain(config, plain or None, lang)
+
+
+def _refuse_options_of_the_app(context: click.Context, command: str) -> None:
+    """Before a command they would mean nothing: better to say so than to drop them."""
+    for name in ("minions", "plain"):
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            sentence = _OF_THE_APP.format(option=f"--{name}", command=command)
+            raise click.UsageError(str(sentence), context)
+
+
+_OF_THE_APP = Text(
+    es="{option} es de la aplicación, no va ante {command}: `kubelab {command} --help` dice las suyas.",
+    en="{option} belongs to the app, not to {command}: `kubelab {command} --help` tells what does.",
+)
 
 
 def run() -> int:

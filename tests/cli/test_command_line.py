@@ -66,6 +66,14 @@ def test_a_misspelt_command_is_answered_with_the_right_one() -> None:
     assert "Did you mean 'test'?" in said.stderr
 
 
+@pytest.mark.parametrize("option", ["--minions=3", "--plain=pid"])
+def test_an_option_of_the_app_is_not_silently_dropped_before_a_command(option: str) -> None:
+    said = kubelab(option, "status")
+    assert said.returncode == 2
+    assert "belongs to the app" in said.stderr
+    assert "status --help" in said.stderr
+
+
 def test_a_language_that_there_is_not_is_refused() -> None:
     said = kubelab("--lang", "fr", "status")
     assert said.returncode == 2
