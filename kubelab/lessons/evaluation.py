@@ -6,11 +6,13 @@ was passed stays so.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from kubelab.language import Text
 from kubelab.lessons.checks import Finding, Needs, Scope, judge
 from kubelab.lessons.format import Lesson, Step
-from kubelab.lessons.observation import Observation, Probe
+from kubelab.lessons.observation import Observation
+from kubelab.lessons.question import Question
 from kubelab.lessons.view import CheckView, LessonView, StepView, Verdict
 
 NOTHING = Text("", "")
@@ -60,11 +62,11 @@ def misconception(step: Step, observation: Observation, scope: Scope) -> Text | 
     return None
 
 
-def probes(step: Step, observation: Observation, scope: Scope) -> frozenset[Probe]:
-    """Return what must be asked over the network for the step's checks."""
+def questions(step: Step, observation: Observation, scope: Scope) -> frozenset[Question[Any]]:
+    """Return what must be asked besides for the step's checks."""
     structure = step.structure
     checks = [*(wanted.check for wanted in structure.checks), *(wrong.when for wrong in structure.wrong)]
-    return frozenset().union(*(check.probes(observation, scope) for check in checks))
+    return frozenset().union(*(check.questions(observation, scope) for check in checks))
 
 
 def needs(lesson: Lesson) -> Needs:

@@ -1,19 +1,37 @@
 """What was seen of the live state at one moment: frozen values that checks are evaluated over.
 
-Source: proc(5), namespaces(7), pid_namespaces(7). All pids are those of the machine's own pid namespace,
-which are the ones that the learner sees there.
-Left out: mounts, links, cgroup fields, the store.
+Source: proc(5), namespaces(7), pid_namespaces(7), user_namespaces(7), rtnetlink(7), nft(8), cgroups(7). All
+pids are those of the machine's own pid namespace, which are the ones that the learner sees there.
+What only few checks want to know is not looked at until one asks for it: see `question`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from kubelab.cluster.objects import Object, Resource
 from kubelab.language import Text
+from kubelab.lessons.question import Question
 
 NamespaceKind = Literal["mnt", "pid", "net", "ipc", "uts", "user", "cgroup", "time"]
 NAMESPACE_KINDS: tuple[NamespaceKind, ...] = get_args(NamespaceKind)
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """The probe itself failed, and why: no learner's mistake."""
+
+    reason: Text
+
+
+@dataclass(frozen=True, slots=True)
+class IdRange:
+    """A line of /proc/<pid>/uid_map: *count* ids from *inside* on are those from *outside* on, as the machine
+    counts them."""
+
+    inside: int
+    outside: int
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +40,9 @@ class Process:
 
     Namespaces are named by inode number. `children_pid_namespace` is where its next child will be born;
     `proc_pid_namespace` is the pid namespace that the /proc which it sees belongs to (0: it sees none).
-    `cgroup` is the text of /proc/<pid>/cgroup. Signals are bit masks, bit 0 for signal 1.
+    `cgroup` is the text of /proc/<pid>/cgroup. Signals are bit masks, bit 0 for signal 1; `capabilities` is
+    the effective set, bit 0 for CAP_CHOWN. `uid` is the effective one as the machine counts. `root` and `cwd`
+    are paths in its mount namespace; a root other than "/" means that it lives in a chroot.
     """
 
     pid: int
@@ -38,6 +58,11 @@ class Process:
     caught_signals: int = 0
     pending_signals: int = 0
     cgroup: str = ""
+    root: str = "/"
+    cwd: str = ""
+    uid: int = 0
+    uid_map: tuple[IdRange, ...] = ()
+    capabilities: int = 0
 
     @property
     def own_pid(self) -> int:
@@ -55,13 +80,105 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
+class Mount:
+    """A line of /proc/<pid>/mountinfo. `point` is seen from the root of the mount namespace, `root` is what
+    of the file system is mounted there. `propagation`: "shared:7", "master:3", …; empty if private."""
+
+    id: int
+    parent_id: int
+    device: str
+    root: str
+    point: str
+    options: tuple[str, ...]
+    propagation: tuple[str, ...]
+    type: str
+    source: str
+    super_options: tuple[str, ...]
+
+    def layers(self) -> tuple[str, ...]:
+        """Return an overlay's lower directories, the uppermost first."""
+        lower = (option for option in self.super_options if option.startswith("lowerdir="))
+        return tuple(next(lower, "lowerdir=").removeprefix("lowerdir=").split(":"))
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """`kind` is "veth", "bridge", …, "" for what is none of rtnetlink's kinds (loopback). `carrier`: a cable
+    is plugged in and its other end is up. `master` is the name of the bridge that it is a port of."""
+
+    index: int
+    name: str
+    kind: str
+    up: bool
+    carrier: bool
+    mtu_bytes: int
+    mac: str
+    master: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """`address` has its prefix length: "10.1.0.7/24"."""
+
+    link: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`destination` is "default" or "10.1.0.0/24"; `gateway` "" where there is none."""
+
+    destination: str
+    gateway: str
+    link: str
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule as nft(8) lists it: `text` is "ip daddr 10.96.0.1 tcp dport 80 dnat to 10.1.0.7:8080"."""
+
+    family: str
+    table: str
+    chain: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What is in one network namespace."""
+
+    links: tuple[Link, ...] = ()
+    addresses: tuple[Address, ...] = ()
+    routes: tuple[Route, ...] = ()
+    rules: tuple[Rule, ...] | Unseen = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cgroup:
+    """`path` is below the machine's own cgroup, "" for that itself. `limits` are those that are set, by their
+    cgroup-v2 names and as the kernel writes them: {"memory.max": "33554432"}; `members` are pids."""
+
+    path: str
+    limits: Mapping[str, str] = field(default_factory=dict)
+    members: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class MachineState:
-    """`departed` are the processes seen since the step began that are gone, as they were last seen."""
+    """`departed` are the processes seen since the step began that are gone, as they were last seen.
+
+    `mounts` is by the inode of the mount namespace, `networks` by that of the network namespace, for every
+    one that a process of the machine is in; `cgroups` by path. They are empty while nobody needs them.
+    """
 
     name: str
     namespaces: Mapping[str, int]
     processes: tuple[Process, ...] = ()
     departed: tuple[Process, ...] = ()
+    mounts: Mapping[int, tuple[Mount, ...] | Unseen] = field(default_factory=dict)
+    networks: Mapping[int, Network | Unseen] = field(default_factory=dict)
+    cgroups: Mapping[str, Cgroup] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,24 +190,12 @@ class ResourceState:
 
 
 @dataclass(frozen=True, slots=True)
-class Unseen:
-    """The probe itself failed, and why: no learner's mistake."""
-
-    reason: Text
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """Ask from a machine whether something answers at an address (a refused TCP connection is an answer)."""
-
-    machine: str
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
 class Observation:
-    """What a check asks for and is not here has not been looked at yet."""
+    """`at_s` is monotonic. `host` are the namespaces of the host itself, by kind. What a check asks for and
+    is not here has not been looked at yet."""
 
     machines: Mapping[str, MachineState | Unseen] = field(default_factory=dict)
     resources: Mapping[Resource, ResourceState | Unseen] = field(default_factory=dict)
-    answers: Mapping[Probe, bool | Unseen] = field(default_factory=dict)
+    answers: Mapping[Question[Any], Any] = field(default_factory=dict)
+    host: Mapping[str, int] = field(default_factory=dict)
+    at_s: float = 0.0

@@ -9,28 +9,34 @@ Left out: inotify, netlink groups, cgroup events.
 
 import asyncio
 import contextlib
-import errno
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 from kubelab.cluster.client.background import background
 from kubelab.cluster.client.informer import Informer
 from kubelab.cluster.clock import Clock
-from kubelab.cluster.errors import LabError
 from kubelab.cluster.machine.machine import Machine
 from kubelab.cluster.objects import Object, Resource
 from kubelab.language import Text
+from kubelab.lessons import answering
 from kubelab.lessons.checks import Needs
 from kubelab.lessons.lab import LabPort
-from kubelab.lessons.observation import MachineState, Observation, Probe, Process, ResourceState, Unseen
+from kubelab.lessons.observation import (
+    NAMESPACE_KINDS,
+    MachineState,
+    Observation,
+    Process,
+    ResourceState,
+    Unseen,
+)
 from kubelab.lessons.process_scan import ProcessScan, departed
+from kubelab.lessons.question import Question
 
 SCAN_INTERVAL_S = 0.2
 SCAN_REST_S = 0.04  # However much the shell writes.
-PROBE_INTERVAL_S = 0.5
-PROBE_TIMEOUT_S = 1.0
 API_PATIENCE_S = 5.0  # After that an API that has told nothing counts as one that cannot be asked.
-CLOSED_PORT = 1  # Hosts answer there with a reset: that is an answer too.
 
 
 class Observer:
@@ -46,9 +52,10 @@ class Observer:
         self._informers: dict[Resource, Informer] = {}
         self._departed_objects: dict[Resource, list[Object]] = {}
         self._look_wanted = asyncio.Event()
-        self._probes: frozenset[Probe] = frozenset()
-        self._probes_changed = asyncio.Event()
-        self._answers: dict[Probe, bool | Unseen] = {}
+        self._questions: frozenset[Question[Any]] = frozenset()
+        self._questions_changed = asyncio.Event()
+        self._answers: dict[Question[Any], Any] = {}
+        self._host = _host_namespaces()
         self._started_s = clock.monotonic_s()
 
     @asynccontextmanager
@@ -60,7 +67,7 @@ class Observer:
                 informer.on_change(self._object_handler(resource))
                 self._informers[resource] = await stack.enter_async_context(informer)
             await stack.enter_async_context(
-                background(self._scan_forever(needs.processes), self._probe_forever())
+                background(self._look_forever(needs.processes), self._ask_forever())
             )
             yield
 
@@ -73,12 +80,13 @@ class Observer:
                 self._machines[name] = MachineState(state.name, state.namespaces, state.processes)
         self.look()
 
-    def want(self, probes: frozenset[Probe]) -> None:
-        """Ask these from now on, instead of those that were wanted before."""
-        if probes != self._probes:
-            self._probes = probes
-            self._answers = {probe: answer for probe, answer in self._answers.items() if probe in probes}
-            self._probes_changed.set()
+    def want(self, questions: frozenset[Question[Any]]) -> None:
+        """Ask these from now on, instead of those that were wanted before; the near ones at once."""
+        if questions != self._questions:
+            self._questions = questions
+            self._answers = {asked: answer for asked, answer in self._answers.items() if asked in questions}
+            self._questions_changed.set()
+            self._look_for_answers()
 
     def look_soon(self) -> None:
         """Scan at the next moment, and not only when the interval is over."""
@@ -94,6 +102,16 @@ class Observer:
             if state != self._machines.get(name):
                 self._machines[name] = state
                 self.changed.set()
+        self._look_for_answers()
+
+    def _look_for_answers(self) -> None:
+        self._note({asked: answering.look(asked, self._lab) for asked in self._questions if not asked.far})
+
+    def _note(self, answers: Mapping[Question[Any], Any]) -> None:
+        for asked, answer in answers.items():
+            if asked in self._questions and (asked not in self._answers or self._answers[asked] != answer):
+                self._answers[asked] = answer
+                self.changed.set()
 
     @property
     def observation(self) -> Observation:
@@ -102,6 +120,8 @@ class Observer:
             machines=dict(self._machines),
             resources={resource: state for resource, state in resources.items() if state is not None},
             answers=dict(self._answers),
+            host=self._host,
+            at_s=self._clock.monotonic_s(),
         )
 
     def _resource(self, resource: Resource) -> ResourceState | Unseen | None:
@@ -162,61 +182,28 @@ class Observer:
         for name in list(self._scans):
             self._drop_scan(name)
 
-    async def _scan_forever(self, processes: bool) -> None:
-        while processes:
+    async def _look_forever(self, processes: bool) -> None:
+        while True:
             self._look_wanted.clear()
-            self.look()
+            if processes or self._questions:
+                self.look()
             await self._clock.sleep(SCAN_REST_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SCAN_INTERVAL_S - SCAN_REST_S):
                     await self._look_wanted.wait()
 
-    async def _probe_forever(self) -> None:
+    async def _ask_forever(self) -> None:
         while True:
-            self._probes_changed.clear()
-            asked = tuple(self._probes)  # Others may be wanted by the time these are answered.
-            answers = await asyncio.gather(*map(self._ask, asked))
-            self._note_answers(dict(zip(asked, answers, strict=True)))
+            self._questions_changed.clear()
+            asked = [question for question in self._questions if question.far]
+            answers = await asyncio.gather(*(answering.ask(question, self._lab) for question in asked))
+            self._note(dict(zip(asked, answers, strict=True)))
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(PROBE_INTERVAL_S if self._probes else None):
-                    await self._probes_changed.wait()
-
-    def _note_answers(self, answers: Mapping[Probe, bool | Unseen]) -> None:
-        wanted = {probe: answer for probe, answer in answers.items() if probe in self._probes}
-        if wanted != self._answers:
-            self._answers = dict(wanted)
-            self.changed.set()
-
-    async def _ask(self, probe: Probe) -> bool | Unseen:
-        machine = self._lab.machines.get(probe.machine)
-        if machine is None:
-            return Unseen(Text(f"no hay máquina {probe.machine}", f"there is no machine {probe.machine}"))
-        try:
-            return await _answers(machine, probe.address)
-        except (LabError, OSError) as error:
-            return Unseen(
-                Text(
-                    f"no se pudo preguntar desde {probe.machine} ({error})",
-                    f"could not ask from {probe.machine} ({error})",
-                )
-            )
+                async with asyncio.timeout(answering.INTERVAL_S if asked else None):
+                    await self._questions_changed.wait()
 
 
-# What a network says when nobody is there; anything else means that we could not ask.
-_NOBODY = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, errno.EHOSTDOWN}
-
-
-async def _answers(machine: Machine, address: str) -> bool:
-    with await machine.open_socket() as connection:
-        try:
-            async with asyncio.timeout(PROBE_TIMEOUT_S):
-                await asyncio.get_running_loop().sock_connect(connection, (address, CLOSED_PORT))
-        except (ConnectionRefusedError, ConnectionResetError):
-            return True
-        except TimeoutError:
-            return False
-        except OSError as error:
-            if error.errno in _NOBODY:
-                return False
-            raise
-        return True
+def _host_namespaces() -> dict[str, int]:
+    """Return the namespaces that this program itself is in."""
+    paths = {kind: Path(f"/proc/self/ns/{kind}") for kind in NAMESPACE_KINDS}
+    return {kind: path.stat().st_ino for kind, path in paths.items() if path.exists()}

@@ -4,7 +4,8 @@ from typing import Any
 
 from kubelab.cluster.objects import DEPLOYMENTS, PODS, Object
 from kubelab.lessons.checks import Scope
-from kubelab.lessons.observation import MachineState, Observation, Probe, Process, ResourceState
+from kubelab.lessons.checks.reach import Reach
+from kubelab.lessons.observation import MachineState, Observation, Process, ResourceState
 
 MACHINE = "minion-1"
 SCOPE = Scope(MACHINE)
@@ -67,6 +68,6 @@ REACHED = Observation(
         PODS: ResourceState((_pod("web", "5d1f9c1e-web"), _pod("web-2", "77aa0c3b-web")), departed=(_OLD,)),
         DEPLOYMENTS: ResourceState(),
     },
-    answers={Probe(machine, _IP): True for machine in (MACHINE, "minion-2")},
+    answers={Reach(machine, _IP): True for machine in (MACHINE, "minion-2")},
 )
 """The shell is in the network of pod `web`; `sleep 1000` is PID 1 of its own; `stress` and `old` are gone."""

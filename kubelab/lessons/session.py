@@ -221,7 +221,7 @@ class Session:
         state = evaluation.evaluate(self._step, self._state, observation, self._scope)
         if state.passed and not was_passed:
             self._progress.set_passed(self.lesson.id, self._step.id, passed=True)
-        wanted = evaluation.probes(self._step, observation, self._scope)
+        wanted = evaluation.questions(self._step, observation, self._scope)
         self._observer.want(frozenset() if state.passed else wanted)
         self._set(state)
 

@@ -8,8 +8,9 @@ from observed import SCOPE, check, found, machine, pod, pods, process
 from kubelab.cluster.objects import PODS
 from kubelab.language import Text
 from kubelab.lessons.checks import CHECKS, Check, Finding, judge
-from kubelab.lessons.checks.combinators import All, Any, Not
-from kubelab.lessons.observation import MachineState, Observation, Probe, Unseen
+from kubelab.lessons.checks.combinators import All, AnyOf, Not
+from kubelab.lessons.checks.reach import Reach
+from kubelab.lessons.observation import MachineState, Observation, Unseen
 from kubelab.lessons.view import Verdict
 
 PASSED, NOT_YET, CANNOT = Verdict.PASSED, Verdict.NOT_YET, Verdict.CANNOT_CHECK
@@ -149,14 +150,14 @@ def test_a_pod_is_gone_with_its_object_and_its_processes() -> None:
 
 def test_a_pods_answer_is_asked_for_from_the_machine_that_the_check_names() -> None:
     answers = check("{pod-answers: web, from: minion-2}")
-    probe = Probe("minion-2", "10.0.0.9")
+    probe = Reach("minion-2", "10.0.0.9")
     seen = pods(pod())
-    assert answers.probes(seen, SCOPE) == {probe}
+    assert answers.questions(seen, SCOPE) == {probe}
     for answer, verdict in ((True, PASSED), (False, NOT_YET), (Unseen(Text("", "")), CANNOT)):
         asked = Observation(seen.machines, seen.resources, {probe: answer})
         assert judge(answers, asked, SCOPE).verdict is verdict
     assert judge(answers, seen, SCOPE).verdict is NOT_YET
-    assert answers.probes(pods(pod(podIP="")), SCOPE) == frozenset()
+    assert answers.questions(pods(pod(podIP="")), SCOPE) == frozenset()
 
 
 READY = {"conditions": [{"type": "Ready", "status": "True"}, {"type": "Odd", "status": "False"}]}
@@ -220,7 +221,7 @@ verdicts = st.lists(st.sampled_from(Verdict), min_size=1, max_size=5)
 @given(verdicts)
 def test_all_and_any_are_each_others_mirror(parts: list[Verdict]) -> None:
     checks = tuple(map(Fixed, parts))
-    mirrored = Any(any=tuple(Not(not_=part) for part in checks))
+    mirrored = AnyOf(any=tuple(Not(not_=part) for part in checks))
     assert verdict_of(Not(not_=All(all=checks))) is verdict_of(mirrored)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from kubelab.cluster.clock import SystemClock
 from kubelab.lessons.checks.check import Needs
-from kubelab.lessons.observation import Probe
+from kubelab.lessons.checks.reach import Reach
 from kubelab.lessons.observe import Observer
 
 pytestmark = pytest.mark.root
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.root
 
 async def test_addresses_that_are_wanted_while_others_are_asked_get_their_own_answers(lab) -> None:
     async with lab.scratch("lab") as machine:
-        itself, nobody = (Probe("lab", str(machine.address + offset)) for offset in (0, 1))
+        itself, nobody = (Reach("lab", str(machine.address + offset)) for offset in (0, 1))
         observer = Observer(lab, lambda: lab.machines, SystemClock())
         async with observer.watching(Needs()):
             observer.want(frozenset({nobody}))
@@ -25,7 +25,7 @@ async def test_addresses_that_are_wanted_while_others_are_asked_get_their_own_an
             await observed(observer, {itself: True, nobody: False})
 
 
-async def observed(observer: Observer, answers: Mapping[Probe, bool]) -> None:
+async def observed(observer: Observer, answers: Mapping[Reach, bool]) -> None:
     async with asyncio.timeout(20):
         while observer.observation.answers != answers:
             await observer.changed.wait()

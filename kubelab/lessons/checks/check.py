@@ -3,14 +3,16 @@
 The first key of a check's mapping names its kind, which is also its first field.
 """
 
-from dataclasses import dataclass
-from typing import TypeVar, dataclass_transform
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, dataclass_transform
 
 from kubelab.cluster.objects import Resource
 from kubelab.language import Text
 from kubelab.lessons import schema
 from kubelab.lessons.located import Node, unknown
-from kubelab.lessons.observation import MachineState, Observation, Probe, ResourceState, Unseen
+from kubelab.lessons.memory import Memory
+from kubelab.lessons.observation import MachineState, Observation, ResourceState, Unseen
+from kubelab.lessons.question import Question
 from kubelab.lessons.view import Verdict
 
 NOT_LOOKED_YET = Text("todavía no se ha mirado", "nobody has looked yet")
@@ -18,9 +20,11 @@ NOT_LOOKED_YET = Text("todavía no se ha mirado", "nobody has looked yet")
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """`machine` is the lesson's own: the one that a check means when it names none."""
+    """`machine` is the lesson's own: the one that a check means when it names none. `memory` is what was seen
+    earlier in the step."""
 
     machine: str
+    memory: Memory = field(default_factory=Memory, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +43,20 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What must be observed for a check."""
+    """What must be observed for a check; `processes` includes the machines' mounts, networks and cgroups.
+
+    `machines` are those that it names; the lesson's own is observed anyway."""
 
     processes: bool = False
     resources: frozenset[Resource] = frozenset()
+    machines: frozenset[str] = frozenset()
 
     def __or__(self, other: "Needs") -> "Needs":
-        return Needs(self.processes or other.processes, self.resources | other.resources)
+        return Needs(
+            self.processes or other.processes,
+            self.resources | other.resources,
+            self.machines | other.machines,
+        )
 
 
 class CannotSee(Exception):  # noqa: N818 -- it is no error: `judge` makes a verdict of it
@@ -84,8 +95,8 @@ class Check:
     def needs(self) -> Needs:
         raise NotImplementedError
 
-    def probes(self, observation: Observation, scope: Scope) -> frozenset[Probe]:
-        """Return what must be asked over the network, given what is known."""
+    def questions(self, observation: Observation, scope: Scope) -> frozenset[Question[Any]]:
+        """Return what must be asked besides, given what is known."""
         return frozenset()
 
     def expected(self, scope: Scope) -> Text:
@@ -98,6 +109,25 @@ class Check:
     def finding(self, passed: bool, scope: Scope, observed: Text, look: str = "") -> Finding:
         verdict = Verdict.PASSED if passed else Verdict.NOT_YET
         return Finding(verdict, self.expected(scope), observed, look)
+
+
+class Measure(Check):
+    """A check that can also say what the value is that it is about: for captures and for predictions."""
+
+    __slots__ = ()
+
+    @classmethod
+    def read(cls, node: Node) -> "Measure":
+        """As `Check.read`, for a check that has a value."""
+        found = Check.read(node)
+        if isinstance(found, Measure):
+            return found
+        kinds = (name for name, kind in CHECKS.items() if issubclass(kind, Measure))
+        raise unknown(node, Text("valor", "value"), next(iter(node.mapping())), kinds)
+
+    def value(self, observation: Observation, scope: Scope) -> Any:
+        """Return the value as JSON has it; None while there is none. Raises CannotSee."""
+        raise NotImplementedError
 
 
 T = TypeVar("T", bound=Check)
@@ -128,6 +158,15 @@ def machine_state(observation: Observation, name: str) -> MachineState:
 
 def resource_state(observation: Observation, resource: Resource) -> ResourceState:
     return _seen(observation.resources.get(resource))
+
+
+A = TypeVar("A")
+
+
+def answer_to(observation: Observation, question: Question[A]) -> A:
+    """Return what was answered. Raises CannotSee."""
+    answer: A = _seen(observation.answers.get(question))
+    return answer
 
 
 S = TypeVar("S")

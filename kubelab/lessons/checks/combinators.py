@@ -1,10 +1,11 @@
 """`all`, `any`, `not`: checks made of checks, with three-valued logic: "cannot check" is neither."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from kubelab.language import Text
 from kubelab.lessons.checks.check import Check, Finding, Needs, Scope, check, judge
-from kubelab.lessons.observation import Observation, Probe
+from kubelab.lessons.observation import Observation
+from kubelab.lessons.question import Question
 from kubelab.lessons.view import Verdict
 
 
@@ -20,8 +21,8 @@ class _Combined(Check):
             needs |= part.needs()
         return needs
 
-    def probes(self, observation: Observation, scope: Scope) -> frozenset[Probe]:
-        return frozenset().union(*(part.probes(observation, scope) for part in self.parts()))
+    def questions(self, observation: Observation, scope: Scope) -> frozenset[Question[Any]]:
+        return frozenset().union(*(part.questions(observation, scope) for part in self.parts()))
 
     def _findings(self, observation: Observation, scope: Scope) -> list[Finding]:
         return [judge(part, observation, scope) for part in self.parts()]
@@ -53,7 +54,7 @@ class All(_Combined):
 
 
 @check
-class Any(_Combined):
+class AnyOf(_Combined):
     """At least one of the checks holds."""
 
     any: Annotated[tuple[Check, ...], "The checks."]

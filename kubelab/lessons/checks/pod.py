@@ -3,22 +3,24 @@
 `pod-running`, `pod-answers`, `pod-shares`, `pod-gone`.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from kubelab.cluster.objects import PODS, Key, Object, key_of, uid_of
 from kubelab.language import Text
 from kubelab.lessons.checks.check import (
-    NOT_LOOKED_YET,
     CannotSee,
     Check,
     Finding,
     Needs,
     Scope,
+    answer_to,
     check,
     resource_state,
 )
 from kubelab.lessons.checks.pods import find_pod, first_processes, ip_of, node_of, phase_of, pod_processes
-from kubelab.lessons.observation import NamespaceKind, Observation, Probe, Process, Unseen
+from kubelab.lessons.checks.reach import Reach
+from kubelab.lessons.observation import NamespaceKind, Observation, Process, Unseen
+from kubelab.lessons.question import Question
 from kubelab.lessons.view import Verdict
 
 PAUSE = "pause"
@@ -92,13 +94,13 @@ class PodAnswers(_PodCheck):
             f"the IP of pod `{self.pod_answers}` answers from {machine}",
         )
 
-    def probes(self, observation: Observation, scope: Scope) -> frozenset[Probe]:
+    def questions(self, observation: Observation, scope: Scope) -> frozenset[Question[Any]]:
         pods = observation.resources.get(PODS)
         if pods is None or isinstance(pods, Unseen):
             return frozenset()
         pod = find_pod(pods, self.namespace, self.pod_answers)
         address = ip_of(pod) if pod else ""
-        return frozenset({Probe(self.from_ or scope.machine, address)} if address else ())
+        return frozenset({Reach(self.from_ or scope.machine, address)} if address else ())
 
     def evaluate(self, observation: Observation, scope: Scope) -> Finding:
         pod = _find(observation, self.namespace, self.pod_answers)
@@ -106,11 +108,7 @@ class PodAnswers(_PodCheck):
         if not address:
             observed = Text("el pod todavía no tiene IP", "the pod has no IP yet")
             return self.finding(False, scope, observed, f"kubectl get pod {self.pod_answers} -o wide")
-        answer = observation.answers.get(Probe(self.from_ or scope.machine, address))
-        if isinstance(answer, Unseen):
-            raise CannotSee(answer.reason)
-        if answer is None:
-            raise CannotSee(NOT_LOOKED_YET, Verdict.NOT_YET)
+        answer = answer_to(observation, Reach(self.from_ or scope.machine, address))
         es, en = ("responde", "answers") if answer else ("no responde", "does not answer")
         return self.finding(
             answer, scope, Text(f"{address} {es}", f"{address} {en}"), f"ip route get {address}"

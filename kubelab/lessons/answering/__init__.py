@@ -1,0 +1,11 @@
+"""Answers the checks' questions from the live state: one module per kind of question.
+
+A near question is answered by `look`, within a look at the live state; a far one by `ask`, beside the
+looks. Both are generic functions: a module registers its own with `@look.register` or `@ask.register`.
+Importing this package registers them all.
+"""
+
+from kubelab.lessons.answering import reach
+from kubelab.lessons.answering.answer import INTERVAL_S, ask, look
+
+__all__ = ["INTERVAL_S", "ask", "look", "reach"]
