@@ -1,9 +1,12 @@
 """YAML that remembers its lines, so that an author's mistake is named by file and line.
 
 Source: PyYAML's composer; scalars are resolved as its SafeLoader does.
+Left out, because files of strangers are read as well: aliases (a few lines of them unfold into gigabytes),
+and control characters in texts (a terminal would obey them).
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +25,10 @@ class LessonError(LabError):
         self.file = file
         self.line = line
         self.problem = problem
+
+
+# C0 but for tab and newline, DEL, C1, what turns the direction of text around, other line ends.
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,10 @@ class Node:
         if isinstance(self.value, list):
             return self.value
         raise self.error("aquí va una lista.", "a list belongs here.")
+
+    def items(self) -> "list[Node]":
+        """Return a list's items; a lone scalar or mapping stands for a list of one."""
+        return self.value if isinstance(self.value, list) else [self]
 
     def text(self) -> str:
         if isinstance(self.value, str | int | float) and not isinstance(self.value, bool):
@@ -86,13 +97,37 @@ def read_yaml(text: str, file: str, first_line: int = 1) -> Node:
     """
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is None:
+            return Node({}, file, first_line)
+        _refuse_aliases(root, file, first_line)
+        return _locate(root, file, first_line)
     except yaml.MarkedYAMLError as error:
         line = first_line + (error.problem_mark.line if error.problem_mark else 0)
-        problem = Text(f"no es YAML válido ({error.problem}).", f"this is not valid YAML ({error.problem}).")
-        raise LessonError(file, line, problem) from error
-    if root is None:
-        return Node({}, file, first_line)
-    return _locate(root, file, first_line)
+        raise _invalid(file, line, str(error.problem)) from error
+    except yaml.reader.ReaderError as error:
+        line = first_line + text.count("\n", 0, error.position)
+        raise _invalid(file, line, f"character U+{ord(error.character):04X}") from error
+    except RecursionError as error:
+        raise _invalid(file, first_line, "nested too deeply") from error
+
+
+def _refuse_aliases(root: yaml.Node, file: str, first_line: int) -> None:
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            line = first_line + node.start_mark.line
+            raise _invalid(file, line, "aliases are no part of the format")
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        elif isinstance(node, yaml.MappingNode):
+            waiting += (part for entry in node.value for part in entry)
+
+
+def _invalid(file: str, line: int, why: str) -> LessonError:
+    return LessonError(file, line, Text(f"no es YAML válido ({why}).", f"this is not valid YAML ({why})."))
 
 
 def _locate(node: yaml.Node, file: str, first_line: int) -> Node:
@@ -101,13 +136,34 @@ def _locate(node: yaml.Node, file: str, first_line: int) -> Node:
         return Node([_locate(item, file, first_line) for item in node.value], file, line)
     if isinstance(node, yaml.MappingNode):
         return Node(_entries(node, file, first_line), file, line)
-    return Node(_SCALARS.construct_object(node), file, line)
+    return Node(_scalar(node, file, line), file, line)
+
+
+def _scalar(node: yaml.Node, file: str, line: int) -> Any:
+    try:
+        value = _SCALARS.construct_object(node)
+    except (ValueError, LookupError) as error:  # A date in month 13, an int of no digits.
+        raise _invalid(file, line, f"{node.tag.rpartition(':')[2]} {str(node.value)[:40]!r}") from error
+    return printable(value, file, line) if isinstance(value, str) else value
+
+
+def printable(text: str, file: str, first_line: int = 1) -> str:
+    """Return *text*, which people will read in a terminal. Raises LessonError if a terminal would obey it."""
+    if found := CONTROLS.search(text):
+        line = first_line + text.count("\n", 0, found.start())
+        sign = f"U+{ord(found[0]):04X}"
+        problem = Text(
+            f"hay un carácter de control ({sign}): bórralo.",
+            f"there is a control character ({sign}): delete it.",
+        )
+        raise LessonError(file, line, problem)
+    return text
 
 
 def _entries(node: yaml.MappingNode, file: str, first_line: int) -> dict[str, Node]:
     entries: dict[str, Node] = {}
     for key_node, value_node in node.value:
-        key = str(key_node.value)
+        key = printable(str(key_node.value), file, first_line + key_node.start_mark.line)
         value = _locate(value_node, file, first_line)
         # The key's line, not the value's: a block value starts one line below the word that names it.
         place = Node(value.value, file, first_line + key_node.start_mark.line)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from kubelab.language import Text
-from kubelab.lessons import schema
+from kubelab.lessons import names, schema
 from kubelab.lessons.format import FORMAT, Lesson, LessonSource, Step, StepStructure, Structure, Variable
 from kubelab.lessons.located import LessonError, Node, read_yaml, unknown
+from kubelab.lessons.privileges import Privilege
 from kubelab.lessons.prose import Document, StepProse, parse_document
 from kubelab.lessons.variables import substitute, substitute_node
 
@@ -35,6 +36,11 @@ class TrackFile:
     title: Annotated[Mapping[str, str], "The title, under `es` and `en`."]
     lessons: Annotated[tuple[str, ...], "The directories of its lessons, in order."]
     requires: Annotated[tuple[str, ...], "The tracks that are better done before."] = ()
+    privileges: Annotated[
+        tuple[Privilege, ...],
+        "What its lessons do on the learner's machine (docs/tracks.md says what each word means); lint tells "
+        "which are missing.",
+    ] = ()
 
 
 def text_hash(spanish: str, file: str = "es.md") -> str:
@@ -59,6 +65,7 @@ def parse_track(text: str, file: str) -> TrackFile:
     for language in ("es", "en"):
         if language not in track.title:
             raise node.error(f"falta el título en «{language}».", f"the title in “{language}” is missing.")
+    names.check_track(node.mapping())
     return track
 
 
@@ -75,7 +82,9 @@ def parse_lesson(source: LessonSource, variables: Mapping[str, Any] | None = Non
     )
     front = read_yaml(spanish.front_matter, spanish_file, 2)
     values = dict(variables or {name: pick[0] for name, pick in choices(front).items()})
-    structure = schema.read(Structure, substitute_node(front, values))
+    drawn = substitute_node(front, values)
+    structure = schema.read(Structure, drawn)
+    names.check_lesson(drawn.mapping())
     _check_format(structure.format, front)
     translation = parse_translation(source)
     steps = _pair(structure, front, spanish, english)

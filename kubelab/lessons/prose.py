@@ -17,7 +17,7 @@ from mdit_py_plugins.container import container_plugin
 from mdit_py_plugins.front_matter import front_matter_plugin
 
 from kubelab.language import Text
-from kubelab.lessons.located import LessonError, suggestion
+from kubelab.lessons.located import LessonError, printable, suggestion
 
 CONTAINERS = ("hint", "message", "predict", "debrief")
 _ID = re.compile(r"^(?P<title>.*?)\s*\{#(?P<id>[a-z][a-z0-9-]*)\}\s*$")
@@ -63,7 +63,7 @@ def parse_document(text: str, file: str) -> Document:
     Raises:
         LessonError: there is no front matter, or a heading or container is not as format 1 has it.
     """
-    tokens = _parser().parse(text)
+    tokens = _parser().parse(printable(text, file))
     if not tokens or tokens[0].type != "front_matter":
         raise _error(
             file,

@@ -41,7 +41,7 @@ def _read(type_: Any, node: Node) -> Any:
     if origin is Literal:
         return _choice(get_args(type_), node)
     if origin is tuple:
-        return tuple(_read(get_args(type_)[0], item) for item in _items(node))
+        return tuple(_read(get_args(type_)[0], item) for item in node.items())
     if origin in (types.UnionType, typing.Union):
         return _read(next(option for option in get_args(type_) if option is not type(None)), node)
     if origin is not None and issubclass(origin, Mapping):
@@ -66,11 +66,6 @@ def read_fields(type_: type[T], node: Node, entries: Mapping[str, Node]) -> T:
 
 def _is_required(field: "dataclasses.Field[Any]") -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-
-
-def _items(node: Node) -> list[Node]:
-    """Return a list's items; a lone scalar or mapping stands for a list of one."""
-    return node.value if isinstance(node.value, list) else [node]
 
 
 def _choice(choices: tuple[Any, ...], node: Node) -> Any:
