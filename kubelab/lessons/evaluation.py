@@ -1,7 +1,8 @@
 """A step's checks over one observation, and what a person sees of it: pure.
 
 A step is passed when all its checks hold together, where an edge check counts from when it first held. What
-was passed stays so.
+was passed stays so. What time has to do with it is in the state's memory: the same state and observation
+always give the same next state.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,11 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kubelab.language import Text
-from kubelab.lessons.checks import Finding, Needs, Scope, judge
+from kubelab.lessons.checks import Check, Finding, Needs, Scope, judge
 from kubelab.lessons.format import Lesson, Step
+from kubelab.lessons.memory import Memory
 from kubelab.lessons.observation import Observation
+from kubelab.lessons.prediction import PredictionState, draw_prediction, reveal
 from kubelab.lessons.question import Question
-from kubelab.lessons.view import CheckView, LessonView, StepView, Verdict
+from kubelab.lessons.view import CheckView, LessonView, Mode, StepView, Verdict
 
 NOTHING = Text("", "")
 SEEN_BEFORE = Text("se superó antes", "passed before")
@@ -22,20 +25,28 @@ SEEN_BEFORE = Text("se superó antes", "passed before")
 @dataclass(frozen=True, slots=True)
 class StepState:
     """`latched`: what was found of each edge check when it held; `findings`: the last of every check;
-    `obstacle`: why the step could not be set up, if so."""
+    `obstacle`: why the step could not be set up, if so; `uncaptured`: values that are not there yet, without
+    which nothing is checked; `memory`: see `Memory`; `wake_at_s`: when to evaluate again at the latest."""
 
     hints_shown: int = 0
     passed: bool = False
+    skipped: bool = False
     latched: Mapping[int, Finding] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     message: Text | None = None
     obstacle: Text | None = None
+    uncaptured: tuple[str, ...] = ()
+    prediction: PredictionState = field(default_factory=PredictionState)
+    memory: Mapping[str, Any] = field(default_factory=dict)
+    wake_at_s: float | None = None
 
 
 def evaluate(step: Step, state: StepState, observation: Observation, scope: Scope) -> StepState:
     """Return the step's state after *observation*."""
-    if state.passed:
+    if state.passed or state.uncaptured:
         return state
+    memory = Memory(state.memory, observation.at_s)
+    scope = replace(scope, memory=memory)
     checks = step.structure.checks
     findings = tuple(
         state.latched.get(number) or judge(wanted.check, observation, scope)
@@ -47,10 +58,16 @@ def evaluate(step: Step, state: StepState, observation: Observation, scope: Scop
         if wanted.mode == "edge" and finding.passed
     }
     passed = all(finding.passed for finding in findings)
-    message = None if passed else misconception(step, observation, scope)
-    obstacle = None if passed else state.obstacle
     return replace(
-        state, passed=passed, latched=latched, findings=findings, message=message, obstacle=obstacle
+        state,
+        passed=passed,
+        latched=latched,
+        findings=findings,
+        message=None if passed else misconception(step, observation, scope),
+        obstacle=None if passed else state.obstacle,
+        prediction=reveal(step.structure.predict, state.prediction, observation, scope),
+        memory=memory.notes,
+        wake_at_s=memory.wake_at_s,
     )
 
 
@@ -64,25 +81,41 @@ def misconception(step: Step, observation: Observation, scope: Scope) -> Text | 
 
 def questions(step: Step, observation: Observation, scope: Scope) -> frozenset[Question[Any]]:
     """Return what must be asked besides for the step's checks."""
-    structure = step.structure
-    checks = [*(wanted.check for wanted in structure.checks), *(wrong.when for wrong in structure.wrong)]
-    return frozenset().union(*(check.questions(observation, scope) for check in checks))
+    return frozenset().union(*(check.questions(observation, scope) for check in _checks(step)))
 
 
 def needs(lesson: Lesson) -> Needs:
     """Return what must be observed for any of the lesson's steps."""
     total = Needs()
     for step in lesson.steps:
-        for wanted in step.structure.checks:
-            total |= wanted.check.needs()
-        for wrong in step.structure.wrong:
-            total |= wrong.when.needs()
+        for check in _checks(step):
+            total |= check.needs()
     return total
 
 
-def draw(lesson: Lesson, states: tuple[StepState, ...], index: int, scope: Scope) -> LessonView:
-    steps = tuple(_draw_step(step, state, scope) for step, state in zip(lesson.steps, states, strict=True))
-    return LessonView(lesson.id, lesson.title, steps, index)
+def _checks(step: Step) -> Iterator[Check]:
+    """Yield everything of the step that looks at the live state."""
+    structure, predict = step.structure, step.structure.predict
+    yield from (wanted.check for wanted in structure.checks)
+    yield from (wrong.when for wrong in structure.wrong)
+    yield from structure.capture.values()
+    if predict is not None:
+        yield predict.reveal
+        yield from (choice.check for choice in predict.choices.values() if choice.check)
+        yield from (predict.when,) if predict.when else ()
+
+
+def draw(
+    lesson: Lesson,
+    states: tuple[StepState, ...],
+    index: int,
+    scope: Scope,
+    mode: Mode = Mode.LEARN,
+    busy: Text | None = None,
+) -> LessonView:
+    draw_step = _draw_step if mode is Mode.LEARN else _draw_goal
+    steps = tuple(draw_step(step, state, scope) for step, state in zip(lesson.steps, states, strict=True))
+    return LessonView(lesson.id, lesson.title, steps, index, mode, busy)
 
 
 def _draw_step(step: Step, state: StepState, scope: Scope) -> StepView:
@@ -97,6 +130,22 @@ def _draw_step(step: Step, state: StepState, scope: Scope) -> StepView:
         message=state.message,
         debrief=step.debrief if state.passed else None,
         obstacle=state.obstacle,
+        prediction=draw_prediction(step.question, state.prediction, ended=state.passed),
+        skipped=state.skipped,
+    )
+
+
+def _draw_goal(step: Step, state: StepState, scope: Scope) -> StepView:
+    """Return the step without anything that helps: what is to be reached is what the checks expect."""
+    drawn = _draw_step(step, state, scope)
+    return replace(drawn, body=_goals(step, scope), hints=(), hints_shown=0, message=None, prediction=None)
+
+
+def _goals(step: Step, scope: Scope) -> Text:
+    goals = [wanted.check.expected(scope) for wanted in step.structure.checks]
+    return Text(
+        "\n".join(["Consíguelo como sepas:", "", *(f"- {goal.es}" for goal in goals)]),
+        "\n".join(["Bring it about, however you know:", "", *(f"- {goal.en}" for goal in goals)]),
     )
 
 
@@ -106,5 +155,12 @@ def _draw_checks(step: Step, state: StepState, scope: Scope) -> Iterator[CheckVi
     if state.findings:
         return
     verdict, observed = (Verdict.PASSED, SEEN_BEFORE) if state.passed else (Verdict.NOT_YET, NOTHING)
+    if state.uncaptured:
+        observed = _waiting(state.uncaptured)
     for wanted in step.structure.checks:
         yield CheckView(verdict, wanted.check.expected(scope), observed, "")
+
+
+def _waiting(names: tuple[str, ...]) -> Text:
+    listed = ", ".join(f"${name}" for name in names)
+    return Text(f"todavía no se conoce {listed}", f"{listed} is not known yet")

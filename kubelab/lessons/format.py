@@ -1,6 +1,7 @@
 """Lesson format 1 as parsed: frozen values, in both languages. `parse` makes them.
 
-Left out: captures, `hold`, `within`, interactive predictions, back-ends other than the lab itself.
+A value that is only known once the step begins is captured: `$NAME` then stands for it as for a variable.
+Left out: back-ends other than the lab itself.
 """
 
 from collections.abc import Mapping
@@ -8,8 +9,11 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from kubelab.language import Text
-from kubelab.lessons.checks import Check
+from kubelab.lessons.checks import Check, Measure
+from kubelab.lessons.checks.combinators import Level
+from kubelab.lessons.compare import Comparison
 from kubelab.lessons.located import Node
+from kubelab.lessons.schema import read, yaml_name
 
 FORMAT = 1
 
@@ -31,7 +35,7 @@ class StepCheck:
         mode = entries.pop("mode", None)
         check = Check.read(Node(entries, node.file, node.line))
         if mode is None:
-            return cls(check)
+            return cls(check, "level" if isinstance(check, Level) else "edge")
         if mode.value not in ("edge", "level"):
             raise mode.error("mode es «edge» o «level».", "mode is “edge” or “level”.")
         return cls(check, mode.value)
@@ -44,6 +48,39 @@ class Wrong:
     do: Annotated[tuple[str, ...], "The command lines that make the mistake, typed into the learner's shell."]
     message: Annotated[str, "The id of the `::: message` that answers it."]
     when: Annotated[Check, "The check by which the live state shows that it was made."]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """When a choice of a prediction is what happened: a check holds, or the revealed value compares so."""
+
+    check: Check | None = None
+    comparison: Comparison | None = None
+
+    @classmethod
+    def read(cls, node: Node) -> "Choice":
+        operators = [yaml_name(field) for field in Comparison.__slots__]
+        if all(key in operators for key in node.mapping()):
+            return cls(comparison=read(Comparison, node))
+        return cls(check=Check.read(node))
+
+
+@dataclass(frozen=True, slots=True)
+class Predict:
+    """What the learner predicts in the step's `::: predict`, and how the live state answers. The answer is
+    looked for all the time and shown when the step passes."""
+
+    reveal: Annotated[
+        Measure, "The check whose value the live state answers with; the newest that was seen counts."
+    ]
+    choices: Annotated[
+        Mapping[str, Choice],
+        "For each choice in the text, `- … {#id}`, when it is what happened: a check that held at some "
+        "moment, or a comparison with the revealed value. Without choices the learner answers a value.",
+    ] = field(default_factory=dict)
+    when: Annotated[
+        Check | None, "The value counts while this check holds; by default, whenever there is one."
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +98,12 @@ class StepStructure:
         "Shell commands that bring about what the step starts from; they may run more than once.",
     ] = ()
     wrong: Annotated[tuple[Wrong, ...], "Mistakes that stand for one wrong model each."] = ()
+    predict: Annotated[Predict | None, "How the live state answers the step's `::: predict`."] = None
+    capture: Annotated[
+        Mapping[str, Measure],
+        "Values that are taken when the step begins, after its setup: `$NAME` in the checks and texts from "
+        "then on. Until all are there, nothing of the step is checked.",
+    ] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +151,19 @@ class Structure:
 
 
 @dataclass(frozen=True, slots=True)
+class PredictionText:
+    """The prose of a prediction: `choices` by id in the order of the text, `explanations` for who chose so
+    and was wrong."""
+
+    text: Text
+    choices: Mapping[str, Text] = field(default_factory=dict)
+    explanations: Mapping[str, Text] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
-    """The structure of a step with its prose. `messages` is by id; `debrief` is shown once passed."""
+    """The structure of a step with its prose. `messages` is by id; `debrief` is shown once passed;
+    `question` is there if the structure has a prediction."""
 
     structure: StepStructure
     title: Text
@@ -117,6 +171,7 @@ class Step:
     hints: tuple[Text, ...]
     messages: Mapping[str, Text]
     debrief: Text | None
+    question: PredictionText | None = None
 
     @property
     def id(self) -> str:

@@ -4,13 +4,23 @@ es.md carries the structure; en.md only the text, and the hash of the Spanish te
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from kubelab.language import Text
 from kubelab.lessons import names, schema
-from kubelab.lessons.format import FORMAT, Lesson, LessonSource, Step, StepStructure, Structure, Variable
+from kubelab.lessons.format import (
+    FORMAT,
+    Lesson,
+    LessonSource,
+    PredictionText,
+    Step,
+    StepStructure,
+    Structure,
+    Variable,
+)
 from kubelab.lessons.located import LessonError, Node, read_yaml, unknown
 from kubelab.lessons.privileges import Privilege
 from kubelab.lessons.prose import Document, StepProse, parse_document
@@ -41,6 +51,10 @@ class TrackFile:
         "What its lessons do on the learner's machine (docs/tracks.md says what each word means); lint tells "
         "which are missing.",
     ] = ()
+
+
+NAME = re.compile(r"[A-Z][A-Z0-9_]*")
+Both = Callable[[str, str], Text]
 
 
 def text_hash(spanish: str, file: str = "es.md") -> str:
@@ -134,6 +148,10 @@ def _pair(
             raise LessonError(document.file, 1, _order(written, ids))
     for step, node, prose in zip(structure.steps, nodes, spanish.steps, strict=True):
         _check_messages(step, node, prose)
+        _check_captures(step, node, structure)
+    for document in (spanish, english):
+        for step, node, prose in zip(structure.steps, nodes, document.steps, strict=True):
+            _check_prediction(step, node, prose, document.file)
     return list(zip(structure.steps, spanish.steps, english.steps, strict=True))
 
 
@@ -152,6 +170,52 @@ def _check_messages(step: StepStructure, node: Node, prose: StepProse) -> None:
             raise unknown(node.mapping()["wrong"], Text("mensaje", "message"), wrong.message, prose.messages)
 
 
+def _check_captures(step: StepStructure, node: Node, structure: Structure) -> None:
+    for name in step.capture:
+        taken = name in structure.vars or any(name in s.capture for s in structure.steps if s is not step)
+        if taken or not NAME.fullmatch(name):
+            raise (
+                node.mapping()["capture"]
+                .mapping()[name]
+                .error(
+                    f"«{name}» no sirve: un nombre nuevo, en mayúsculas, como POD_UID.",
+                    f"“{name}” will not do: a new name, in capitals, like POD_UID.",
+                )
+            )
+
+
+def _check_prediction(step: StepStructure, node: Node, prose: StepProse, file: str) -> None:
+    """The choices in the structure and in the text are the same ones."""
+    if step.predict is None:
+        if stray := next((asked for asked in prose.predictions if asked.choices), None):
+            raise LessonError(file, stray.line, _NOT_IN_STRUCTURE)
+        return
+    if len(prose.predictions) != 1:
+        raise LessonError(file, prose.line, _ONE_PREDICTION.format(step=step.id))
+    asked = prose.predictions[0]
+    if asked.choices.keys() != step.predict.choices.keys():
+        written, wanted = ", ".join(asked.choices) or "-", ", ".join(step.predict.choices) or "-"
+        raise LessonError(file, asked.line, _OTHER_CHOICES.format(written=written, wanted=wanted))
+    for id_ in prose.explanations:
+        if id_ not in asked.choices:
+            raise unknown(Node(None, file, asked.line), Text("opción", "choice"), id_, asked.choices)
+
+
+def _question(
+    structure: StepStructure, spanish: StepProse, english: StepProse, both: Both
+) -> PredictionText | None:
+    if structure.predict is None:
+        return None
+    es, en = spanish.predictions[0], english.predictions[0]
+    return PredictionText(
+        text=both(es.question, en.question),
+        choices={id_: both(text, en.choices[id_]) for id_, text in es.choices.items()},
+        explanations={
+            id_: both(text, english.explanations.get(id_, text)) for id_, text in spanish.explanations.items()
+        },
+    )
+
+
 def _step(
     structure: StepStructure, spanish: StepProse, english: StepProse, values: Mapping[str, Any]
 ) -> Step:
@@ -164,8 +228,23 @@ def _step(
     return Step(
         structure=structure,
         title=both(spanish.title, english.title),
-        body=both(spanish.body, english.body),
+        body=both(spanish.body, english.body) if structure.predict else both(spanish.quoted, english.quoted),
         hints=tuple(both(es, en) for es, en in hints),
         messages=messages,
         debrief=debrief,
+        question=_question(structure, spanish, english, both),
     )
+
+
+_NOT_IN_STRUCTURE = Text(
+    "estas opciones no están en «predict» del paso: escríbelas también en el bloque YAML.",
+    "these choices are not in the step's “predict”: write them in the YAML as well.",
+)
+_ONE_PREDICTION = Text(
+    "el paso «{step}» tiene «predict»: en su texto va un bloque «::: predict», y solo uno.",
+    "step “{step}” has “predict”: in its text there is one block “::: predict”, and one only.",
+)
+_OTHER_CHOICES = Text(
+    "las opciones son aquí {written}, y en el bloque YAML {wanted}.",
+    "the choices are {written} here, and {wanted} in the YAML.",
+)

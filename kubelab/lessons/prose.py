@@ -2,14 +2,16 @@
 
 ::: hint                one rung of the ladder: observe, locate, method, command
 ::: message <id>        what to say about a wrong attempt
-::: predict             a question to answer before the command is run; part of the text
+::: predict             a question to answer before the command is run; the list at its end are the choices,
+                        each with its id: `- Killed {#killed}`
+::: choice <id>         what to say to who predicted that and was wrong
 ::: debrief             shown when the step is passed
 """
 
 import itertools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -19,13 +21,24 @@ from mdit_py_plugins.front_matter import front_matter_plugin
 from kubelab.language import Text
 from kubelab.lessons.located import LessonError, printable, suggestion
 
-CONTAINERS = ("hint", "message", "predict", "debrief")
+CONTAINERS = ("hint", "message", "predict", "choice", "debrief")
 _ID = re.compile(r"^(?P<title>.*?)\s*\{#(?P<id>[a-z][a-z0-9-]*)\}\s*$")
+_CHOICE = re.compile(r"^[-*] (?P<text>.*?)\s*\{#(?P<id>[a-z0-9][a-z0-9-]*)\}\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionProse:
+    """One language's text of a `::: predict`; `choices` by id."""
+
+    line: int
+    question: str
+    choices: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class StepProse:
-    """One language's text of a step, as Markdown. `lines` says where a message begins, for lint."""
+    """One language's text of a step, as Markdown. `body` is without the predictions, `quoted` has them in
+    their places, as quotations. `explanations` are those of choices."""
 
     id: str
     title: str
@@ -34,6 +47,9 @@ class StepProse:
     hints: tuple[str, ...] = ()
     messages: Mapping[str, str] = field(default_factory=dict)
     debrief: str = ""
+    quoted: str = ""
+    predictions: tuple[PredictionProse, ...] = ()
+    explanations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +98,7 @@ def parse_document(text: str, file: str) -> Document:
 
 
 def _with_preface(step: StepProse, preface: str) -> StepProse:
-    body = f"{preface}\n\n{step.body}"
-    return StepProse(step.id, step.title, step.line, body, step.hints, step.messages, step.debrief)
+    return replace(step, body=f"{preface}\n\n{step.body}", quoted=f"{preface}\n\n{step.quoted}")
 
 
 def _sections(tokens: list[Token], lines: list[str], first: int) -> list[tuple[int, int]]:
@@ -112,10 +127,28 @@ def _step(section: tuple[int, int], tokens: list[Token], lines: list[str], file:
             parts.predictions[first] = inner
         else:
             parts.add(name, argument, inner, file, first + 1)
-    body = _body(lines, kept, parts.predictions, start + 1, end)
     return StepProse(
-        heading["id"], heading["title"], start + 1, body, tuple(parts.hints), parts.messages, parts.debrief
+        id=heading["id"],
+        title=heading["title"],
+        line=start + 1,
+        body=_body(lines, kept, {}, start + 1, end),
+        hints=tuple(parts.hints),
+        messages=parts.messages,
+        debrief=parts.debrief,
+        quoted=_body(lines, kept, parts.predictions, start + 1, end),
+        predictions=tuple(_prediction(text, line + 1) for line, text in parts.predictions.items()),
+        explanations=parts.explanations,
     )
+
+
+def _prediction(text: str, line: int) -> PredictionProse:
+    """Take the choices off the end of a question; each stands on one line."""
+    lines = text.splitlines()
+    choices: dict[str, str] = {}
+    while lines and (match := _CHOICE.match(lines[-1].strip())):
+        choices[match["id"]] = match["text"]
+        lines.pop()
+    return PredictionProse(line, "\n".join(lines).strip(), dict(reversed(choices.items())))
 
 
 @dataclass(slots=True)
@@ -124,6 +157,7 @@ class _Parts:
     messages: dict[str, str] = field(default_factory=dict)
     debrief: str = ""
     predictions: dict[int, str] = field(default_factory=dict)
+    explanations: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, argument: str, inner: str, file: str, line: int) -> None:
         if name == "hint":
@@ -134,9 +168,11 @@ class _Parts:
             raise _error(
                 file,
                 line,
-                "un mensaje lleva su id: «::: message id».",
-                "a message has an id: “::: message id”.",
+                f"este bloque lleva un id: «::: {name} id».",
+                f"this block has an id: “::: {name} id”.",
             )
+        elif name == "choice":
+            self.explanations[argument] = inner
         else:
             self.messages[argument] = inner
 

@@ -10,20 +10,31 @@ import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib import resources
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from kubelab.lessons.checks import CHECKS, Check, judge
 from kubelab.lessons.checks.kinds import RESOURCES, KindName
 from kubelab.lessons.compare import Comparison
-from kubelab.lessons.format import Cluster, StepCheck, StepStructure, Structure, Variable, Wrong
+from kubelab.lessons.format import (
+    Choice,
+    Cluster,
+    Predict,
+    StepCheck,
+    StepStructure,
+    Structure,
+    Variable,
+    Wrong,
+)
 from kubelab.lessons.lint import RUNGS
 from kubelab.lessons.located import read_yaml
+from kubelab.lessons.memory import Memory
 from kubelab.lessons.parse import TrackFile, Translation
 from kubelab.lessons.sample import IDLE, MACHINE, REACHED, SCOPE
 from kubelab.lessons.schema import yaml_name
 
-_FRAME = (TrackFile, Structure, Translation, StepStructure, Wrong, Variable, Cluster, StepCheck)
+_FRAME = (TrackFile, Structure, Translation, StepStructure, Wrong, Predict, Variable, Cluster, StepCheck)
 _WORDS: Mapping[Any, str] = {str: "text", int: "integer", bool: "true or false", Any: "any value"}
 
 
@@ -41,7 +52,8 @@ def reference() -> str:
 
 def _check(name: str, class_: type[Check]) -> str:
     check = Check.read(read_yaml(class_.example, "example"))
-    before, after = judge(check, IDLE, SCOPE), judge(check, REACHED, SCOPE)
+    scope = replace(SCOPE, memory=Memory())
+    before, after = judge(check, IDLE, scope), judge(check, REACHED, scope)
     lines = [
         f"### `{name}`",
         "",
@@ -125,8 +137,10 @@ def _named(type_: Any) -> str:
 
 
 def _link(class_: type) -> str:
-    if class_ is Check:
-        return "[check](#checks)"
+    if issubclass(class_, Check):
+        return "[check](#checks)" if class_ is Check else "[check](#checks) that has a value"
+    if class_ is Choice:
+        return "[check](#checks) or [comparison](#comparison)"
     title = _HEADINGS.get(class_) or _title(class_)
     return f"[{title.lower()}](#{title.lower().replace(' ', '-')})"
 
@@ -135,6 +149,7 @@ _HEADINGS: Mapping[type, str] = {
     StepStructure: "Steps",
     StepCheck: "Checks",
     Wrong: "Wrong attempts",
+    Predict: "Predictions",
     Variable: "Variables",
     Cluster: "Cluster",
 }

@@ -9,7 +9,7 @@ from kubelab.cluster.lab.snapshot import LabSnapshot
 from kubelab.language import Language
 from kubelab.lessons.reading import Reading
 from kubelab.lessons.session import Session
-from kubelab.lessons.view import TrackEntry
+from kubelab.lessons.view import Mode, TrackEntry
 
 
 class LabPort(Protocol):
@@ -23,10 +23,10 @@ class LabPort(Protocol):
         """Yield the present picture first."""
 
     def open_lesson(
-        self, lesson_id: str, language: Language
+        self, lesson_id: str, language: Language, mode: Mode = Mode.LEARN, *, again: bool = False
     ) -> AbstractAsyncContextManager[Session | Reading]:
         """Enter a lesson once the lab is ready, or read it if it cannot be done here; leaving the context
-        leaves it.
+        leaves it. *again*: from its beginning with newly drawn variables, as for a review.
 
         Raises:
             LabError: there is no such lesson, or it cannot be set up.

@@ -13,7 +13,8 @@ from kubelab.cluster.lab.phases import Phase
 from kubelab.cluster.lab.snapshot import LabSnapshot
 from kubelab.cluster.machine.machine import Process, WindowSize
 from kubelab.language import Language, Text
-from kubelab.lessons.view import LessonView, TrackEntry
+from kubelab.lessons.change import Change
+from kubelab.lessons.view import LessonView, Mode, TrackEntry
 
 
 class Place(Protocol):
@@ -47,7 +48,25 @@ class LessonSession(Protocol):
     def look_soon(self) -> None:
         """The shell wrote something: the live state may have changed."""
 
-    async def shell(self, size: WindowSize) -> Process: ...
+    async def shell(self, size: WindowSize, machine: str = "") -> Process:
+        """Start a shell on the lesson's machine, or on another of `shell_machines`."""
+
+    def shell_machines(self) -> Sequence[str]:
+        """Return the machines on which shells can be opened, the lesson's own first."""
+
+    def predict(self, answer: str) -> None:
+        """Record the learner's prediction for the current step: a choice's id, or their own words."""
+
+    def what_changed(self) -> Sequence[Change]:
+        """Return what is otherwise than when the current step began. It costs a millisecond or so: call it
+        when it is going to be shown, at most four times a second."""
+
+    async def fast_forward(self) -> None:
+        """Have the current step's solution typed by the lesson; the view's `busy` tells while it lasts.
+
+        Raises:
+            LabError: the solution did not pass the step.
+        """
 
     def hint(self) -> None: ...
 
@@ -75,8 +94,12 @@ class LabPort(Protocol):
     def snapshots(self) -> AsyncIterator[LabSnapshot]:
         """Yield the present picture, then each newer one; a slow reader gets the newest."""
 
-    def open_lesson(self, lesson_id: str, language: Language) -> AbstractAsyncContextManager[LessonSession]:
+    def open_lesson(
+        self, lesson_id: str, language: Language, mode: Mode = Mode.LEARN, *, again: bool = False
+    ) -> AbstractAsyncContextManager[LessonSession]:
         """Enter a lesson once the lab is ready; leaving the context leaves the lesson.
+
+        *again*: from its beginning with newly drawn variables, as for a review.
 
         Where the lab did not come up, or lacks what the lesson needs, the lesson is open for reading.
 

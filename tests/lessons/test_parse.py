@@ -62,7 +62,7 @@ def test_variables_are_put_into_checks_and_solutions() -> None:
         ("{#two}", "", "## Despertar", "a step's title carries its id"),
         ("{#two}", "{#tow}", "{#tow}", "did you mean “two”"),
         ("::: debrief\nBien.", "::: debreif\nBien.", "::: debreif", "did you mean “debrief”"),
-        ("::: message too-short", "::: message", "::: message", "a message has an id"),
+        ("::: message too-short", "::: message", "::: message", "this block has an id"),
         ("Listo.\n:::", "Listo.", "::: debrief", "the ::: that closes “debrief” is missing"),
     ],
 )  # fmt: skip

@@ -4,11 +4,13 @@ The first key of a check's mapping names its kind, which is also its first field
 """
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, TypeVar, dataclass_transform
 
 from kubelab.cluster.objects import Resource
 from kubelab.language import Text
 from kubelab.lessons import schema
+from kubelab.lessons.compare import plain
 from kubelab.lessons.located import Node, unknown
 from kubelab.lessons.memory import Memory
 from kubelab.lessons.observation import MachineState, Observation, ResourceState, Unseen
@@ -128,6 +130,10 @@ class Measure(Check):
     def value(self, observation: Observation, scope: Scope) -> Any:
         """Return the value as JSON has it; None while there is none. Raises CannotSee."""
         raise NotImplementedError
+
+    def amount(self, value: Any) -> Decimal | None:
+        """Read the value, or what it is compared with, as a number with its unit; None if it is none."""
+        return plain(value)
 
 
 T = TypeVar("T", bound=Check)

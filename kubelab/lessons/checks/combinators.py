@@ -1,9 +1,11 @@
-"""`all`, `any`, `not`: checks made of checks, with three-valued logic: "cannot check" is neither."""
+"""Checks made of checks: `all`, `any` and `not`, with three-valued logic ("cannot check" is neither), and
+those about time, `edge`, `level`, `hold` and `within`."""
 
 from typing import Annotated, Any
 
 from kubelab.language import Text
 from kubelab.lessons.checks.check import Check, Finding, Needs, Scope, check, judge
+from kubelab.lessons.duration import Duration
 from kubelab.lessons.observation import Observation
 from kubelab.lessons.question import Question
 from kubelab.lessons.view import Verdict
@@ -97,3 +99,125 @@ class Not(_Combined):
 
 def _first(findings: list[Finding], verdict: Verdict) -> Finding | None:
     return next((finding for finding in findings if finding.verdict is verdict), None)
+
+
+class _Single(_Combined):
+    """A check made of one other."""
+
+    __slots__ = ()
+
+    def part(self) -> Check:
+        raise NotImplementedError
+
+    def parts(self) -> tuple[Check, ...]:
+        return (self.part(),)
+
+
+@check
+class Edge(_Single):
+    """The check held at some moment since the step began; it need not hold any more. A step's own checks are
+    edges anyway: this is for the inside of other combinators."""
+
+    edge: Annotated[Check, "The check."]
+
+    example = "all: [{edge: {pod-running: web}}, {object: pod, name: web, absent: true}]"
+
+    def part(self) -> Check:
+        return self.edge
+
+    def expected(self, scope: Scope) -> Text:
+        inner = self.edge.expected(scope)
+        return Text(f"en algún momento, {inner.es}", f"at some moment, {inner.en}")
+
+    def evaluate(self, observation: Observation, scope: Scope) -> Finding:
+        held: Finding | None = scope.memory.latest(self)
+        if held is not None:
+            return held
+        inner = judge(self.edge, observation, scope)
+        finding = Finding(inner.verdict, self.expected(scope), inner.observed, inner.look)
+        if finding.passed:
+            scope.memory.note(self, finding)
+        return finding
+
+
+@check
+class Level(_Single):
+    """The check holds now. As a step's own check it must hold at the moment when the step passes."""
+
+    level: Annotated[Check, "The check."]
+
+    example = "level: {process: {state: zombie}, absent: true}"
+
+    def part(self) -> Check:
+        return self.level
+
+    def expected(self, scope: Scope) -> Text:
+        return self.level.expected(scope)
+
+    def evaluate(self, observation: Observation, scope: Scope) -> Finding:
+        return self.level.evaluate(observation, scope)
+
+
+@check
+class Hold(_Single):
+    """The check holds without a break for a length of time."""
+
+    hold: Annotated[Check, "The check."]
+    for_: Annotated[Duration, "How long it must hold."]
+
+    example = "{hold: {pod-running: web}, for: 5s}"
+
+    def part(self) -> Check:
+        return self.hold
+
+    def expected(self, scope: Scope) -> Text:
+        inner = self.hold.expected(scope)
+        return Text(f"durante {self.for_} seguidos, {inner.es}", f"for {self.for_} on end, {inner.en}")
+
+    def evaluate(self, observation: Observation, scope: Scope) -> Finding:
+        inner = judge(self.hold, observation, scope)
+        since_s = scope.memory.since_s(self, inner.passed)
+        if since_s is None:
+            return Finding(inner.verdict, self.expected(scope), inner.observed, inner.look)
+        over_s = since_s + self.for_.seconds_s
+        if scope.memory.at_s >= over_s:
+            return self.finding(True, scope, inner.observed, inner.look)
+        scope.memory.wake(over_s)
+        still = Text(
+            f"{inner.observed.es}; todavía no {self.for_} seguidos",
+            f"{inner.observed.en}; not for {self.for_} on end yet",
+        )
+        return self.finding(False, scope, still, inner.look)
+
+
+@check
+class Within(_Combined):
+    """Each of the checks held at some moment, and all these moments lie within a length of time: what follows
+    from what. One that holds on counts as now."""
+
+    within: Annotated[Duration, "How far apart the moments may be."]
+    checks: Annotated[tuple[Check, ...], "The checks, in any order."]
+
+    example = "{within: 20s, checks: [{pod-gone: web}, {object-count: pods, ge: 1}]}"
+
+    def parts(self) -> tuple[Check, ...]:
+        return self.checks
+
+    def expected(self, scope: Scope) -> Text:
+        joined = self._joined(scope, "; y ", "; and ")
+        return Text(f"en menos de {self.within}: {joined.es}", f"within {self.within}: {joined.en}")
+
+    def evaluate(self, observation: Observation, scope: Scope) -> Finding:
+        findings = [self._latest(part, observation, scope) for part in self.checks]
+        worst = _first(findings, Verdict.NOT_YET) or _first(findings, Verdict.CANNOT_CHECK) or findings[-1]
+        return Finding(worst.verdict, self.expected(scope), worst.observed, worst.look)
+
+    def _latest(self, part: Check, observation: Observation, scope: Scope) -> Finding:
+        """Return what was found when *part* last held, if that is recent enough, else what is found now."""
+        memory, finding = scope.memory, judge(part, observation, scope)
+        if finding.passed:
+            memory.note((self, part), (memory.at_s, finding))
+            return finding
+        held_s, held = memory.latest((self, part)) or (None, None)
+        recent = held_s is not None and memory.at_s - held_s <= self.within.seconds_s
+        return held if recent and held else finding

@@ -1,0 +1,102 @@
+"""Checks about time: what held once, holds on end, or happened together; on a clock that the test moves."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from observed import check, machine, process
+
+from kubelab.lessons.checks import Check, Finding, Scope, judge
+from kubelab.lessons.duration import Duration
+from kubelab.lessons.located import LessonError, read_yaml
+from kubelab.lessons.memory import Memory
+from kubelab.lessons.observation import Observation
+from kubelab.lessons.view import Verdict
+
+SLEEP = machine(process(comm="sleep"))
+CAT = machine(process(comm="cat"))
+BOTH = machine(process(10, comm="sleep"), process(11, comm="cat"))
+NOTHING = machine()
+
+
+class Watcher:
+    """Evaluates one check again and again, as a step does."""
+
+    def __init__(self, yaml: str) -> None:
+        self.check: Check = check(yaml)
+        self.memory = Memory()
+
+    def at(self, at_s: float, seen: Observation) -> Finding:
+        self.memory = Memory(self.memory.notes, at_s)
+        return judge(self.check, replace(seen, at_s=at_s), Scope("minion-1", self.memory))
+
+
+def verdicts(yaml: str, moments: Iterable[tuple[float, Observation]]) -> list[Verdict]:
+    watcher = Watcher(yaml)
+    return [watcher.at(at_s, seen).verdict for at_s, seen in moments]
+
+
+PASSED, NOT_YET = Verdict.PASSED, Verdict.NOT_YET
+
+
+def test_edge_remembers_that_it_held() -> None:
+    yaml = "all: [{edge: {process: {comm: sleep}}}, {process: {comm: sleep}, absent: true}]"
+    assert verdicts(yaml, [(0, NOTHING), (1, SLEEP), (2, NOTHING)]) == [NOT_YET, NOT_YET, PASSED]
+
+
+def test_hold_passes_once_the_check_held_for_so_long_without_a_break() -> None:
+    yaml = "{hold: {process: {comm: sleep}}, for: 5s}"
+    moments = [(0, SLEEP), (4.9, SLEEP), (5.0, SLEEP)]
+    assert verdicts(yaml, moments) == [NOT_YET, NOT_YET, PASSED]
+
+
+def test_a_break_starts_hold_anew() -> None:
+    yaml = "{hold: {process: {comm: sleep}}, for: 5s}"
+    moments = [(0, SLEEP), (3, NOTHING), (4, SLEEP), (8.9, SLEEP), (9, SLEEP)]
+    assert verdicts(yaml, moments) == [NOT_YET, NOT_YET, NOT_YET, NOT_YET, PASSED]
+
+
+def test_hold_asks_to_be_woken_when_its_time_is_over() -> None:
+    watcher = Watcher("{hold: {process: {comm: sleep}}, for: 5s}")
+    assert not watcher.at(1, NOTHING).passed
+    assert watcher.memory.wake_at_s is None
+    assert "not for 5 s on end yet" in watcher.at(2, SLEEP).observed.en
+    assert watcher.memory.wake_at_s == 7
+
+
+def test_within_passes_when_all_happened_close_together_in_any_order() -> None:
+    yaml = "{within: 20s, checks: [{process: {comm: sleep}}, {process: {comm: cat}}]}"
+    assert verdicts(yaml, [(0, SLEEP), (10, NOTHING), (20, CAT)]) == [NOT_YET, NOT_YET, PASSED]
+    assert verdicts(yaml, [(0, CAT), (20, SLEEP)]) == [NOT_YET, PASSED]
+    assert verdicts(yaml, [(0, SLEEP), (21, CAT)]) == [NOT_YET, NOT_YET]
+    assert verdicts(yaml, [(0, SLEEP), (100, BOTH)]) == [NOT_YET, PASSED]
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 10), st.booleans()), min_size=1, max_size=30))
+def test_hold_is_what_its_definition_says(steps: list[tuple[float, bool]]) -> None:
+    """It passes exactly when all observations of the last five seconds, and the one before them, held."""
+    watcher, at_s, history = Watcher("{hold: {process: {comm: sleep}}, for: 5s}"), 0.0, []
+    for rest_s, holds in steps:
+        at_s += rest_s
+        history.append((at_s, holds))
+        since_s = None
+        for moment_s, held in history:
+            since_s = (moment_s if since_s is None else since_s) if held else None
+        expected = since_s is not None and at_s >= since_s + 5.0
+        assert watcher.at(at_s, SLEEP if holds else NOTHING).passed == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds_s"),
+    [("20s", 20), ("500ms", 0.5), ("2m", 120), ("3", 3), ("1.5s", 1.5), ("1h", 3600)],
+)
+def test_a_length_of_time_is_read_with_its_unit(written: str, seconds_s: float) -> None:
+    assert Duration.read(read_yaml(written, "es.md")).seconds_s == seconds_s
+
+
+@pytest.mark.parametrize("written", ["soon", "-3s", "5 days", "[1]"])
+def test_what_is_no_length_of_time_is_refused(written: str) -> None:
+    with pytest.raises(LessonError):
+        Duration.read(read_yaml(written, "es.md"))
