@@ -36,7 +36,7 @@ POD = {
         ("{.status.containerStatuses[?(@.ready==true)].name}", ["a"]),
         ("{.status.containerStatuses[?(@.restartCount==3)].name}", ["b"]),
         (r"{.metadata.labels.app\.kubernetes\.io/name}", ["web"]),
-        ("{.metadata.labels['app.kubernetes.io/name']}", ["web"]),
+        (r"{.metadata.labels['app\.kubernetes\.io/name']}", ["web"]),
         ("{.status.absent.deeper}", []),
         ("{.status.phase.deeper}", []),
     ],
