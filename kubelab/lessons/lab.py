@@ -6,6 +6,7 @@ from typing import Protocol
 
 from kubelab.cluster.client.api import Api
 from kubelab.cluster.machine.machine import Machine
+from kubelab.cluster.store.state import StoreState
 
 
 class LabPort(Protocol):
@@ -20,6 +21,9 @@ class LabPort(Protocol):
     @property
     def kubeconfig_on_machine(self) -> str:
         """The path of the administrator's kubeconfig on every machine."""
+
+    def store(self) -> StoreState | None:
+        """Return what the cluster's store is like now; None while there is none to look into."""
 
     async def ready(self) -> None:
         """Wait until all nodes of the cluster are Ready."""

@@ -20,7 +20,7 @@ from kubelab.cluster.client.informer import Informer
 from kubelab.cluster.client.kubeconfig import ClientConfig
 from kubelab.cluster.clock import SystemClock
 from kubelab.cluster.errors import ApiError
-from kubelab.cluster.objects import CONFIGMAPS, NAMESPACES, NODES, PODS, Object
+from kubelab.cluster.objects import CONFIGMAPS, DEPLOYMENTS, NAMESPACES, NODES, PODS, Object
 from kubelab.cluster.store.memory import MemoryStore
 
 
@@ -83,6 +83,12 @@ async def test_what_is_created_can_be_read_listed_and_deleted(api: Api) -> None:
     assert int(listed.resource_version) >= int(created["metadata"]["resourceVersion"])
     await api.delete(CONFIGMAPS, "default", "a", uid=created["metadata"]["uid"])
     assert (await api.list(CONFIGMAPS, "default")).items == ()
+
+
+async def test_discovery_names_every_resource_that_is_served(api: Api) -> None:
+    assert {CONFIGMAPS, NAMESPACES, NODES, PODS, DEPLOYMENTS} <= set(await api.resources())
+    for resource in await api.resources():
+        await api.list(resource)
 
 
 async def test_refusals_are_typed_and_in_upstream_s_words(api: Api) -> None:

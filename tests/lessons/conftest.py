@@ -13,6 +13,7 @@ from kubelab.cluster.linux.journal import Journal, undo
 from kubelab.cluster.machine.machine import Machine
 from kubelab.cluster.machine.namespaced import MachineSpec, start_cgroups, start_machine
 from kubelab.cluster.machine.network import PhysicalNetwork, start_network
+from kubelab.cluster.store.state import StoreState
 from kubelab.lessons.progress import Progress
 
 
@@ -28,6 +29,9 @@ class ScratchLab:
     @property
     def api(self) -> Api:
         raise LabError("this lab has no cluster")
+
+    def store(self) -> StoreState | None:
+        return None
 
     async def ready(self) -> None: ...
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from kubelab.cluster.apiserver import refusals, subresources
 from kubelab.cluster.apiserver.deletion import DeleteOptions, Propagation
-from kubelab.cluster.apiserver.kinds import BY_RESOURCE, Kind
+from kubelab.cluster.apiserver.kinds import BY_RESOURCE, KINDS, Kind
 from kubelab.cluster.apiserver.patching import apply_patch
 from kubelab.cluster.apiserver.registry import ListOptions, Registry
 from kubelab.cluster.apiserver.versions import Version, copied
@@ -23,6 +23,9 @@ from kubelab.cluster.objects import Object, Resource
 class LocalApi:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+
+    async def resources(self) -> tuple[Resource, ...]:
+        return tuple(kind.resource for kind in KINDS)
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         return (await self._registry.get(_kind(resource), namespace, name)).object

@@ -39,6 +39,9 @@ class Api(Protocol):
     `namespace` is "" for cluster-scoped resources, and in `list` and `watch` for all namespaces.
     """
 
+    async def resources(self) -> tuple[Resource, ...]:
+        """Return what the server serves, each in the version that it prefers."""
+
     async def get(self, resource: Resource, namespace: str, name: str) -> Object: ...
 
     async def list(

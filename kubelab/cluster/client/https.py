@@ -20,6 +20,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from kubelab.cluster.client import discovery
 from kubelab.cluster.client.api import ObjectList, PatchType, WatchEvent
 from kubelab.cluster.client.kubeconfig import ClientConfig
 from kubelab.cluster.errors import ApiError
@@ -71,6 +72,10 @@ class HttpsApi:
             trust_env=False,
         ) as session:
             yield cls(session, config)
+
+    async def resources(self) -> tuple[Resource, ...]:
+        documents = [await self._request("GET", path, accept=discovery.ACCEPT) for path in ("/api", "/apis")]
+        return tuple(resource for document in documents for resource in discovery.resources_in(document))
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         return await self._request("GET", _path(resource, namespace, name))
@@ -162,10 +167,13 @@ class HttpsApi:
         *,
         body: Any = None,
         content_type: str = JSON,
+        accept: str = JSON,
     ) -> Object:
         async with (
             self._turns,
-            self._response(method, path, query, body=body, content_type=content_type) as response,
+            self._response(
+                method, path, query, body=body, content_type=content_type, accept=accept
+            ) as response,
         ):
             return await _json(response)
 
@@ -178,6 +186,7 @@ class HttpsApi:
         *,
         body: Any = None,
         content_type: str = JSON,
+        accept: str = JSON,
         timeout: aiohttp.ClientTimeout = REQUEST_TIMEOUT,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request and yield the response as soon as its head says that it went well."""
@@ -187,7 +196,7 @@ class HttpsApi:
                 method,
                 URL(url, encoded=True),
                 data=None if body is None else msgspec.json.encode(body),
-                headers={} if body is None else {"Content-Type": content_type},
+                headers={"Accept": accept} | ({} if body is None else {"Content-Type": content_type}),
                 timeout=timeout,
                 server_hostname=self._server_name,
                 allow_redirects=False,

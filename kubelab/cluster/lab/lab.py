@@ -34,6 +34,7 @@ from kubelab.cluster.machine.machine import Machine, Role
 from kubelab.cluster.machine.namespaced import MachineSpec, NamespacedMachine, start_cgroups, start_machine
 from kubelab.cluster.machine.network import PhysicalNetwork, start_network
 from kubelab.cluster.runtime.pods import PodRuntime
+from kubelab.cluster.store.state import StoreState
 from kubelab.language import Text
 
 KUBECONFIG_ON_MACHINE = "/etc/kubernetes/admin.conf"
@@ -115,6 +116,13 @@ class Lab:
             LabError: the lab could not come up, and why.
         """
         await asyncio.shield(self._master)
+
+    def store(self) -> StoreState | None:
+        """Return what the cluster's store is like now; None while the cluster does not run."""
+        if not self._master.done() or self._master.cancelled() or self._master.exception():
+            return None
+        members = tuple(spec.name for spec in self._specs() if spec.role == "master")
+        return StoreState(members, self._master.result().store.revision)
 
     def snapshot(self) -> LabSnapshot:
         return self._observer.snapshot()
