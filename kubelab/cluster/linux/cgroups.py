@@ -137,6 +137,9 @@ class Cgroup:
                 return os.path.join(h.base, self.path)
         return None
 
+    def below(self, name: str) -> "Cgroup":
+        return Cgroup(self._tree, os.path.join(self.path, name))
+
     def create(self) -> None:
         """Make the directories, and those above them; v2 controllers are passed on down to them."""
         for hierarchy in self._tree.hierarchies:

@@ -21,7 +21,7 @@ from kubelab.cluster.errors import KernelError
 _ENODEV = 19
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _NEWLINK, _DELLINK, _GETLINK, _SETLINK = 16, 17, 18, 19
-_NEWADDR, _NEWROUTE, _DELROUTE, _GETROUTE = 20, 24, 25, 26
+_NEWADDR, _GETADDR, _NEWROUTE, _DELROUTE, _GETROUTE = 20, 22, 24, 25, 26
 _REQUEST, _ACK, _DUMP, _REPLACE, _EXCL, _CREATE = 0x1, 0x4, 0x300, 0x100, 0x200, 0x400
 _IFF_UP = 0x1
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_IFALIAS = 1, 3, 4, 10, 18, 20
@@ -101,10 +101,14 @@ def add_bridge(name: str, hardware_address: bytes = b"") -> Request:
     return Request("add bridge", name, _NEWLINK, _CREATE | _EXCL, body)
 
 
-def add_veth(name: str, peer: str, peer_netns_fd: int, *, index: int = 0) -> Request:
+def add_veth(
+    name: str, peer: str, peer_netns_fd: int, *, index: int = 0, peer_hardware_address: bytes = b""
+) -> Request:
     """A pair: *name* here, *peer* in the other network namespace, both down (neither can be up before both
     are)."""
     far_end = _link_header() + _text(_IFLA_IFNAME, peer)
+    if peer_hardware_address:
+        far_end += _attribute(_IFLA_ADDRESS, peer_hardware_address)
     far_end += _number(_IFLA_NET_NS_FD, peer_netns_fd)
     data = _nested(_INFO_DATA, _attribute(_VETH_INFO_PEER, far_end))
     info = _nested(_IFLA_LINKINFO, _text(_INFO_KIND, "veth"), data)
@@ -210,7 +214,7 @@ class Netlink:
         return answers
 
     def links(self) -> tuple[Link, ...]:
-        return tuple(_link(body) for body in self._dump(_GETLINK, _link_header()))
+        return tuple(_link(body) for body in self.dump(_GETLINK, _link_header()))
 
     def link(self, name: str) -> Link | None:
         self._sequence += 1
@@ -233,9 +237,16 @@ class Netlink:
     def routes(self) -> tuple[Route, ...]:
         """Return the IPv4 routes of all tables."""
         header = struct.pack("BBBBBBBBI", socket.AF_INET, *[0] * 8)
-        return tuple(_route(body) for body in self._dump(_GETROUTE, header))
+        return tuple(_route(body) for body in self.dump(_GETROUTE, header))
 
-    def _dump(self, type_: int, body: bytes) -> Iterator[bytes]:
+    def addresses(self) -> Iterator[tuple[IPv4Address, int]]:
+        """Yield each IPv4 address with the index of its link."""
+        for body in self.dump(_GETADDR, struct.pack("BBBBi", socket.AF_INET, 0, 0, 0, 0)):
+            (index,) = struct.unpack_from("4xi", body)
+            if local := attributes(body[8:]).get(_IFA_LOCAL):
+                yield IPv4Address(local), index
+
+    def dump(self, type_: int, body: bytes) -> Iterator[bytes]:
         self._sequence += 1
         self._socket.send(_message(Request("list", "", type_, 0, body), _REQUEST | _DUMP, self._sequence))
         while True:
@@ -274,7 +285,7 @@ def _split(buffer: bytes) -> Iterator[tuple[int, int, bytes]]:
         offset += (length + 3) & ~3
 
 
-def _attributes(buffer: bytes) -> dict[int, bytes]:
+def attributes(buffer: bytes) -> dict[int, bytes]:
     found, offset = {}, 0
     while offset + 4 <= len(buffer):
         length, type_ = struct.unpack_from("HH", buffer, offset)
@@ -291,7 +302,7 @@ def _string(content: bytes) -> str:
 
 def _link(body: bytes) -> Link:
     _, _, index, flags, _ = struct.unpack_from("BxHiII", body)
-    found = _attributes(body[16:])
+    found = attributes(body[16:])
     master = int.from_bytes(found.get(_IFLA_MASTER, b""), "little")
     name, alias = _string(found[_IFLA_IFNAME]), _string(found.get(_IFLA_IFALIAS, b""))
     return Link(index, name, alias, bool(flags & _IFF_UP), master)
@@ -299,7 +310,7 @@ def _link(body: bytes) -> Link:
 
 def _route(body: bytes) -> Route:
     _, prefix_length, _, _, table = struct.unpack_from("BBBBB", body)
-    found = _attributes(body[12:])
+    found = attributes(body[12:])
     address = IPv4Address(found.get(_RTA_DST, bytes(4)))
     index = int.from_bytes(found.get(_RTA_OIF, b""), "little")
     return Route(IPv4Network((address, prefix_length)), table, index)

@@ -76,6 +76,15 @@ def command_of(pid: int, fallback: str = "") -> str:
     return line or f"[{fallback}]"
 
 
+def cgroup_of(pid: int) -> str:
+    """Return the process's path in the first hierarchy that has one, as this cgroup namespace has it."""
+    for line in _read(f"/proc/{pid}/cgroup").splitlines():
+        path = line.split(":", 2)[2]
+        if path != "/":
+            return path
+    return "/"
+
+
 def nspids_of(pid: int) -> tuple[int, ...]:
     """Return NSpid: the process's pids from this pid namespace inwards."""
     for line in _read(f"/proc/{pid}/status").splitlines():

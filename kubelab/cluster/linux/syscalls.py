@@ -43,17 +43,20 @@ AT_FDCWD = -100
 
 PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
+PR_SET_SECCOMP = 22
 PR_CAPBSET_READ = 23
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
+SECCOMP_MODE_FILTER = 2
 
 _SYS_CLONE3 = 435
 _SYS_MOUNT_SETATTR = 442
 _SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _SYS_CAPGET = {"x86_64": 125, "aarch64": 90}
 _SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
+_SYS_BPF = {"x86_64": 321, "aarch64": 280}
 
 _CAPABILITY_VERSION_3 = 0x20080522
 
@@ -136,9 +139,10 @@ def pivot_root(new_root: str, put_old: str) -> None:
         _fail("pivot_root", new_root)
 
 
-def prctl(option: int, argument: int = 0) -> int:
+def prctl(option: int, argument: int = 0, second: int = 0) -> int:
     zero = ctypes.c_ulong(0)
-    result: int = _libc.prctl(ctypes.c_int(option), ctypes.c_ulong(argument), zero, zero, zero)
+    words = (ctypes.c_ulong(argument), ctypes.c_ulong(second), zero, zero)
+    result: int = _libc.prctl(ctypes.c_int(option), *words)
     if result < 0:
         _fail("prctl", option)
     return result
@@ -157,6 +161,15 @@ def set_command_line(text: str) -> None:
     room = end - start
     if start and room > 0:
         ctypes.memmove(start, text.encode()[: room - 1].ljust(room, b"\0"), room)
+
+
+def bpf(command: int, attributes: bytes) -> int:
+    """Return what bpf(2) does: a descriptor, or 0."""
+    number = ctypes.c_long(_number(_SYS_BPF, "bpf"))
+    result: int = _syscall(number, ctypes.c_int(command), attributes, ctypes.c_uint(len(attributes)))
+    if result < 0:
+        _fail("bpf", command)
+    return result
 
 
 def capget() -> int:

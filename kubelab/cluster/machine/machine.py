@@ -74,5 +74,15 @@ class Machine(Protocol):
     ) -> socket.socket:
         """Return a non-blocking socket that lives in the machine's network namespace."""
 
+    async def end_programs(self) -> None:
+        """Kill all that runs on the machine but its pods: shells, and whatever was started in them.
+
+        Raises:
+            LabError: something did not end; restart the machine.
+        """
+
+    async def examine(self) -> tuple[str, ...]:
+        """Return what of the machine is damaged, in a few words each; nothing if it is as it was built."""
+
     async def write_file(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
         """Write a file on the machine, making its directories."""

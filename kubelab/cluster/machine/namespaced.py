@@ -1,11 +1,14 @@
 """A machine made of namespaces on this host: the shim is its init, an overlay its disk, a veth its cable.
 
-Left out: virtual machines, resource limits of a whole machine.
+Its cgroup has the machine's bounds; the cgroup that is the root of its cgroup namespace lies in that one, so
+that no root on the machine can reach the bounds. What it may not besides: see `runtime.privileges`.
+Left out: virtual machines.
 """
 
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
 import signal
 import socket
@@ -16,16 +19,29 @@ from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
-from kubelab.cluster.linux import namespaces
-from kubelab.cluster.linux.cgroups import CgroupTree, detect
+from kubelab.cluster.errors import LabError
+from kubelab.cluster.linux import cgroup_programs, namespaces
+from kubelab.cluster.linux.cgroups import Cgroup, CgroupTree, detect
 from kubelab.cluster.linux.journal import Journal
 from kubelab.cluster.linux.threads import in_thread
+from kubelab.cluster.machine.limits import LAB_CPU_WEIGHT, MachineLimits
 from kubelab.cluster.machine.machine import Process, Role, WindowSize
 from kubelab.cluster.machine.network import PhysicalNetwork
 from kubelab.cluster.runtime.client import MachineGoneError, Shim, ShimProcess, start_shim
+from kubelab.language import Text
 
 HANGUP_TIMEOUT_S = 0.3
+EXAMINATION_TIMEOUT_S = 0.5
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_NAMESPACE_ROOT = "machine"
+
+logger = logging.getLogger(__name__)
+
+
+def host_limits() -> MachineLimits:
+    """Return the bounds of a machine on this host."""
+    memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return MachineLimits.of_host(memory_bytes, int(Path("/proc/sys/kernel/pid_max").read_text("ascii")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +55,7 @@ class MachineSpec:
     pods: IPv4Network | None = None
     hosts: Mapping[str, IPv4Address] = field(default_factory=dict)
     binds: Mapping[str, Path] = field(default_factory=dict)
+    limits: MachineLimits = field(default_factory=host_limits)
 
 
 class MachineProcess:
@@ -92,11 +109,19 @@ class MachineProcess:
 class NamespacedMachine:
     """See `machine.Machine`. `shim` is what a `PodRuntime` runs on; `pods` the network of its pods."""
 
-    def __init__(self, spec: MachineSpec, shim: Shim, netns_fd: int, cgroups: CgroupTree) -> None:
+    def __init__(
+        self,
+        spec: MachineSpec,
+        shim: Shim,
+        netns_fd: int,
+        cgroups: CgroupTree,
+        network: PhysicalNetwork,
+    ) -> None:
         self.spec = spec
         self.shim = shim
         self.cgroups = cgroups
         self._netns_fd = netns_fd
+        self._network = network
 
     @property
     def name(self) -> str:
@@ -117,6 +142,10 @@ class NamespacedMachine:
     @property
     def pid(self) -> int:
         return self.shim.pid
+
+    def kill(self) -> None:
+        """Cut its power: everything on it ends at once."""
+        self.shim.kill()
 
     async def gone(self) -> None:
         """Wait until the machine has ended: its init was killed, or the lab takes it down."""
@@ -161,6 +190,26 @@ class NamespacedMachine:
         sock.setblocking(False)
         return sock
 
+    async def end_programs(self) -> None:
+        answer = await self.shim.request("end_programs", {})
+        if answer["count"]:
+            raise LabError(_STILL_RUNNING.format(name=self.name, count=answer["count"]))
+
+    async def examine(self) -> tuple[str, ...]:
+        damages: list[str] = (await self.shim.request("examine", {}))["damages"]
+        damages += await self._network.damages(self.name)
+        if not damages and await self._run_true():
+            damages.append("no program can be started")
+        return tuple(damages)
+
+    async def _run_true(self) -> int:
+        """Return the exit code of the least of programs; 1 if that cannot be had."""
+        try:
+            async with asyncio.timeout(EXAMINATION_TIMEOUT_S):
+                return await (await self.spawn(["true"])).wait()
+        except (LabError, TimeoutError):
+            return 1
+
     async def write_file(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
         await self.shim.request("write_file", {"path": path, "content": content.hex(), "mode": mode})
 
@@ -177,6 +226,7 @@ async def start_cgroups(journal: Journal) -> AsyncIterator[CgroupTree]:
     journal.cgroup(cgroup)
     await in_thread(cgroup.create)
     try:
+        cgroup.limit("cpu.weight", str(LAB_CPU_WEIGHT))
         yield outside.below(cgroup.path)
     finally:
         await in_thread(cgroup.remove)
@@ -193,12 +243,23 @@ async def start_machine(
     """
     cgroup = cgroups.at(spec.name)
     journal.cgroup(cgroup)
-    await in_thread(cgroup.create)
+    await in_thread(_create_bounded, cgroup, spec.limits)
     try:
-        async with _started(spec, network, cgroups.below(spec.name), journal) as machine:
+        inside = cgroups.below(f"{spec.name}/{_NAMESPACE_ROOT}")
+        async with _started(spec, network, inside, journal) as machine:
             yield machine
     finally:
         await in_thread(cgroup.remove)
+
+
+def _create_bounded(cgroup: Cgroup, limits: MachineLimits) -> None:
+    cgroup.create()
+    for name, value in limits.machine_fields().items():
+        cgroup.limit(name, value)
+    directory = cgroup.directory("")
+    if not (directory and cgroup_programs.attach(directory)):
+        logger.warning("%s: this kernel cannot keep a machine from devices and sysctls", cgroup.path)
+    cgroup.below(_NAMESPACE_ROOT).create()
 
 
 @contextlib.asynccontextmanager
@@ -212,7 +273,7 @@ async def _started(
             async with network.plugged(spec.name, netns_fd, spec.interface):
                 if spec.pods:
                     await network.route_pods(spec.pods, spec.interface.ip)
-                yield NamespacedMachine(spec, shim, netns_fd, cgroups)
+                yield NamespacedMachine(spec, shim, netns_fd, cgroups, network)
         finally:
             os.close(netns_fd)
 
@@ -224,6 +285,8 @@ def _build_params(spec: MachineSpec, cgroups: CgroupTree) -> dict[str, object]:
         "files": {"/etc/hostname": f"{spec.name}\n", "/etc/hosts": _hosts(spec)},
         "binds": {path: str(source.absolute()) for path, source in spec.binds.items()},
         "env": _environment(spec),
+        "sizes": spec.limits.sizes(),
+        "limits": {"programs": spec.limits.programs_fields(), "pods": spec.limits.pods_fields()},
     }
 
 
@@ -242,3 +305,9 @@ def _environment(spec: MachineSpec) -> dict[str, str]:
         "LANG": os.environ.get("LANG", "C.UTF-8"),
         "HOSTNAME": spec.name,
     }
+
+
+_STILL_RUNNING = Text(
+    es="en {name} siguen {count} programas que no se dejan terminar: reinicia la máquina",
+    en="{count} programs on {name} cannot be ended: restart the machine",
+)

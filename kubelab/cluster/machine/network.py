@@ -36,6 +36,8 @@ from kubelab.cluster.machine.addresses import AddressPlan, choose
 
 BRIDGE = "wire"
 _HOST_PORT = "host"
+# A machine that is started again has the address that its neighbours remember.
+HARDWARE_PREFIX = b"\x0a\x58"
 _HOST_LINKS_MAX = 100
 _EEXIST, _ENODEV = 17, 19
 _SYSCTLS = (
@@ -81,6 +83,15 @@ class PhysicalNetwork:
             self._pod_routes[network] = via
             await in_thread(self._route_everywhere, network, via)
 
+    async def damages(self, name: str) -> tuple[str, ...]:
+        """Return what is missing of the machine's link, address and routes, in a few words each."""
+        async with self._changing:
+            if name not in self._machines:
+                return (f"{name} is not plugged in",)
+            netns_fd, address = self._machines[name]
+            routes = [network for network, via in self._pod_routes.items() if via != address]
+            return await in_thread(_in_network, netns_fd, lambda netlink: _damages(netlink, address, routes))
+
     async def cut(self, name: str) -> None:
         """Pull the machine's cable out."""
         await in_thread(self._set_cable, name, up=False)
@@ -90,7 +101,8 @@ class PhysicalNetwork:
         await in_thread(self._set_cable, name, up=True)
 
     def _plug(self, name: str, netns_fd: int, interface: IPv4Interface) -> None:
-        self._here(lambda netlink: _add_port(netlink, name, netns_fd))
+        hardware_address = HARDWARE_PREFIX + interface.ip.packed
+        self._here(lambda netlink: _add_port(netlink, name, netns_fd, hardware_address))
         routes = tuple(self._pod_routes.items())
         _in_network(netns_fd, lambda netlink: _ready_machine(netlink, interface, routes))
 
@@ -164,8 +176,24 @@ def _plan() -> AddressPlan:
         return choose(route.network for route in netlink.routes())
 
 
-def _add_port(netlink: Netlink, name: str, netns_fd: int) -> None:
-    netlink.do(add_veth(name, "eth0", netns_fd))
+def _damages(netlink: Netlink, address: IPv4Address, routes: list[IPv4Network]) -> tuple[str, ...]:
+    links = {link.name: link for link in netlink.links() if link.up}
+    down = tuple(f"link {name} is down or gone" for name in ("lo", "eth0") if name not in links)
+    if down:
+        return down
+    index = links["eth0"].index
+    found = {(route.network, route.index) for route in netlink.routes()}
+    return (
+        *(() if (address, index) in set(netlink.addresses()) else (f"address {address} is gone",)),
+        *(f"route {network} is gone" for network in routes if (network, index) not in found),
+    )
+
+
+def _add_port(netlink: Netlink, name: str, netns_fd: int, hardware_address: bytes) -> None:
+    """Make the cable. The kernel may not yet have taken down that of a machine of this name which is gone."""
+    if left := netlink.link(name):
+        _delete(netlink, left.index)
+    netlink.do(add_veth(name, "eth0", netns_fd, peer_hardware_address=hardware_address))
     netlink.do(set_link(netlink.index(name), master=netlink.index(BRIDGE), up=True))
 
 
@@ -226,8 +254,13 @@ def _leave_host(name: str, alias: str) -> None:
         link = netlink.link(name)
         if link is None or link.alias != alias:
             return
-        try:
-            netlink.do(delete_link(link.index))
-        except KernelError as error:
-            if error.errno != _ENODEV:
-                raise
+        _delete(netlink, link.index)
+
+
+def _delete(netlink: Netlink, index: int) -> None:
+    """Delete a link, unless it goes by itself meanwhile."""
+    try:
+        netlink.do(delete_link(index))
+    except KernelError as error:
+        if error.errno != _ENODEV:
+            raise

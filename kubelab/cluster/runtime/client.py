@@ -216,6 +216,10 @@ class Shim:
             process.end(Exit(128 + signal.SIGKILL, oom_killed=False, at_s=0.0))
         self._processes.clear()
 
+    def kill(self) -> None:
+        """End it, and with it everything on its machine."""
+        os.kill(self.pid, signal.SIGKILL)  # Our own child until `start_shim` waits for it: the pid is its.
+
     def hang_up(self) -> None:
         """Answer nobody any more."""
         if not self.gone.is_set():

@@ -23,7 +23,7 @@ from kubelab.cluster.linux.syscalls import (
     set_mount_attributes,
 )
 from kubelab.cluster.runtime.execution import default_signals, execute, use_streams
-from kubelab.cluster.runtime.machine_root import NO_ACCESS, make_dev, mount_cgroups
+from kubelab.cluster.runtime.machine_root import NO_ACCESS, PRISTINE_DEVICES, make_dev, mount_cgroups
 
 ROOT = "/run/kubelab/root"
 CAPABILITIES = capabilities.DOCKER_DEFAULT - {"MKNOD"}
@@ -53,6 +53,7 @@ class Start:
     address: str
     shm: str
     mounts: tuple[tuple[str, str, bool], ...]
+    disk_bytes: int
     cgroup: Cgroup
     cgroup_view: CgroupTree
     sandbox_pidfd: int
@@ -84,7 +85,7 @@ def run(start: Start) -> NoReturn:
 
 
 def _make_root(start: Start) -> None:
-    mount("kubelab/shell", ROOT, "tmpfs", MS_NODEV, "mode=0755")
+    mount("kubelab/shell", ROOT, "tmpfs", MS_NODEV, f"mode=0755,size={start.disk_bytes}")
     for directory in _DIRECTORIES:
         os.mkdir(f"{ROOT}/{directory}")
     for directory in ("tmp", "var/tmp"):
@@ -123,7 +124,7 @@ def _mount_kernel_file_systems(start: Start) -> None:
     mount("proc", f"{ROOT}/proc", "proc", NO_ACCESS)
     mount("sysfs", f"{ROOT}/sys", "sysfs", NO_ACCESS | MS_RDONLY)
     mount_cgroups(ROOT, start.cgroup_view, MS_RDONLY)
-    make_dev(f"{ROOT}/dev")
+    make_dev(f"{ROOT}/dev", PRISTINE_DEVICES)
     bind(start.shm, f"{ROOT}/dev/shm")  # noqa: S108
     for path in _READ_ONLY:
         if os.path.exists(ROOT + path):

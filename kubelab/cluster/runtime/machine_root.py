@@ -1,16 +1,22 @@
 """The root file system of a machine: this host's, writable without harm to it, and kernel file systems of its
 own.
 
-Runs in the shim, in its new namespaces. `/` is an overlay of the host's root on a tmpfs; each other disk-like
-file system of the host (a separate /usr or /home, say) gets an overlay of its own in its place, or, where
-overlay cannot be, a read-only bind, if the kernel allows that. /dev, /dev/pts, /dev/shm, /proc, /run, /sys,
-/tmp are fresh; /sys is read-only but for /sys/fs/cgroup, which shows the machine's own subtree; /proc/sys is
-read-only but for /proc/sys/net.
+Runs in the shim, in its new namespaces. `/` is an overlay of the host's root on a tmpfs of a fixed size; each
+other disk-like file system of the host (a separate /usr or /home, say) gets an overlay of its own in its
+place, or, where overlay cannot be, a read-only bind, if the kernel allows that. /dev, /dev/pts, /dev/shm,
+/proc, /run, /sys, /tmp are fresh; /sys is read-only but for /sys/fs/cgroup, which shows the machine's own
+subtree; /proc/sys is read-only but for /proc/sys/net. What is bound into it from the host is bound out of an
+overlay as well: `mount -o remount` changes a whole file system, and must not find one of the host's.
 
-This keeps a learner from harming the host by accident, and no more: root on a machine is root.
+Root on a machine lacks the capabilities and system calls that reach past it (see `privileges`), may open no
+disk and write no sysctl but his network's, wherever he mounts them (see `linux.cgroup_programs`).
+What stays open, for it takes a user namespace of the machine's own: who mounts another sysfs, devtmpfs,
+debugfs, efivarfs or /proc on purpose finds there knobs of the kernel that is everybody's: files below
+/sys, the names in /dev, /proc/sysrq-trigger. So this keeps a learner from harming the host by accident and
+by trying things out; it is no prison for somebody who means harm.
 Left out: device nodes beyond the usual, user namespaces, hosts without overlay.
 """
-# ruff: noqa: PTH101, PTH102, PTH103, PTH108, PTH110, PTH112, PTH113, PTH114, PTH116, PTH123, PTH202, PTH208, PTH211, SIM905
+# ruff: noqa: PTH101, PTH102, PTH103, PTH108, PTH110, PTH112, PTH113, PTH114, PTH116, PTH119, PTH123, PTH202, PTH208, PTH211, SIM905
 
 import contextlib
 import os
@@ -36,6 +42,8 @@ NO_ACCESS = MS_NOSUID | MS_NODEV | MS_NOEXEC
 STAGE = "/tmp"  # noqa: S108 - exists on every host; covered in this mount namespace only
 ROOT = f"{STAGE}/root"
 DEVICES = {"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9}
+PRISTINE_DEVICES = "/run/kubelab/devices"
+BYTES_PER_INODE = 8192
 _TTY_MAJOR, _MEMORY_MAJOR = 5, 1
 _KERNEL_FILE_SYSTEMS = frozenset(
     (
@@ -55,14 +63,16 @@ _READ_ONLY_PROC = ("bus", "irq", "sys", "sysrq-trigger")
 @dataclass(frozen=True, slots=True)
 class MachineRoot:
     """`files`: path to content of what the machine has of its own in /etc. `binds`: path to the host's
-    path."""
+    path. `sizes`: of the writable file systems, in bytes, by their path."""
 
     files: Mapping[str, str]
     binds: Mapping[str, str]
+    sizes: Mapping[str, int]
 
 
-def build(root: MachineRoot, cgroups: CgroupTree) -> None:
-    """Give this mount namespace the machine's root.
+def build(root: MachineRoot, cgroups: CgroupTree) -> dict[str, int]:
+    """Give this mount namespace the machine's root; return descriptors of the directories into which its
+    overlays write, by where the overlays are.
 
     Raises:
         KernelError: a mount was refused.
@@ -70,17 +80,27 @@ def build(root: MachineRoot, cgroups: CgroupTree) -> None:
     make_private()
     table = mount_table()
     with _opened(root.binds) as sources:
-        mount("kubelab", STAGE, "tmpfs", MS_NODEV, "mode=0700")
-        _overlay("/", ROOT)
+        mount("kubelab", STAGE, "tmpfs", MS_NODEV, f"mode=0700,{_size(root.sizes['/'])}")
+        uppers = {"/": _overlay("/", ROOT)}
         for entry in disk_like(table):
-            _overlay_or_bind(entry.target)
-        _mount_kernel_file_systems(cgroups)
+            if upper := _overlay_or_bind(entry.target):
+                uppers[entry.target] = upper
+        _mount_kernel_file_systems(cgroups, root.sizes)
         for path, source in sources.items():
             _bind_into(source, ROOT + path)
     _write_files(root.files)
+    fds = {
+        path: os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) for path, upper in uppers.items()
+    }
     enter_root(ROOT)
     # As systemd leaves it; what mounts something for itself makes itself private first.
     mount("none", "/", flags=MS_REC | MS_SHARED)
+    return fds
+
+
+def _size(bytes_: int) -> str:
+    """Return a tmpfs's options: each of its inodes costs memory as well, even an empty file's."""
+    return f"size={bytes_},nr_inodes={bytes_ // BYTES_PER_INODE}"
 
 
 def disk_like(table: Sequence[MountEntry]) -> list[MountEntry]:
@@ -100,23 +120,27 @@ def _unwanted(path: str) -> bool:
     return any(path == other or path.startswith(other + "/") for other in _FRESH_OR_NOT_WANTED)
 
 
-def _overlay(lower: str, target: str) -> None:
+def _overlay(lower: str, target: str) -> str:
+    """Return the directory that the overlay writes into."""
     layer = f"{STAGE}/layers/{len(os.listdir(STAGE + '/layers')) if os.path.isdir(STAGE + '/layers') else 0}"
     for directory in (f"{layer}/upper", f"{layer}/work", target):
         os.makedirs(directory, exist_ok=True)
     status = os.stat(lower)
     os.chmod(f"{layer}/upper", status.st_mode & 0o7777)
-    mount("overlay", target, "overlay", 0, f"lowerdir={lower},upperdir={layer}/upper,workdir={layer}/work")
+    options = f"lowerdir={lower},upperdir={layer}/upper,workdir={layer}/work"
+    mount("overlay", target, "overlay", MS_NODEV, options)
+    return f"{layer}/upper"
 
 
-def _overlay_or_bind(path: str) -> None:
+def _overlay_or_bind(path: str) -> str | None:
     if not os.path.isdir(path):
         _copy_or_bind_file(path)
-        return
+        return None
     try:
-        _overlay(path, ROOT + path)
+        return _overlay(path, ROOT + path)
     except (KernelError, OSError):
         _bind_if_possible(path)
+        return None
 
 
 def _copy_or_bind_file(path: str) -> None:
@@ -136,12 +160,15 @@ def _bind_if_possible(path: str) -> None:
 
 @contextlib.contextmanager
 def _opened(binds: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """Open what is to be bound before the stage covers it; yield paths that still lead there."""
+    """Open the directories of what is to be bound before the stage covers them; yield paths that still lead
+    there."""
     fds: dict[str, int] = {}
     try:
-        for path, source in binds.items():
-            fds[path] = _open_path(source)
-        yield {path: f"/proc/self/fd/{fd}" for path, fd in fds.items()}
+        files = {path: os.path.realpath(source) for path, source in binds.items()}
+        for path, file in files.items():
+            os.close(_open_path(file))
+            fds[path] = _open_path(os.path.dirname(file))
+        yield {path: f"/proc/self/fd/{fd}/{os.path.basename(files[path])}" for path, fd in fds.items()}
     finally:
         for fd in fds.values():
             os.close(fd)
@@ -155,6 +182,7 @@ def _open_path(source: str) -> int:
 
 
 def _bind_into(source: str, target: str) -> None:
+    source = _out_of_overlay(source)
     if os.path.isdir(source):
         os.makedirs(target, exist_ok=True)
     else:
@@ -165,15 +193,32 @@ def _bind_into(source: str, target: str) -> None:
     bind(source, target, read_only=True)
 
 
-def _mount_kernel_file_systems(cgroups: CgroupTree) -> None:
+def _out_of_overlay(path: str) -> str:
+    """Return where the same file is seen through a read-only overlay of its directory, if there can be one.
+
+    An overlay without an upper directory needs two lower ones: the second is empty.
+    """
+    directory, name = os.path.split(path)
+    count = len(os.listdir(f"{STAGE}/layers"))
+    view, nothing = f"{STAGE}/layers/{count}/view", f"{STAGE}/layers/{count}/nothing"
+    os.makedirs(view)
+    os.makedirs(nothing)
+    try:
+        mount("overlay", view, "overlay", MS_NODEV | MS_RDONLY, f"lowerdir={directory}:{nothing}")
+    except KernelError:
+        return path
+    return f"{view}/{name}"
+
+
+def _mount_kernel_file_systems(cgroups: CgroupTree, sizes: Mapping[str, int]) -> None:
     mount_proc(ROOT)
     mount("sysfs", f"{ROOT}/sys", "sysfs", NO_ACCESS | MS_RDONLY)
     mount_cgroups(ROOT, cgroups, 0)
     make_dev(f"{ROOT}/dev")
-    mount("shm", f"{ROOT}/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")  # noqa: S108
-    for path, mode in (("run", "0755"), ("tmp", "1777")):
-        mount(path, f"{ROOT}/{path}", "tmpfs", MS_NOSUID | MS_NODEV, f"mode={mode}")
+    for path, mode in (("/dev/shm", "1777"), ("/run", "0755"), ("/tmp", "1777")):  # noqa: S108
+        mount("tmpfs", ROOT + path, "tmpfs", MS_NOSUID | MS_NODEV, f"mode={mode},{_size(sizes[path])}")
     os.mkdir(f"{ROOT}/run/kubelab", mode=0o700)
+    _keep_devices(ROOT + PRISTINE_DEVICES)
     _keep_untouched_proc(f"{ROOT}/run/kubelab/untouched")
 
 
@@ -187,6 +232,13 @@ def _keep_untouched_proc(path: str) -> None:
     os.makedirs(f"{path}/proc")
     mount("proc", f"{path}/proc", "proc", NO_ACCESS)
     mount("none", path, "tmpfs", NO_ACCESS | MS_RDONLY, "size=4k,mode=0")
+
+
+def _keep_devices(path: str) -> None:
+    """Make the device nodes that containers are given: later on nobody here may make any."""
+    os.mkdir(path)
+    mount("devices", path, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0700,size=64k")
+    _make_devices(path)
 
 
 def mount_proc(root: str) -> None:
@@ -223,15 +275,14 @@ def _link_controllers(top: str, name: str, controllers: Sequence[str]) -> None:
             os.symlink(name, f"{top}/{controller}")
 
 
-def make_dev(path: str) -> None:
+def make_dev(path: str, pristine: str = "") -> None:
     """The devices of the OCI runtime specification (config-linux.md, Default Devices), and a devpts of its
-    own."""
+    own. The nodes are made, or bound out of the *pristine* directory."""
     mount("dev", path, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755,size=64k")
-    before = os.umask(0)
-    for name, minor in DEVICES.items():
-        _make_device(f"{path}/{name}", _MEMORY_MAJOR, minor)
-    _make_device(f"{path}/tty", _TTY_MAJOR, 0)
-    os.umask(before)
+    if pristine:
+        _bind_devices(pristine, path)
+    else:
+        _make_devices(path)
     links = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1"}
     for name, destination in (links | {"stderr": "/proc/self/fd/2", "ptmx": "pts/ptmx"}).items():
         os.symlink(destination, f"{path}/{name}")
@@ -241,6 +292,20 @@ def make_dev(path: str) -> None:
         "devpts", f"{path}/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5"
     )
     mount("mqueue", f"{path}/mqueue", "mqueue", NO_ACCESS)
+
+
+def _make_devices(path: str) -> None:
+    before = os.umask(0)
+    for name, minor in DEVICES.items():
+        _make_device(f"{path}/{name}", _MEMORY_MAJOR, minor)
+    _make_device(f"{path}/tty", _TTY_MAJOR, 0)
+    os.umask(before)
+
+
+def _bind_devices(source: str, target: str) -> None:
+    for name in (*DEVICES, "tty"):
+        os.close(os.open(f"{target}/{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
+        bind(f"{source}/{name}", f"{target}/{name}")
 
 
 def _make_device(path: str, major: int, minor: int) -> None:

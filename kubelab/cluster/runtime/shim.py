@@ -5,9 +5,11 @@ the standard library and the lab's lowest layer. It clones itself into the machi
 own child (CLONE_PARENT), so that the first process can go; it dies when the lab does (PR_SET_PDEATHSIG) and
 as pid 1 takes everything on the machine with it. It has one thread; container starts block it for a few
 milliseconds each. Source of the idea: containerd's runtime shim; prctl(2), pid_namespaces(7).
-Left out: exec into containers, attach, seccomp, rotation of logs beyond cutting them at their size limit.
+What a machine's user starts goes into the cgroup `programs`, the pods into `kubepods`, the shim itself sits
+in `system`: a fork bomb exhausts its own cgroup and can be killed as a whole.
+Left out: exec into containers, attach, rotation of logs beyond cutting them at their size limit.
 """
-# ruff: noqa: PTH100, PTH101, PTH103, PTH105, PTH106, PTH108, PTH112, PTH114, PTH123, PTH208, SIM905
+# ruff: noqa: PTH100, PTH101, PTH103, PTH105, PTH106, PTH108, PTH112, PTH114, PTH123, PTH208
 
 import contextlib
 import errno
@@ -27,13 +29,13 @@ import socket
 import struct
 import termios
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import IPv4Interface
 from typing import Any, NoReturn
 
 from kubelab.cluster.errors import KernelError
 from kubelab.cluster.linux import capabilities, syscalls
-from kubelab.cluster.linux.cgroups import Cgroup, CgroupTree
+from kubelab.cluster.linux.cgroups import Cgroup, CgroupTree, remove_directory
 from kubelab.cluster.linux.netlink import (
     Netlink,
     add_address,
@@ -42,8 +44,17 @@ from kubelab.cluster.linux.netlink import (
     set_link,
     set_sysctls,
 )
-from kubelab.cluster.linux.processes import stat_of
-from kubelab.cluster.runtime import container, execution, machine_root, messages, pause, sandbox
+from kubelab.cluster.linux.processes import cgroup_of, stat_of
+from kubelab.cluster.runtime import (
+    container,
+    examination,
+    execution,
+    machine_root,
+    messages,
+    pause,
+    privileges,
+    sandbox,
+)
 from kubelab.cluster.runtime.logs import LineSplitter
 
 NAMESPACES = (
@@ -55,17 +66,13 @@ NAMESPACES = (
     | syscalls.CLONE_NEWCGROUP
 )
 SYSTEM_CGROUP = "system"
+PROGRAMS_CGROUP = "programs"
 PODS_CGROUP = "kubepods"
 BRIDGE = "cni0"
+END_PROGRAMS_S = 0.5
 READ_BYTES = 65536
 # The kubelet rotates at 10 MiB (containerLogMaxSize); here the file starts anew.
 LOG_BYTES_MAX = 10 * 1024 * 1024
-FORBIDDEN = frozenset(
-    (
-        "AUDIT_CONTROL BLOCK_SUSPEND MAC_ADMIN MAC_OVERRIDE MKNOD SYSLOG SYS_BOOT SYS_MODULE SYS_RAWIO "
-        "SYS_TIME WAKE_ALARM"
-    ).split()
-)
 # The machine routes for its pods; a reply to a pod's neighbour goes out where it came in, which is no
 # mistake.
 MACHINE_SYSCTLS = (
@@ -154,6 +161,8 @@ class Shim:
         self._sandboxes: dict[str, int] = {}
         self._cgroups = CgroupTree(())
         self._env: dict[str, str] = {}
+        self._as_built: examination.AsBuilt | None = None
+        self._disk_bytes = 0
         self._pod_gateway: IPv4Interface | None = None
         self._netns_fd = -1
         self._bridge_index = 0
@@ -215,13 +224,21 @@ class Shim:
         outside.at(SYSTEM_CGROUP).make_room()
         self._cgroups = outside.as_seen_inside()
         socket.sethostname(params["name"])
-        machine_root.build(machine_root.MachineRoot(params["files"], params["binds"]), self._cgroups)
+        sizes = params["sizes"]
+        self._disk_bytes = sizes["/"]
+        root = machine_root.MachineRoot(params["files"], params["binds"], sizes)
+        uppers = machine_root.build(root, self._cgroups)
         self._env = dict(params["env"])
+        for name, part in ((PROGRAMS_CGROUP, "programs"), (PODS_CGROUP, "pods")):
+            self._cgroups.at(name).create()
+            _limit(self._cgroups.at(name), params["limits"][part])
         set_sysctls(MACHINE_SYSCTLS)
         with Netlink() as netlink:
             netlink.do(set_link(1, up=True))
         _make_private_directories()
         self._netns_fd = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        privileges.give_up()
+        self._as_built = examination.AsBuilt.now(params["name"], uppers, MACHINE_SYSCTLS)
         gc.freeze()
         return {}, (), 0
 
@@ -233,8 +250,10 @@ class Shim:
         stdin = next(streams) if params["stdin"] else -1
         stdout = next(streams) if params["stdout"] else -1
         stderr = next(streams) if params["stderr"] else stdout
+        cgroup = self._cgroups.at(PROGRAMS_CGROUP)
 
         def become() -> None:
+            cgroup.add_thread()
             if slave >= 0:
                 execution.take_terminal(slave)
             else:
@@ -243,11 +262,11 @@ class Shim:
             os.chdir(params["cwd"] if os.path.isdir(params["cwd"]) else "/")
             os.umask(0o022)
             execution.default_signals()
-            capabilities.keep_only(frozenset(capabilities.NAMES) - FORBIDDEN)
+            capabilities.keep_only(privileges.PROGRAMS)
             execution.execute(params["argv"], env)
 
         try:
-            pid, pidfd = _start(0, become)
+            pid, pidfd = _start(0, become, cgroup)
         except BaseException:
             _close(master)
             raise
@@ -258,14 +277,53 @@ class Shim:
 
     def do_signal_session(self, params: Params, fds: tuple[int, ...]) -> Answer:
         """Signal every process of the session; answer how many there were."""
-        count = 0
-        for name in os.listdir("/proc"):
-            if name.isdigit() and int(name) > 1:
-                stat = stat_of(int(name))
-                if stat and stat.session == params["session"] and stat.state != "Z":
-                    count += 1
-                    _signal(int(name), params["signal"])
-        return {"count": count}, (), 0
+        session, number = params["session"], params["signal"]
+        if number != signal.SIGKILL:
+            return {"count": _signal_all(_in_session(session), number)}, (), 0
+        with self._no_forks():
+            return {"count": _signal_all(_in_session(session), number)}, (), 0
+
+    def do_end_programs(self, params: Params, fds: tuple[int, ...]) -> Answer:
+        """Kill all that runs but the pods, and remove cgroups that were made; answer how many are left."""
+        deadline_s = time.monotonic() + END_PROGRAMS_S
+        with self._no_forks():
+            while (left := _signal_all(_outside_pods(), signal.SIGKILL)) and time.monotonic() < deadline_s:
+                self._reap()
+                time.sleep(0.001)
+        self._remove_foreign_cgroups()
+        return {"count": left}, (), 0
+
+    @contextlib.contextmanager
+    def _no_forks(self) -> Iterator[None]:
+        """Let the programs make no more processes meanwhile: a fork bomb is quicker than any loop."""
+        programs = self._cgroups.at(PROGRAMS_CGROUP)
+        try:
+            before = programs.read("pids.max")
+            programs.limit("pids.max", "0")
+        except KernelError:  # A learner has removed or unmounted it: then it bounds nobody.
+            before = None
+        try:
+            yield
+        finally:
+            if before is not None:
+                with contextlib.suppress(KernelError):
+                    programs.limit("pids.max", before)
+
+    def _remove_foreign_cgroups(self) -> None:
+        """Remove what others made; what cannot be removed now is in nobody's way."""
+        for top in self._cgroups.at("").directories:
+            for name in _directories_in(top):
+                if name not in (SYSTEM_CGROUP, PROGRAMS_CGROUP, PODS_CGROUP):
+                    with contextlib.suppress(KernelError):
+                        remove_directory(f"{top}/{name}", timeout_s=0.05)
+            for name in _directories_in(f"{top}/{PROGRAMS_CGROUP}"):
+                with contextlib.suppress(KernelError):
+                    remove_directory(f"{top}/{PROGRAMS_CGROUP}/{name}", timeout_s=0.05)
+
+    def do_examine(self, params: Params, fds: tuple[int, ...]) -> Answer:
+        """Answer what of the machine is not as it was built."""
+        assert self._as_built is not None
+        return {"damages": self._as_built.damages()}, (), 0
 
     def do_write_file(self, params: Params, fds: tuple[int, ...]) -> Answer:
         path = params["path"]
@@ -275,6 +333,8 @@ class Shim:
             os.fchmod(file.fileno(), params["mode"])
             file.write(bytes.fromhex(params["content"]))
         os.replace(temporary, path)
+        if self._as_built:
+            self._as_built.note(path)
         return {}, (), 0
 
     # Pods
@@ -292,7 +352,6 @@ class Shim:
         set_sysctls(
             [(f"ipv4/conf/{BRIDGE}/proxy_arp_pvlan", "1"), (f"ipv4/conf/{BRIDGE}/send_redirects", "0")]
         )
-        self._cgroups.at(PODS_CGROUP).create()
         return {}, (), 0
 
     def do_run_sandbox(self, params: Params, fds: tuple[int, ...]) -> Answer:
@@ -336,6 +395,7 @@ class Shim:
             sandbox_pidfd=sandbox_pidfd,
             streams=streams,
             shm=_pod_directory(uid) + "/shm",
+            disk_bytes=self._disk_bytes,
             **container.parameters(params),
         )
         try:
@@ -442,6 +502,7 @@ def _start(flags: int, become: Callable[[], None], cgroup: Cgroup | None = None)
         try:
             pid, pidfd = _clone(flags, cgroup)
             if pid == 0:
+                privileges.expose_to_oom()
                 execution.run_child(write_end, become)
         finally:
             os.close(write_end)
@@ -524,6 +585,43 @@ def _close(fd: int) -> None:
         os.close(fd)
 
 
+def _pids() -> Iterator[int]:
+    """Yield the machine's processes but its init."""
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) > 1:
+            yield int(name)
+
+
+def _in_session(session: int) -> Iterator[int]:
+    for pid in _pids():
+        stat = stat_of(pid)
+        if stat and stat.session == session and stat.state != "Z":
+            yield pid
+
+
+def _outside_pods() -> Iterator[int]:
+    for pid in _pids():
+        stat = stat_of(pid)
+        if stat and stat.state != "Z" and not cgroup_of(pid).startswith(f"/{PODS_CGROUP}/"):
+            yield pid
+
+
+def _signal_all(pids: Iterable[int], number: int) -> int:
+    count = 0
+    for pid in pids:
+        count += 1
+        _signal(pid, number)
+    return count
+
+
+def _directories_in(path: str) -> list[str]:
+    try:
+        with os.scandir(path) as entries:
+            return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:  # A learner has removed or unmounted it.
+        return []
+
+
 def _signal(pid: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
@@ -552,6 +650,7 @@ def _enter_namespaces(sock: socket.socket) -> None:
     if os.getppid() != message.body["parent"]:
         sys.exit(0)
     CgroupTree.from_json(message.body["cgroups"]).at("").add()
+    privileges.shield_from_oom()
     pid, _ = syscalls.clone(NAMESPACES | syscalls.CLONE_PARENT)
     if pid:
         os._exit(0)

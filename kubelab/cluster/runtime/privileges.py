@@ -1,0 +1,51 @@
+"""What root on a machine may not: capabilities that no lesson needs, and system calls beyond capabilities.
+
+Given up by the machine's init itself as soon as the machine is built, so that whoever traces it gains
+nothing. What the lessons need stays: mounts, namespaces, links, firewalls, tracing, other users.
+Source: capabilities(7).
+"""
+# ruff: noqa: PTH123, SIM905 - the shim imports this, and pathlib is slow to
+
+import contextlib
+
+from kubelab.cluster.linux import capabilities, seccomp
+
+FORBIDDEN = frozenset(
+    (
+        "AUDIT_CONTROL AUDIT_READ BLOCK_SUSPEND BPF CHECKPOINT_RESTORE IPC_LOCK LEASE LINUX_IMMUTABLE "
+        "MAC_ADMIN MAC_OVERRIDE MKNOD PERFMON SYSLOG SYS_BOOT SYS_MODULE SYS_PACCT SYS_RAWIO SYS_TIME "
+        "SYS_TTY_CONFIG WAKE_ALARM"
+    ).split()
+)
+# The init's alone: its children could not be made killable again without it.
+OF_INIT = frozenset({"SYS_RESOURCE"})
+PROGRAMS = frozenset(capabilities.NAMES) - FORBIDDEN - OF_INIT
+
+_UNKILLABLE, _ORDINARY = "-1000", "0"
+
+
+def give_up() -> None:
+    """Leave this process, a machine's init, and all that it starts with what a machine may do.
+
+    Raises:
+        KernelError: the kernel has no seccomp filters.
+    """
+    seccomp.install()
+    capabilities.keep_only(PROGRAMS | OF_INIT)
+
+
+def shield_from_oom() -> None:
+    """Let the kernel kill any other process for want of memory, but not this one."""
+    _adjust(_UNKILLABLE)
+
+
+def expose_to_oom() -> None:
+    """Undo `shield_from_oom` in a child."""
+    _adjust(_ORDINARY)
+
+
+def _adjust(score: str) -> None:
+    # Where this process may not (no CAP_SYS_RESOURCE in a container), or a learner has unmounted /proc, there
+    # is nothing to be done about it.
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write(score)
