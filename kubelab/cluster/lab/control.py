@@ -1,5 +1,8 @@
 """The running lab's door for other terminals: a Unix socket that answers `status` and opens shells.
 
+While a lesson is open a shell is opened as the lesson's own are (`ShellOffer`): same environment, same
+bounds, on the lesson's machine unless another is named.
+
 One request a connection, as one JSON message (SOCK_SEQPACKET keeps messages whole). A shell's terminal is
 handed over as a file descriptor (SCM_RIGHTS), so its bytes never pass through the lab.
 """
@@ -9,6 +12,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,8 @@ from kubelab.language import Text
 
 MESSAGE_BYTES_MAX = 64 * 1024
 STDIO = (0, 1, 2)
+SHELL = ("bash", "-i")
+HOME = "/root"
 
 
 class Status(msgspec.Struct, frozen=True, tag_field="verb", tag="status"):
@@ -30,10 +36,21 @@ class Status(msgspec.Struct, frozen=True, tag_field="verb", tag="status"):
 class Spawn(msgspec.Struct, frozen=True, tag_field="verb", tag="spawn"):
     """Asks for a program on a machine: in a terminal, or with the three descriptors that come along."""
 
-    machine: str
+    machine: str | None
+    """None: the open lesson's."""
     argv: list[str]
+    """Nothing: a shell."""
     env: dict[str, str]
     terminal: WindowSize | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShellOffer:
+    """How a lesson opens its shells: on `machine` in `cwd`, if no other machine is asked for."""
+
+    machine: str
+    cwd: str
+    environment: Mapping[str, str]
 
 
 class RefusedError(LabError):
@@ -48,10 +65,12 @@ class ControlServer:
         snapshot: Callable[[], LabSnapshot],
         machines: Callable[[], Mapping[str, Machine]],
         environment: Mapping[str, str],
+        offered: Callable[[], ShellOffer | None] = lambda: None,
     ) -> None:
         self._snapshot = snapshot
         self._machines = machines
         self._environment = environment
+        self._offered = offered
 
     @asynccontextmanager
     async def serving(self, path: Path) -> AsyncIterator[None]:
@@ -110,9 +129,12 @@ class ControlServer:
 
     async def _spawn(self, connection: socket.socket, request: Spawn, stdio: Sequence[int]) -> None:
         stdin, stdout, stderr = stdio if len(stdio) == len(STDIO) else (None, None, None)
-        process = await self._machine(request.machine).spawn(
-            request.argv,
-            env={**self._environment, **request.env},
+        offer = self._offered()
+        machine = self._machine(request.machine or (offer.machine if offer else ""))
+        process = await machine.spawn(
+            request.argv or SHELL,
+            env={**self._environment, **(offer.environment if offer else {}), **request.env},
+            cwd=offer.cwd if offer and offer.machine == machine.name else HOME,
             terminal=request.terminal,
             stdin=stdin,
             stdout=stdout,
@@ -129,13 +151,8 @@ class ControlServer:
         try:
             return machines[name]
         except KeyError:
-            names = ", ".join(machines)
-            raise RefusedError(
-                Text(
-                    es=f"No hay ninguna máquina {name}: elige una de {names}.",
-                    en=f"There is no machine {name}: choose one of {names}.",
-                )
-            ) from None
+            refusal = _NO_MACHINE if name else _NO_LESSON
+            raise RefusedError(refusal.format(name=name, names=", ".join(machines))) from None
 
 
 async def _until_end(connection: socket.socket, process: Process) -> None:
@@ -230,9 +247,10 @@ class ControlClient:
             return msgspec.json.decode(memory.read(), type=LabSnapshot)
 
     def spawn(
-        self, machine: str, argv: Sequence[str], env: Mapping[str, str], terminal: WindowSize | None
+        self, machine: str | None, argv: Sequence[str], env: Mapping[str, str], terminal: WindowSize | None
     ) -> int | None:
-        """Start *argv* on *machine*: with a terminal, return its descriptor; without, it has our stdio."""
+        """Start *argv* (nothing: a shell) on *machine* (None: the open lesson's): with a terminal, return
+        its descriptor; without, it has our stdio."""
         request = Spawn(machine, list(argv), dict(env), terminal)
         self._ask(request, () if terminal else STDIO)
         _, descriptors = self._answer()
@@ -263,3 +281,13 @@ class ControlClient:
         if error := answer.get("error"):
             raise RefusedError(Text(**error))
         return answer, descriptors
+
+
+_NO_MACHINE = Text(
+    es="No hay ninguna máquina {name}: elige una de {names}.",
+    en="There is no machine {name}: choose one of {names}.",
+)
+_NO_LESSON = Text(
+    es="No hay ninguna lección abierta: di en qué máquina, {names}.",
+    en="No lesson is open: name a machine, {names}.",
+)

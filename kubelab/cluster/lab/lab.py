@@ -1,14 +1,15 @@
 """The lab: machines on a physical network, a cluster on the machines, and the promise to take it all back.
 
 `start_lab` returns at once; network, machines and cluster come up beside whoever holds the lab, who follows
-`phases` or awaits `ready`. A component that fails on a bug ends the lab loudly, after the clean-up.
+`phases` or awaits `ready`. A component that fails on a bug ends the lab loudly, after the clean-up. Each
+machine, and what the cluster runs on it, can be started anew while the others go on.
 """
 
 import asyncio
 import gc
 import itertools
 import os
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -20,8 +21,9 @@ from kubelab.cluster.client.background import background
 from kubelab.cluster.clock import Clock, SystemClock
 from kubelab.cluster.errors import KernelError, LabError
 from kubelab.cluster.lab.config import LabConfig
-from kubelab.cluster.lab.control import ControlServer
+from kubelab.cluster.lab.control import ControlServer, ShellOffer
 from kubelab.cluster.lab.directory import LabDirectory
+from kubelab.cluster.lab.keeper import Held, Keeper
 from kubelab.cluster.lab.master import Master, start_master
 from kubelab.cluster.lab.minion import start_minion
 from kubelab.cluster.lab.observer import Observer
@@ -91,6 +93,12 @@ class Lab:
         self._closed = asyncio.Event()
         self._starting: asyncio.Timeout | None = None
         self._scratch_numbers = itertools.count()
+        self._keeper = Keeper()
+        self._held_machines: dict[str, Held[NamespacedMachine]] = {}
+        self._held_components: dict[str, Held[object]] = {}
+        self._restarting = asyncio.Lock()
+        self._admin = b""
+        self._offers: list[ShellOffer] = []
 
     @property
     def directory(self) -> LabDirectory:
@@ -141,6 +149,63 @@ class Lab:
         async with self._machine(spec) as machine:
             yield machine
 
+    async def restart(self, name: str) -> None:
+        """Cut the machine's power and start it again: same name and address, its disk as new.
+
+        A minion's pods come back with its kubelet; the master's store and keys are kept. `machines` has
+        another object then.
+
+        Raises:
+            LabError: there is no such machine of the cluster, or it could not be started: try again.
+        """
+        await self.ready()
+        spec = next((spec for spec in self._specs() if spec.name == name), None)
+        if spec is None:
+            raise LabError(_NO_MACHINE.format(name=name, names=", ".join(s.name for s in self._specs())))
+        async with self._restarting:
+            await self._power_off(name)
+            await self._power_on(spec)
+            await self._run_components(self._held_machines[name].value, self._master.result())
+
+    async def _power_off(self, name: str) -> None:
+        """Whatever ran there ends at once, without the grace that pods are given otherwise."""
+        if machine := self._held_machines.pop(name, None):
+            machine.value.kill()
+        if components := self._held_components.pop(name, None):
+            await self._keeper.close(components)
+        if machine:
+            await self._keeper.close(machine)
+
+    async def _power_on(self, spec: MachineSpec) -> None:
+        self._held_machines[spec.name] = held = await self._keeper.open(self._machine(spec))
+        if self._admin:
+            await held.value.write_file(KUBECONFIG_ON_MACHINE, self._admin, mode=0o600)
+
+    async def _run_components(self, machine: NamespacedMachine, master: Master) -> None:
+        if machine.role == "master":
+            components = start_master(machine, master, self.directory.kubeconfig, self._clock)
+            self._held_components[machine.name] = await self._keeper.open(components)
+        else:
+            self._held_components[machine.name] = await self._keeper.open(self._minion(machine, master))
+
+    @asynccontextmanager
+    async def _minion(self, machine: NamespacedMachine, master: Master) -> AsyncIterator[None]:
+        async with start_minion(machine, master, self.directory, self._clock) as runtime:
+            self._runtimes[machine.name] = runtime
+            try:
+                yield
+            finally:
+                del self._runtimes[machine.name]
+
+    @contextmanager
+    def offering(self, offer: ShellOffer) -> Iterator[None]:
+        """Open shells of other terminals as *offer* says, during the block; the newest offer counts."""
+        self._offers.append(offer)
+        try:
+            yield
+        finally:
+            self._offers.remove(offer)
+
     async def close(self) -> None:
         """Take the lab down, however far up it is; returns when everything is gone."""
         self._closing.set()
@@ -177,7 +242,8 @@ class Lab:
             self._base.set_result(await self._lay_network(stack))
             self._journal.file(self.directory.control)
             await stack.enter_async_context(self._control().serving(self.directory.control))
-            await self._start_machines(stack)
+            await stack.enter_async_context(self._keeper)
+            await self._start_machines()
             self._master.set_result(await self._start_cluster(stack))
             gc.freeze()  # What start-up made lives as long as the lab: the collector need not look again.
         except KernelError as error:
@@ -194,7 +260,11 @@ class Lab:
                 outcome.exception()  # Whether anybody waits for it is not known: it counts as seen.
 
     def _control(self) -> ControlServer:
-        return ControlServer(self.snapshot, lambda: self.machines, {"KUBECONFIG": KUBECONFIG_ON_MACHINE})
+        environment = {"KUBECONFIG": KUBECONFIG_ON_MACHINE}
+        return ControlServer(self.snapshot, lambda: self.machines, environment, self._offered)
+
+    def _offered(self) -> ShellOffer | None:
+        return self._offers[-1] if self._offers else None
 
     async def _lay_network(self, stack: AsyncExitStack) -> tuple[PhysicalNetwork, CgroupTree]:
         with self._phases.phase(_NETWORK):
@@ -202,9 +272,9 @@ class Lab:
             network = await stack.enter_async_context(start_network(self._journal))
             return network, cgroups
 
-    async def _start_machines(self, stack: AsyncExitStack) -> None:
+    async def _start_machines(self) -> None:
         with self._phases.phase(_MACHINES.format(minions=self.config.minions)):
-            await _all(stack.enter_async_context(self._machine(spec)) for spec in self._specs())
+            await _all(self._power_on(spec) for spec in self._specs())
 
     def _specs(self) -> list[MachineSpec]:
         network, _ = self._base.result()
@@ -243,20 +313,22 @@ class Lab:
         with self._phases.phase(_MASTER):
             self._journal.directory(self.directory.pki)
             self._journal.file(self.directory.kubeconfig)
-            master = await stack.enter_async_context(
-                start_master(machines[0], self.directory, self.config.port, self._clock)
+            master = await Master.create(
+                machines[0].name, machines[0].address, self.directory, self.config.port, self._clock
             )
-            admin = master.kubeconfig()
-            await _all(machine.write_file(KUBECONFIG_ON_MACHINE, admin, mode=0o600) for machine in machines)
+            await self._run_components(machines[0], master)
+            self._admin = master.kubeconfig()
+            await _all(
+                machine.write_file(KUBECONFIG_ON_MACHINE, self._admin, mode=0o600) for machine in machines
+            )
         with self._phases.phase(_NODES):
             self._journal.directory(self.directory.pods)
             for machine in machines[1:]:
-                minion = start_minion(machine, master, self.directory, self._clock)
-                self._runtimes[machine.name] = await stack.enter_async_context(minion)
+                await self._run_components(machine, master)
             await stack.enter_async_context(
                 self._observer.following(master.api, lambda: master.store.revision)
             )
-            await master.nodes_ready(self.config.minions)
+            await _unless_gone(machines, master.nodes_ready(self.config.minions))
         return master
 
     def _pids_of(self, pod_uid: str) -> tuple[int, ...]:
@@ -276,6 +348,26 @@ async def _all(works: Iterable[Coroutine[Any, Any, object]]) -> None:
         raise failures.exceptions[0] from None
 
 
+async def _unless_gone(machines: Sequence[NamespacedMachine], work: Coroutine[Any, Any, None]) -> None:
+    """Wait for the *work*, which needs all the *machines*.
+
+    Raises:
+        LabError: one of them has ended meanwhile, so that it never would be done.
+    """
+    deaths = {asyncio.ensure_future(machine.gone()): machine for machine in machines}
+    done = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait((done, *deaths), return_when=asyncio.FIRST_COMPLETED)
+        if not done.done():
+            dead = next(machine.name for death, machine in deaths.items() if death.done())
+            raise LabError(_DIED.format(name=dead))
+        done.result()
+    finally:
+        for task in (done, *deaths):
+            task.cancel()
+        await asyncio.gather(done, *deaths, return_exceptions=True)
+
+
 _NETWORK = Text(es="La red física", en="The physical network")
 _MACHINES = Text(
     es="Las máquinas: 1 master y {minions} minions", en="The machines: 1 master and {minions} minions"
@@ -286,6 +378,14 @@ _MASTER = Text(
 )
 _NODES = Text(es="Los kubelets: todos los nodos Ready", en="The kubelets: all nodes Ready")
 
+_NO_MACHINE = Text(
+    es="El cluster no tiene ninguna máquina {name}: elige una de {names}.",
+    en="The cluster has no machine {name}: choose one of {names}.",
+)
+_DIED = Text(
+    es="La máquina {name} ha muerto mientras el cluster se levantaba: vuelve a abrir el laboratorio.",
+    en="Machine {name} has died while the cluster came up: start the lab again.",
+)
 _NAME_TAKEN = Text(
     es="Ya hay una máquina {name}: elige otro nombre.",
     en="There is a machine {name} already: choose another name.",

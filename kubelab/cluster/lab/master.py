@@ -1,5 +1,7 @@
 """The master: API server on its machine's network (and on the host's loopback), scheduler, controllers.
 
+What is on a real master's disk (the store, the keys) is in `Master`, and what runs on its machine in
+`start_master`: so the machine can be started anew and nothing is forgotten.
 Source: https://kubernetes.io/docs/concepts/architecture/#control-plane-components.
 """
 
@@ -8,6 +10,8 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
 
 from kubelab.cluster.apiserver.bootstrap import bootstrap
 from kubelab.cluster.apiserver.local import LocalApi
@@ -34,14 +38,33 @@ PORT = 6443
 LOOPBACK = "127.0.0.1"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Master:
-    """`server` is where the machines reach the API server."""
+    """What outlives the master's machine. `server` is where the machines reach the API server, `port` where
+    the host does on its loopback, 0 until a free one was found."""
 
-    api: Api
+    registry: Registry
     store: Store
     authority: Authority
+    security: Security
     server: str
+    port: int
+
+    @staticmethod
+    async def create(
+        name: str, address: IPv4Address, directory: LabDirectory, port: int, clock: Clock
+    ) -> "Master":
+        """Make the keys and an empty cluster for a master of that name and address."""
+        authority = await in_thread(Authority.create, directory.pki, clock.now())
+        security = await in_thread(_security, authority, name, address)
+        store = MemoryStore()
+        registry = Registry(store, clock)
+        await bootstrap(registry)
+        return Master(registry, store, authority, security, f"https://{address}:{PORT}", port)
+
+    @property
+    def api(self) -> Api:
+        return LocalApi(self.registry)
 
     def client_config(self, pair: KeyPair) -> ClientConfig:
         return client_config(self.authority, pair, self.server)
@@ -72,38 +95,34 @@ def client_config(authority: Authority, pair: KeyPair, server: str) -> ClientCon
 
 @asynccontextmanager
 async def start_master(
-    machine: NamespacedMachine, directory: LabDirectory, port: int, clock: Clock
+    machine: NamespacedMachine, master: Master, kubeconfig_path: Path, clock: Clock
 ) -> AsyncIterator[Master]:
     """Run the master's components on *machine*; write the administrator's kubeconfig for this host.
 
     Raises:
-        LabError: *port* on the loopback is in use.
+        LabError: its port on the loopback is in use.
     """
-    authority = await in_thread(Authority.create, directory.pki, clock.now())
-    security = await in_thread(_security, authority, machine)
-    store = MemoryStore()
-    registry = Registry(store, clock)
-    await bootstrap(registry)
     with (
-        listen(socket.socket(), LOOPBACK, port) as on_host,
+        listen(socket.socket(), LOOPBACK, master.port) as on_host,
         listen(machine.socket(), str(machine.address), PORT) as on_machine,
     ):
-        _, free_port = on_host.getsockname()
-        admin = client_config(authority, authority.admin(), f"https://{LOOPBACK}:{free_port}")
-        kubeconfig.write(directory.kubeconfig, admin)
-        api = LocalApi(registry)
+        _, master.port = on_host.getsockname()
+        admin = master.authority.admin()
+        local = client_config(master.authority, admin, f"https://{LOOPBACK}:{master.port}")
+        kubeconfig.write(kubeconfig_path, local)
+        api, store = master.api, master.store
         async with (
-            serve(registry, security, [on_host, on_machine], dial=machine.socket),
+            serve(master.registry, master.security, [on_host, on_machine], dial=machine.socket),
             background(run_controllers(api, clock), run_scheduler(api, clock), keep_compacted(store, clock)),
         ):
-            yield Master(api, store, authority, f"https://{machine.address}:{PORT}")
+            yield master
 
 
-def _security(authority: Authority, machine: NamespacedMachine) -> Security:
+def _security(authority: Authority, name: str, address: IPv4Address) -> Security:
     return Security(
         tls=server_context(
             authority.certificate_path,
-            authority.apiserver([machine.address], [machine.name]),
+            authority.apiserver([address], [name]),
             clients=ssl.CERT_OPTIONAL,
         ),
         kubelet_tls=client_context(authority.certificate_path, authority.apiserver_kubelet_client()),
