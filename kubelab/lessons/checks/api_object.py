@@ -1,17 +1,31 @@
-"""`object`: an API object exists, is absent, has a field that compares so, or a condition; `object-count`."""
+"""`object`: API objects exist, or do not; what is so of one of them. `object-count`: how many there are."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from decimal import Decimal
+from typing import Annotated, Any, Literal
 
-from kubelab.cluster.objects import Key, Object, key_of, labels_of
+from kubelab.cluster.objects import EVENTS, Object, controller_of, key_of, labels_of, uid_of
+from kubelab.cluster.pods import condition_of
+from kubelab.cluster.selectors import (
+    EVERYTHING,
+    FieldSelector,
+    LabelSelector,
+    SelectorError,
+    parse_fields,
+    parse_labels,
+)
 from kubelab.language import Text
-from kubelab.lessons.checks.check import Check, Finding, Needs, Scope, check, resource_state
-from kubelab.lessons.checks.kinds import KindName
+from kubelab.lessons import compare
+from kubelab.lessons.checks import aspects
+from kubelab.lessons.checks.aspects import Aspect, EventsAbout, Owner
+from kubelab.lessons.checks.check import Finding, Measure, Needs, Scope, check, resource_state
+from kubelab.lessons.checks.kinds import KindName, Served, in_namespace, key_in
 from kubelab.lessons.compare import Comparison
 from kubelab.lessons.jsonpath import JsonPath
 from kubelab.lessons.located import Node
 from kubelab.lessons.observation import Observation
+from kubelab.lessons.question import Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,106 +45,297 @@ class Field:
             ) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """A label selector as after `kubectl -l`: `app=web,tier in (a,b),!old`."""
+
+    selector: LabelSelector
+
+    @classmethod
+    def read(cls, node: Node) -> "Labels":
+        try:
+            return cls(parse_labels(node.text()))
+        except SelectorError as error:
+            raise _no_selector(node, error) from error
+
+    def __str__(self) -> str:
+        return str(self.selector)
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """A field selector as after `kubectl --field-selector`: `status.phase=Running`; any field will do."""
+
+    selector: FieldSelector
+
+    @classmethod
+    def read(cls, node: Node) -> "Fields":
+        try:
+            return cls(parse_fields(node.text()))
+        except SelectorError as error:
+            raise _no_selector(node, error) from error
+
+    def __str__(self) -> str:
+        return str(self.selector)
+
+
+def _no_selector(node: Node, error: SelectorError) -> Exception:
+    return node.error(f"no es un selector ({error}).", f"this is no selector ({error}).")
+
+
 @check
-class ObjectCheck(Comparison, Check):
-    """An API object is there, or is not; has a condition; or one of the values that `field` selects compares
-    as the comparison's keys (below) say."""
+class ObjectCheck(Comparison, Measure):
+    """An API object is there, or is not; and all that is written of it holds: the values that `field` selects
+    compare as the comparison's keys (below) say, a condition, an owner, events. As a value it is that of
+    `field`, or the condition's status, or how many events there are."""
 
     object: Annotated[KindName, "The kind of object."]
-    name: Annotated[str, "Its name."]
+    name: Annotated[str, "Its name; by default one of any name."] = ""
+    labels: Annotated[Labels | None, "The labels that it has, if not its name is known: a selector."] = None
     namespace: Annotated[
         str, "The namespace that it is in; by default `default`, if its kind has namespaces."
     ] = ""
-    absent: Annotated[bool, "There must be none of that name."] = False
+    absent: Annotated[bool, "There must be none."] = False
+    gone: Annotated[bool, "There was one since the step began, and there is none any more."] = False
     field: Annotated[
         Field | None, "The values to compare; without a comparison, there must be one at least."
     ] = None
-    condition: Annotated[str | None, "The type of a condition whose status must be True."] = None
+    increased: Annotated[
+        int | None, "The value of `field`, or the sum of its values, grew by this much since the step began."
+    ] = None
+    condition: Annotated[str | None, "The type of a condition that it has."] = None
+    status: Annotated[Literal["True", "False", "Unknown"], "The status of that condition."] = "True"
+    reason: Annotated[str | None, "The reason of that condition; by default any."] = None
+    owner: Annotated[Owner | None, "The object that it belongs to."] = None
+    orphan: Annotated[bool, "No owner controls it."] = False
+    events: Annotated[EventsAbout | None, "Events about it."] = None
 
     example = "{object: pod, name: web, field: '{.status.phase}', eq: Running}"
 
     def needs(self) -> Needs:
-        return Needs(resources=frozenset({self.object.resource}))
+        events = frozenset({EVENTS} if self.events else ())
+        return self.object.needs() | Needs(resources=events)
+
+    def questions(self, observation: Observation, scope: Scope) -> frozenset[Question[Any]]:
+        return self.object.questions()
+
+    def amount(self, value: Any) -> Decimal | None:
+        return compare.kubernetes(value)
 
     def expected(self, scope: Scope) -> Text:
-        title = f"{self.object}/{self.name}"
+        title = self._title()
         if self.absent:
-            return Text(f"que no exista `{title}`", f"no `{title}`")
-        if self.condition is not None:
-            return Text(
-                f"`{title}` con la condición {self.condition}", f"`{title}` with condition {self.condition}"
-            )
-        if self.field is not None and self.asked():
-            path, phrase = self.field.path.text, self.phrase()
-            return Text(f"`{title}`: {path} {phrase.es}", f"`{title}`: {path} {phrase.en}")
-        return Text(f"que exista `{title}`", f"`{title}` to exist")
+            return Text(f"que no exista {title.es}", f"no {title.en}")
+        if self.gone:
+            return Text(f"que {title.es} haya existido y ya no", f"{title.en} to have been there and be gone")
+        phrases = aspects.joined(self._phrases())
+        if phrases.en:
+            return Text(f"{title.es}: {phrases.es}", f"{title.en}: {phrases.en}")
+        return Text(f"que exista {title.es}", f"{title.en} to exist")
 
     def evaluate(self, observation: Observation, scope: Scope) -> Finding:
-        key = self._key()
-        found = next(
-            (o for o in resource_state(observation, self.object.resource).objects if key_of(o) == key), None
-        )
-        look = f"kubectl get {self.object} {self.name}"
-        if found is None:
-            missing = Text(f"no hay `{self.object}/{self.name}`", f"there is no `{self.object}/{self.name}`")
-            return self.finding(self.absent, scope, missing, look)
-        if self.absent or (self.field is None and self.condition is None):
-            return self.finding(not self.absent, scope, Text("existe", "it exists"), look)
+        served = self.object.served(observation)
+        found = self._found(served)
+        look = self._look()
+        if self.gone:
+            return self._gone(served, found, scope, look)
+        if not found:
+            title = self._title()
+            return self.finding(
+                self.absent, scope, Text(f"no hay {title.es}", f"there is no {title.en}"), look
+            )
+        judged = [list(self._aspects(obj, served, observation, scope)) for obj in found]
+        if self.absent or not judged[0]:
+            names = ", ".join(key_of(obj).name for obj in found)
+            return self.finding(not self.absent, scope, Text(f"existe `{names}`", f"`{names}` exists"), look)
+        return self._told(found, judged, scope)
+
+    def value(self, observation: Observation, scope: Scope) -> Any:
+        served = self.object.served(observation)
+        found = self._found(served)
+        if self.field is not None:
+            values = [value for obj in found[:1] for value in self.field.path.find(obj)]
+            return values if len(values) > 1 else next(iter(values), None)
         if self.condition is not None:
-            return self._condition(found, self.condition, scope, look)
-        return self._field(found, scope, look)
+            known = condition_of(found[0], self.condition) if found else None
+            return known and known.get("status")
+        if self.events is not None:
+            return sum(self._events(self.events, obj, served, observation) for obj in found)
+        return bool(found)
 
-    def _key(self) -> Key:
-        return Key((self.namespace or "default") if self.object.resource.namespaced else "", self.name)
+    def _title(self) -> Text:
+        if self.name:
+            return Text(f"`{self.object}/{self.name}`", f"`{self.object}/{self.name}`")
+        which = f" con `{self.labels}`", f" with `{self.labels}`"
+        es, en = which if self.labels else ("", "")
+        return Text(f"`{self.object}`{es}", f"`{self.object}`{en}")
 
-    def _condition(self, obj: Object, type_: str, scope: Scope, look: str) -> Finding:
-        conditions = (obj.get("status") or {}).get("conditions") or ()
-        status = next((str(c.get("status")) for c in conditions if c.get("type") == type_), None)
-        observed = Text(f"{type_}={status or 'ausente'}", f"{type_}={status or 'absent'}")
-        return self.finding(status == "True", scope, observed, f"{look} -o yaml")
+    def _look(self) -> str:
+        where = f" -n {self.namespace}" if self.namespace and self.object.resource.namespaced else ""
+        which = f" {self.name}" if self.name else ""
+        return f"kubectl get {self.object}{which}{where}" + (f" -l '{self.labels}'" if self.labels else "")
 
-    def _field(self, obj: Object, scope: Scope, look: str) -> Finding:
-        assert self.field is not None
-        values = self.field.path.find(obj)
-        passed = any(map(self.holds, values)) if self.asked() else bool(values)
-        return self.finding(passed, scope, _shown(values), f"{look} -o jsonpath='{self.field.path.text}'")
+    def _found(self, served: Served) -> list[Object]:
+        return [obj for obj in served.state.objects if self._is_meant(obj, served)]
+
+    def _is_meant(self, obj: Object, served: Served) -> bool:
+        selector = self.labels.selector if self.labels else EVERYTHING
+        if self.name and key_of(obj) != key_in(served.resource, self.namespace, self.name):
+            return False
+        return in_namespace(served.resource, self.namespace, obj) and selector.matches(labels_of(obj))
+
+    def _gone(self, served: Served, found: list[Object], scope: Scope, look: str) -> Finding:
+        was_there = (self, "was there")
+        if found:
+            scope.memory.note(was_there, True)
+            return self.finding(False, scope, Text("está ahí", "it is there"), look)
+        departed = any(self._is_meant(obj, served) for obj in served.state.departed)
+        if departed or scope.memory.latest(was_there):
+            return self.finding(True, scope, Text("ya no existe", "it is gone"), look)
+        never = Text("no existe, ni existió en este paso", "there is none, nor was there in this step")
+        return self.finding(False, scope, never, look)
+
+    def _told(self, found: list[Object], judged: list[list[Aspect]], scope: Scope) -> Finding:
+        """Return the finding about the object that comes nearest to what is expected."""
+        failed = [[aspect for aspect in each if not aspect.holds] for each in judged]
+        nearest = min(range(len(found)), key=lambda index: len(failed[index]))
+        shown = failed[nearest] or judged[nearest]
+        observed = aspects.joined(aspect.observed for aspect in shown)
+        if not self.name:
+            name = key_of(found[nearest]).name
+            observed = Text(f"`{name}`: {observed.es}", f"`{name}`: {observed.en}")
+        rest = shown[0].look
+        look = rest if rest.startswith("kubectl") else f"{self._look()} {rest}"
+        return self.finding(not failed[nearest], scope, observed, look)
+
+    def _phrases(self) -> Iterator[Text]:
+        if self.field is not None:
+            yield self._field_phrase(self.field.path.text)
+        if self.condition is not None:
+            yield aspects.condition_phrase(self.condition, self.status, self.reason)
+        if self.owner is not None:
+            yield self.owner.phrase()
+        if self.orphan:
+            yield Text("sin dueño que lo controle", "no owner that controls it")
+        if self.events is not None:
+            yield self.events.phrase()
+
+    def _field_phrase(self, path: str) -> Text:
+        phrase = self.phrase()
+        if self.increased is not None:
+            grown = f"+{self.increased}"
+            rest = Text(f" y {phrase.es}", f" and {phrase.en}") if self.asked() else Text("", "")
+            return Text(
+                f"{path} con {grown} desde el comienzo del paso{rest.es}",
+                f"{path} up by {grown} since the step began{rest.en}",
+            )
+        if self.asked():
+            return Text(f"{path} {phrase.es}", f"{path} {phrase.en}")
+        return Text(f"con {path}", f"with {path}")
+
+    def _aspects(
+        self, obj: Object, served: Served, observation: Observation, scope: Scope
+    ) -> Iterator[Aspect]:
+        if self.field is not None:
+            yield self._field(obj, self.field.path, scope)
+        if self.condition is not None:
+            yield aspects.condition(obj, self.condition, self.status, self.reason)
+        if self.owner is not None:
+            yield self.owner.of(obj)
+        if self.orphan:
+            yield Aspect(controller_of(obj) is None, aspects.owners(obj), aspects.OWNERS)
+        if self.events is not None:
+            yield self._events_aspect(self.events, obj, served, observation, scope)
+
+    def _field(self, obj: Object, path: JsonPath, scope: Scope) -> Aspect:
+        values, look = path.find(obj), f"-o jsonpath='{path.text}'"
+        holds = bool(values)
+        if self.asked():
+            holds = any(self.holds(value, self.amount) for value in values)
+        if self.increased is None:
+            return Aspect(holds, _shown(values), look)
+        total = sum((self.amount(value) or Decimal(0) for value in values), Decimal(0))
+        first = scope.memory.first((self, uid_of(obj)), total)
+        grown = Text(f"al comienzo: {first}; ahora: {total}", f"at first: {first}; now: {total}")
+        enough = compare.kubernetes(self.increased) or Decimal(0)
+        return Aspect(holds and total - first >= enough, grown, look)
+
+    def _events_aspect(
+        self, wanted: EventsAbout, obj: Object, served: Served, observation: Observation, scope: Scope
+    ) -> Aspect:
+        number = self._events(wanted, obj, served, observation)
+        if wanted.new:
+            number -= scope.memory.first((self, uid_of(obj), "events"), number)
+        about = f"involvedObject.kind={served.resource.kind},involvedObject.name={key_of(obj).name}"
+        look = f"kubectl get events --field-selector {about}"
+        return Aspect(wanted.holds(number), Text(f"hubo {number}", f"there were {number}"), look)
+
+    def _events(self, wanted: EventsAbout, obj: Object, served: Served, observation: Observation) -> int:
+        events = resource_state(observation, EVENTS).objects
+        return wanted.number(events, served.resource.kind, obj)
 
 
 @check
-class ObjectCount(Comparison, Check):
-    """As many objects of a kind have all these labels as the comparison's keys (below) say."""
+class ObjectCount(Comparison, Measure):
+    """As many objects of a kind are as all of these keys say of them, as the comparison's keys (below) say.
+    As a value it is their number."""
 
     object_count: Annotated[KindName, "The kind of objects that are counted."]
     namespace: Annotated[str, "The namespace in which they are counted."] = "default"
     labels: Annotated[
         Mapping[str, str] | None, "Labels that each of them has; by default all objects count."
     ] = None
+    selector: Annotated[Labels | None, "A label selector that each of them matches."] = None
+    fields: Annotated[Fields | None, "A field selector that each of them matches."] = None
 
     example = "{object-count: pods, labels: {app: web}, ge: 2}"
 
     def needs(self) -> Needs:
-        return Needs(resources=frozenset({self.object_count.resource}))
+        return self.object_count.needs()
+
+    def questions(self, observation: Observation, scope: Scope) -> frozenset[Question[Any]]:
+        return self.object_count.questions()
 
     def expected(self, scope: Scope) -> Text:
-        plural, selector, phrase = self.object_count.resource.plural, self._selector(), self.phrase()
-        labelled = Text(f" con {selector}" if selector else "", f" with {selector}" if selector else "")
+        plural, phrase = self.object_count.resource.plural, self.phrase()
+        which = ", ".join(filter(None, (self._selector(), str(self.fields or ""))))
+        labelled = Text(f" con {which}" if which else "", f" with {which}" if which else "")
         return Text(
             f"cantidad de {plural}{labelled.es}: {phrase.es}", f"number of {plural}{labelled.en}: {phrase.en}"
         )
 
     def evaluate(self, observation: Observation, scope: Scope) -> Finding:
-        objects = resource_state(observation, self.object_count.resource).objects
-        count = sum(self._counts(obj) for obj in objects)
-        selector = self._selector()
-        look = f"kubectl get {self.object_count.resource.plural}" + (f" -l {selector}" if selector else "")
-        return self.finding(self.holds(count), scope, Text(f"hay {count}", f"there are {count}"), look)
+        count = self.value(observation, scope)
+        return self.finding(
+            self.holds(count), scope, Text(f"hay {count}", f"there are {count}"), self._look()
+        )
 
-    def _counts(self, obj: Object) -> bool:
-        in_namespace = not self.object_count.resource.namespaced or key_of(obj).namespace == self.namespace
-        return in_namespace and (self.labels or {}).items() <= labels_of(obj).items()
+    def value(self, observation: Observation, scope: Scope) -> int:
+        served = self.object_count.served(observation)
+        return sum(self._counts(obj, served) for obj in served.state.objects)
+
+    def _counts(self, obj: Object, served: Served) -> bool:
+        labels = labels_of(obj)
+        return (
+            in_namespace(served.resource, self.namespace, obj)
+            and (self.labels or {}).items() <= labels.items()
+            and (self.selector is None or self.selector.selector.matches(labels))
+            and (self.fields is None or self.fields.selector.matches(obj))
+        )
 
     def _selector(self) -> str:
-        return ",".join(f"{name}={value}" for name, value in (self.labels or {}).items())
+        pairs = ",".join(f"{name}={value}" for name, value in (self.labels or {}).items())
+        return ",".join(filter(None, (pairs, str(self.selector or ""))))
+
+    def _look(self) -> str:
+        selector = self._selector()
+        written = f"'{selector}'" if self.selector else selector
+        return (
+            f"kubectl get {self.object_count.resource.plural}"
+            + (f" -n {self.namespace}" if self.namespace != "default" else "")
+            + (f" -l {written}" if selector else "")
+            + (f" --field-selector {self.fields}" if self.fields else "")
+        )
 
 
 def _shown(values: list[Any]) -> Text:
