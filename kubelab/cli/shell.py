@@ -1,4 +1,7 @@
-"""`kubelab shell MACHINE [COMMAND…]`: a shell on a machine of the running lab, in this terminal."""
+"""`kubelab shell [MACHINE] [COMMAND…]`: a shell on a machine of the running lab, in this terminal.
+
+Without MACHINE on the open lesson's. It is as the lesson's own shells are: see `ShellOffer`.
+"""
 
 import fcntl
 import os
@@ -17,7 +20,7 @@ import click
 from kubelab.cluster.lab.control import ControlClient
 from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.cluster.machine.machine import WindowSize
-from kubelab.language import Text
+from kubelab.language import Text, preferred
 
 CHUNK_BYTES = 65536
 
@@ -29,18 +32,20 @@ CHUNK_BYTES = 65536
     ),
     help=str(
         Text(
-            es="Un shell en MACHINE (master-1, minion-1, …), o allí solo COMMAND.",
-            en="A shell on MACHINE (master-1, minion-1, …), or only COMMAND there.",
+            es="Un shell en MACHINE (master-1, minion-1, …), o allí solo COMMAND. "
+            "Sin MACHINE, en la de la lección abierta.",
+            en="A shell on MACHINE (master-1, minion-1, …), or only COMMAND there. "
+            "Without MACHINE, on that of the open lesson.",
         )
     ),
 )
-@click.argument("machine")
+@click.argument("machine", required=False)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
-def shell(machine: str, command: tuple[str, ...]) -> int:
+def shell(machine: str | None, command: tuple[str, ...]) -> int:
     terminal = _window_size() if os.isatty(0) and os.isatty(1) else None
-    environment = {"TERM": os.environ.get("TERM", "xterm-256color")}
+    environment = {"TERM": os.environ.get("TERM", "xterm-256color"), "KUBELAB_LANG": preferred()}
     with ControlClient.connect(LabDirectory.default().control) as client:
-        descriptor = client.spawn(machine, command or ("bash", "-l"), environment, terminal)
+        descriptor = client.spawn(machine, command, environment, terminal)
         if descriptor is not None:
             _relay(descriptor, client)
         return client.exit_code()

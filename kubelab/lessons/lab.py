@@ -1,10 +1,11 @@
 """What a lesson needs of the lab that it runs on. `kubelab.cluster.lab.Lab` satisfies it."""
 
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Protocol
 
 from kubelab.cluster.client.api import Api
+from kubelab.cluster.lab.control import ShellOffer
 from kubelab.cluster.machine.machine import Machine
 from kubelab.cluster.store.state import StoreState
 
@@ -27,6 +28,16 @@ class LabPort(Protocol):
 
     async def ready(self) -> None:
         """Wait until all nodes of the cluster are Ready."""
+
+    async def restart(self, name: str) -> None:
+        """Start a machine of the cluster anew, its disk as new; `machines` has another object then.
+
+        Raises:
+            LabError: there is no such machine, or it could not be started.
+        """
+
+    def offering(self, offer: ShellOffer) -> AbstractContextManager[None]:
+        """Open shells of other terminals as *offer* says, during the block."""
 
     def scratch(self, name: str) -> AbstractAsyncContextManager[Machine]:
         """Run a machine with no Node, for a lesson without a cluster; on exit it is gone."""

@@ -1,23 +1,26 @@
-"""Where a lesson happens: its machine with the lesson's files, and the learner's shells on it."""
+"""Where a lesson happens: its machine with the lesson's files, and the learner's shells on it and others.
 
+`reset` makes the place what it was when the lesson began. A scratch machine is started anew, which costs a
+tenth of a second. Not so a machine of the cluster, as long as it is whole: its pods would die for nothing,
+and with a master the API would be gone for a moment. There the learner's programs end, and the machine is
+examined; if anything of it is damaged it is restarted.
+"""
+
+import asyncio
 import contextlib
 import os
 from contextlib import AsyncExitStack
 
 from kubelab.cluster.errors import LabError
+from kubelab.cluster.lab.control import HOME, SHELL, ShellOffer
+from kubelab.cluster.machine import bashrc
 from kubelab.cluster.machine.machine import Machine, Process, WindowSize
 from kubelab.language import Language, Text
 from kubelab.lessons.format import Lesson
 from kubelab.lessons.lab import LabPort
 from kubelab.lessons.variables import substitute
 
-# In ~/.bashrc, and not in a file of our own: a `bash` started inside a namespace reads it as well.
-BASHRC = rb"""# The lab's shell.
-PS1='\[\e[1;32m\]\u@\h\[\e[0m\]:\[\e[1;34m\]\w\[\e[0m\]\$ '
-alias ls='ls --color=auto' ll='ls -l' grep='grep --color=auto' k=kubectl
-unset HISTFILE
-shopt -s checkwinsize
-"""
+RESTORE_TIMEOUT_S = 2.0  # A machine whose init answers no sooner is damaged.
 
 
 class Workplace:
@@ -42,11 +45,53 @@ class Workplace:
             )
         )
 
+    def machines(self) -> tuple[str, ...]:
+        """Return the names of the machines on which shells can be opened, the lesson's own first."""
+        own = self._lesson.machine
+        others = () if self._is_scratch else tuple(self._lab.machines)
+        return (own, *(name for name in others if name != own))
+
     async def enter(self) -> None:
         """Start the machine if it is a scratch one, and put prompt and files on it as they are handed out."""
-        if self._lesson.structure.cluster is None:
+        if self._is_scratch:
             await self._lifetime.enter_async_context(self._lab.scratch(self._lesson.machine))
-        await self.machine.write_file("/root/.bashrc", BASHRC)
+        await self._furnish()
+        self._lifetime.enter_context(self._lab.offering(self._offer()))
+
+    async def reset(self) -> None:
+        """Make the place what it was when the lesson began, however damaged; all shells end.
+
+        In a cluster the lesson's clean-up runs, and other terminals' shells on its machine end as well.
+
+        Raises:
+            LabError: the machine could not be started, or the clean-up failed.
+        """
+        if self._is_scratch:
+            await self.leave()
+            await self.enter()
+            return
+        damages = await self._end_programs()
+        await self.close_shells()
+        if damages:
+            await self._lab.restart(self._lesson.machine)
+        await self._furnish()  # The clean-up may want its files, and may remove them.
+        for command in self._lesson.structure.cleanup:
+            await self.execute(command)
+        await self._furnish()
+
+    async def _end_programs(self) -> tuple[str, ...]:
+        """End what runs on the machine but pods; return what of the machine is damaged."""
+        try:
+            async with asyncio.timeout(RESTORE_TIMEOUT_S):
+                await self.machine.end_programs()
+                return await self.machine.examine()
+        except LabError as error:
+            return (str(error),)
+        except TimeoutError:
+            return ("it does not answer",)
+
+    async def _furnish(self) -> None:
+        await self.machine.write_file(bashrc.PATH, bashrc.CONTENT.encode())
         for name, content in self._lesson.source.files.items():
             await self._hand_out(name, content)
 
@@ -62,23 +107,22 @@ class Workplace:
         lifetime, self._lifetime = self._lifetime, AsyncExitStack()
         await lifetime.aclose()
 
-    async def shell(self, size: WindowSize, language: Language) -> Process:
-        environment = self._environment() | {
-            "USER": "root",
-            "SHELL": "/bin/bash",
-            "TERM": "xterm-256color",
-            "COLORTERM": "truecolor",
-            "KUBELAB_LANG": language,
-        }
-        shell = await self.machine.spawn(
-            ["bash", "-i"], env=environment, cwd=self._lesson.directory, terminal=size
-        )
+    async def shell(self, size: WindowSize, language: Language, machine: str | None = None) -> Process:
+        """Open a shell on the lesson's machine, in its directory; or on *machine*, one of the lab's.
+
+        Raises:
+            LabError: the machine does not run, or has no room for a shell: reset the step.
+        """
+        place = self.machine if machine is None else self._machine(machine)
+        environment = self._shell_environment() | {"TERM": "xterm-256color", "KUBELAB_LANG": language}
+        cwd = self._lesson.directory if place.name == self._lesson.machine else HOME
+        shell = await place.spawn(SHELL, env=environment, cwd=cwd, terminal=size)
         self._shells.append(shell)
         return shell
 
     async def close_shells(self) -> None:
-        while self._shells:
-            await self._shells.pop().close()
+        shells, self._shells = self._shells, []
+        await asyncio.gather(*(shell.close() for shell in shells))
 
     async def execute(self, command: str) -> None:
         """Run a command of the lesson's author; what it leaves running stays. Raises LabError on failure."""
@@ -109,8 +153,31 @@ class Workplace:
             )
         )
 
+    @property
+    def _is_scratch(self) -> bool:
+        return self._lesson.structure.cluster is None
+
+    def _machine(self, name: str) -> Machine:
+        try:
+            return self._lab.machines[name]
+        except KeyError:
+            raise LabError(_NO_MACHINE.format(name=name, names=", ".join(self.machines()))) from None
+
+    def _offer(self) -> ShellOffer:
+        """Let other terminals' shells be as the lesson's own; terminal and language are theirs."""
+        return ShellOffer(self._lesson.machine, self._lesson.directory, self._shell_environment())
+
+    def _shell_environment(self) -> dict[str, str]:
+        return self._environment() | {"USER": "root", "SHELL": "/bin/bash", "COLORTERM": "truecolor"}
+
     def _environment(self) -> dict[str, str]:
-        environment = {"HOME": "/root", "LANG": "C.UTF-8"}
-        if self._lesson.structure.cluster is not None:
+        environment = {"HOME": HOME, "LANG": "C.UTF-8"}
+        if not self._is_scratch:
             environment["KUBECONFIG"] = self._lab.kubeconfig_on_machine
         return environment
+
+
+_NO_MACHINE = Text(
+    es="No hay ninguna máquina {name}: elige una de {names}.",
+    en="There is no machine {name}: choose one of {names}.",
+)

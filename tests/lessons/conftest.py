@@ -1,13 +1,14 @@
 """A lab with real machines and no cluster: all that a lesson without one asks of it."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
 
 from kubelab.cluster.client.api import Api
 from kubelab.cluster.errors import LabError
+from kubelab.cluster.lab.control import ShellOffer
 from kubelab.cluster.linux.cgroups import CgroupTree
 from kubelab.cluster.linux.journal import Journal, undo
 from kubelab.cluster.machine.machine import Machine
@@ -25,6 +26,7 @@ class ScratchLab:
         self._cgroups = cgroups
         self._journal = journal
         self.machines: dict[str, Machine] = {}
+        self.offers: list[ShellOffer] = []
 
     @property
     def api(self) -> Api:
@@ -34,6 +36,15 @@ class ScratchLab:
         return None
 
     async def ready(self) -> None: ...
+
+    async def restart(self, name: str) -> None:
+        raise LabError(f"this lab has no cluster, and in it no {name}")
+
+    @contextmanager
+    def offering(self, offer: ShellOffer) -> Iterator[None]:
+        self.offers.append(offer)
+        yield
+        self.offers.remove(offer)
 
     @asynccontextmanager
     async def scratch(self, name: str) -> AsyncIterator[Machine]:

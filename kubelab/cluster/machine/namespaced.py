@@ -24,6 +24,7 @@ from kubelab.cluster.linux import cgroup_programs, namespaces
 from kubelab.cluster.linux.cgroups import Cgroup, CgroupTree, detect
 from kubelab.cluster.linux.journal import Journal
 from kubelab.cluster.linux.threads import in_thread
+from kubelab.cluster.machine import bashrc
 from kubelab.cluster.machine.limits import LAB_CPU_WEIGHT, MachineLimits
 from kubelab.cluster.machine.machine import Process, Role, WindowSize
 from kubelab.cluster.machine.network import PhysicalNetwork
@@ -282,7 +283,11 @@ def _build_params(spec: MachineSpec, cgroups: CgroupTree) -> dict[str, object]:
     return {
         "name": spec.name,
         "cgroups": cgroups.to_json(),
-        "files": {"/etc/hostname": f"{spec.name}\n", "/etc/hosts": _hosts(spec)},
+        "files": {
+            "/etc/hostname": f"{spec.name}\n",
+            "/etc/hosts": _hosts(spec),
+            bashrc.PATH: bashrc.CONTENT,
+        },
         "binds": {path: str(source.absolute()) for path, source in spec.binds.items()},
         "env": _environment(spec),
         "sizes": spec.limits.sizes(),
