@@ -5,7 +5,18 @@ from typing import Any
 from kubelab.cluster.objects import DEPLOYMENTS, PODS, Object
 from kubelab.lessons.checks import Scope
 from kubelab.lessons.checks.reach import Reach
-from kubelab.lessons.observation import MachineState, Observation, Process, ResourceState
+from kubelab.lessons.observation import (
+    Address,
+    Link,
+    MachineState,
+    Mount,
+    Network,
+    Observation,
+    Process,
+    ResourceState,
+    Route,
+    Rule,
+)
 
 MACHINE = "minion-1"
 SCOPE = Scope(MACHINE)
@@ -45,8 +56,27 @@ _OLD = _pod("old", "8c7f0d52-old")
 _SHELL = _process(30, "bash", _OF_MACHINE)
 _IN_POD = {"pids": (41, 1), "cgroup": "/kubepods/pod5d1f9c1e-web"}
 
+_ROOT = Mount(20, 1, "0:40", "/", "/", ("rw",), ("shared:1",), "overlay", "overlay", ())
+_DATA = Mount(33, 20, "0:52", "/", "/mnt/data", ("rw", "nosuid"), ("shared:9",), "tmpfs", "tmpfs", ("rw",))
+_LOOPBACK = Link(1, "lo", "", True, True, 65536, "00:00:00:00:00:00")
+_CABLE = Link(2, "eth0", "veth", True, True, 1400, "0a:58:0a:09:00:02")
+_OF_POD_NETWORK = Network(
+    (_LOOPBACK, _CABLE),
+    (Address("lo", "127.0.0.1/8"), Address("eth0", "10.9.0.2/24")),
+    (Route("default", "10.9.0.1", "eth0"), Route("10.9.0.0/24", "", "eth0", "10.9.0.2")),
+)
+_MASQUERADE = Rule("ip", "nat", "postrouting", "ip saddr 10.9.0.0/24 masquerade")
+
 IDLE = Observation(
-    machines={MACHINE: MachineState(MACHINE, _OF_MACHINE, (_SHELL, _process(31, "stress", _OF_MACHINE)))},
+    machines={
+        MACHINE: MachineState(
+            MACHINE,
+            _OF_MACHINE,
+            (_SHELL, _process(31, "stress", _OF_MACHINE)),
+            mounts={_OF_MACHINE["mnt"]: (_ROOT,)},
+            networks={_OF_MACHINE["net"]: Network((_LOOPBACK,), (Address("lo", "127.0.0.1/8"),))},
+        )
+    },
     resources={PODS: ResourceState((_OLD,)), DEPLOYMENTS: ResourceState()},
 )
 """A shell, a `stress`, and a pod `old` of which nothing runs."""
@@ -62,6 +92,11 @@ REACHED = Observation(
                 _process(41, "python3 -m http.server", _OF_POD | {"pid": 4026532321}, **_IN_POD),
                 _process(57, "sleep 1000", _OF_MACHINE | _OWN, pids=(57, 1)),
             ),
+            mounts={_OF_MACHINE["mnt"]: (_ROOT, _DATA)},
+            networks={
+                _OF_MACHINE["net"]: Network((_LOOPBACK,), rules=(_MASQUERADE,)),
+                _OF_POD["net"]: _OF_POD_NETWORK,
+            },
         )
     },
     resources={

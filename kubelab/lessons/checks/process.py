@@ -1,30 +1,54 @@
 """`process`: a process with these properties exists on a machine; or none does; or one did, and is gone."""
 
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
 
 from kubelab.language import Text
-from kubelab.lessons.checks.check import Check, Finding, Needs, Scope, check, machine_state
+from kubelab.lessons.checks.check import Finding, Measure, Needs, Scope, check, machine_state
 from kubelab.lessons.checks.selector import ProcessSelector
 from kubelab.lessons.compare import Comparison
 from kubelab.lessons.observation import MachineState, Observation, Process
 
+Field = Literal["pid", "machine-pid", "parent", "state", "uid", "root", "cwd", "count"]
 NONE = Text("no hay ninguno", "there is none")
+LOOK_AT_ALL = "ps -e -o pid,ppid,stat,args"
+
+_FIELDS: Mapping[str, Callable[[Process], Any]] = {
+    "pid": lambda process: process.own_pid,
+    "machine-pid": lambda process: process.pid,
+    "parent": lambda process: process.parent_pid,
+    "state": lambda process: process.state,
+    "uid": lambda process: process.uid,
+    "root": lambda process: process.root,
+    "cwd": lambda process: process.cwd,
+}
 
 
 @check
-class ProcessCheck(Check):
-    """A process is there; or none is, none is left, or so many are."""
+class ProcessCheck(Measure):
+    """A process is there; or none is, none is left, or so many are. Its value is what `field` names."""
 
     process: Annotated[ProcessSelector, "Which process: every key that is written must hold of it."]
     machine: Annotated[str, "The machine that is looked at; by default the lesson's own."] = ""
     absent: Annotated[bool, "There must be none."] = False
     gone: Annotated[bool, "One was seen since the step began, and none is left."] = False
     count: Annotated[Comparison | None, "How many there must be; by default at least one."] = None
+    field: Annotated[
+        Field,
+        "What of the first such process is the value; or `count`, how many there are. `pid` is the one in "
+        "its own pid namespace, `machine-pid` the machine's.",
+    ] = "pid"
 
     example = "process: {argv: sleep 1000, pid: 1, in-new: [pid, mnt]}"
 
     def needs(self) -> Needs:
-        return Needs(processes=True)
+        return Needs(processes=True, machines=frozenset({self.machine} - {""}))
+
+    def value(self, observation: Observation, scope: Scope) -> Any:
+        found = self.process.find(machine_state(observation, self.machine or scope.machine))
+        if self.field == "count":
+            return len(found)
+        return _FIELDS[self.field](found[0]) if found else None
 
     def expected(self, scope: Scope) -> Text:
         place, phrase = self.machine or scope.machine, self.process.phrase()
@@ -47,17 +71,17 @@ class ProcessCheck(Check):
         if self.gone:
             return self._gone(state, found, scope)
         if self.absent:
-            return self.finding(not found, scope, _listed(found), self._look(found))
+            return self.finding(not found, scope, _listed(found), self._look(found, state))
         if self.count is not None:
-            return self.finding(self.count.holds(len(found)), scope, _listed(found), self._look(found))
+            return self.finding(self.count.holds(len(found)), scope, _listed(found), self._look(found, state))
         if found:
-            return self.finding(True, scope, _listed(found), self._look(found))
+            return self.finding(True, scope, _listed(found), self._look(found, state))
         return self._missed(state, scope)
 
     def _gone(self, state: MachineState, found: list[Process], scope: Scope) -> Finding:
         departed = self.process.find_departed(state)
         if found:
-            return self.finding(False, scope, _listed(found), self._look(found))
+            return self.finding(False, scope, _listed(found), self._look(found, state))
         if departed:
             pids = ", ".join(str(process.pid) for process in departed)
             return self.finding(True, scope, Text(f"terminó el PID {pids}", f"PID {pids} ended"))
@@ -66,31 +90,16 @@ class ProcessCheck(Check):
     def _missed(self, state: MachineState, scope: Scope) -> Finding:
         miss = self.process.nearest_miss(state)
         if miss is None:
-            return self.finding(False, scope, NONE, self._look([]))
+            return self.finding(False, scope, NONE, self._look([], state))
         process, instead = miss
         observed = Text(
             f"`{process.comm}` (PID {process.pid}): {instead.es}",
             f"`{process.comm}` (PID {process.pid}): {instead.en}",
         )
-        return self.finding(False, scope, observed, self._look([process]))
+        return self.finding(False, scope, observed, self._look([process], state))
 
-    def _look(self, processes: list[Process]) -> str:
-        """Return the command that shows the property in question of the first process, or all processes."""
-        selector = self.process
-        pid = str(processes[0].pid) if processes else "PID"
-        if not processes:
-            return "ps -e -o pid,ppid,stat,args"
-        if selector.catches or selector.catches_not or selector.pending:
-            return f"grep -E 'Sig|Shd' /proc/{pid}/status"
-        if selector.proc_shows:
-            return f"ls -l /proc/{pid}/root/proc/1/ns/pid /proc/{pid}/ns/pid"
-        if selector.children_in_new_pid:
-            return f"ls -l /proc/{pid}/ns/"
-        if selector.pid is not None:
-            return f"grep NSpid /proc/{pid}/status"
-        if selector.in_new or selector.in_machine:
-            return f"lsns -p {pid}"
-        return f"ps -o pid,ppid,stat,args -p {pid}"
+    def _look(self, processes: list[Process], state: MachineState) -> str:
+        return self.process.look(processes[0], state) if processes else LOOK_AT_ALL
 
 
 def _listed(processes: list[Process]) -> Text:

@@ -1,34 +1,19 @@
 """Which process a check means: every key that is written must hold of it.
 
-Source: proc(5), pid_namespaces(7).
+Source: proc(5), pid_namespaces(7), user_namespaces(7), capabilities(7), chroot(2).
+Left out: real and saved uids, groups, supplementary capability sets (only what is in effect counts).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from kubelab.language import Text
-from kubelab.lessons.checks.signals import Signal, in_mask
+from kubelab.lessons.checks import criteria
+from kubelab.lessons.checks.capability import Capability
+from kubelab.lessons.checks.criteria import Criterion, MappedId, State
+from kubelab.lessons.checks.signals import Signal
 from kubelab.lessons.observation import MachineState, NamespaceKind, Process
-
-State = Literal["running", "sleeping", "stopped", "zombie"]
-
-_STATES: dict[State, str] = {"running": "R", "sleeping": "SDI", "stopped": "Tt", "zombie": "Z"}
-_STATE_WORDS: dict[State, Text] = {
-    "running": Text("está en ejecución (R)", "is running (R)"),
-    "sleeping": Text("duerme (S)", "sleeps (S)"),
-    "stopped": Text("está detenido (T)", "is stopped (T)"),
-    "zombie": Text("es un zombi (Z)", "is a zombie (Z)"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Criterion:
-    """`phrase` completes "a process that …"; `otherwise` says what is so where it does not hold."""
-
-    phrase: Text
-    holds: Callable[[Process], bool]
-    otherwise: Callable[[Process], Text]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +39,23 @@ class ProcessSelector:
     catches_not: Annotated[Signal | None, "It has no handler for this signal."] = None
     pending: Annotated[Signal | None, "This signal is pending."] = None
     parent: Annotated["ProcessSelector | None", "It is a child of such a process."] = None
+    ancestor: Annotated[
+        "ProcessSelector | None", "It descends from such a process: child, grandchild, and so on."
+    ] = None
+    pid_depth: Annotated[
+        int | None, "In how many pid namespaces it has a pid, the machine's included: 1 if only there."
+    ] = None
+    root: Annotated[str | None, "Its root directory, as a path in its mount namespace."] = None
+    chrooted: Annotated[bool, "Its root directory is another than `/`, as after chroot(2)."] = False
+    cwd: Annotated[str | None, "Its working directory, as a path in its mount namespace."] = None
+    uid: Annotated[int | None, "Its effective uid, as the machine counts."] = None
+    uid_map: Annotated[tuple[MappedId, ...], "Its user namespace maps all these ids so."] = ()
+    fake_root: Annotated[bool, "It is uid 0 inside its user namespace, and another uid outside."] = False
+    has_capabilities: Annotated[tuple[Capability, ...], "All these are in effect."] = ()
+    lacks_capabilities: Annotated[tuple[Capability, ...], "None of these is in effect."] = ()
+    cgroup: Annotated[
+        str | None, "It is in this cgroup, by its path below the machine's own; with v1, in any hierarchy."
+    ] = None
 
     def noun(self) -> Text:
         """Return "process `sleep` that … and …" in both languages."""
@@ -71,22 +73,35 @@ class ProcessSelector:
         return Text(f"un {noun.es}", f"a {noun.en}")
 
     def matches(self, process: Process, state: MachineState) -> bool:
-        return self.is_about(process) and not any(self._failures(process, state))
+        return bool(self._among([process], state))
 
     def find(self, state: MachineState) -> list[Process]:
-        return [process for process in state.processes if self.matches(process, state)]
+        return self._among(state.processes, state)
 
     def find_departed(self, state: MachineState) -> list[Process]:
-        return [process for process in state.departed if self.matches(process, state)]
+        return self._among(state.departed, state)
+
+    def pids(self, state: MachineState) -> set[int]:
+        """Return the pids of all that match, also of those that are gone."""
+        return {process.pid for process in self._among((*state.processes, *state.departed), state)}
+
+    def _among(self, processes: Sequence[Process], state: MachineState) -> list[Process]:
+        named = [process for process in processes if self.is_about(process)]
+        asked = list(self._criteria(state)) if named else []
+        return [process for process in named if all(criterion.holds(process) for criterion in asked)]
 
     def nearest_miss(self, state: MachineState) -> tuple[Process, Text] | None:
         """Return the process that fails the fewest criteria, and what is so of it instead."""
         candidates = [process for process in state.processes if self._could_be(process)]
         if not candidates:
             return None
-        nearest = min(candidates, key=lambda process: len(list(self._failures(process, state))))
-        failures = list(self._failures(nearest, state))
-        return nearest, Text("; ".join(text.es for text in failures), "; ".join(text.en for text in failures))
+        asked = list(self._criteria(state))
+        misses = [
+            [criterion.otherwise(process) for criterion in asked if not criterion.holds(process)]
+            for process in candidates
+        ]
+        nearest, texts = min(zip(candidates, misses, strict=True), key=lambda pair: len(pair[1]))
+        return nearest, Text("; ".join(text.es for text in texts), "; ".join(text.en for text in texts))
 
     def is_about(self, process: Process) -> bool:
         """Tell whether the process is the one that is named, whatever its state."""
@@ -98,143 +113,73 @@ class ProcessSelector:
         """A selector that names no program would miss every process of the machine: that helps nobody."""
         return (self.comm is not None or self.argv is not None) and self.is_about(process)
 
-    def _failures(self, process: Process, state: MachineState) -> Iterator[Text]:
-        for criterion in self._criteria(state):
-            if not criterion.holds(process):
-                yield criterion.otherwise(process)
+    def look(self, process: Process, state: MachineState) -> str:
+        """Return the command that shows what is amiss with the process, or else what was asked of it."""
+        asked = list(self._criteria(state))
+        missed = [criterion for criterion in asked if not criterion.holds(process)]
+        shown = missed[:1] or sorted(asked, key=lambda criterion: criterion.rank)[-1:]
+        template = shown[0].look if shown else criteria.LOOK_AT_PROCESS
+        return template.format(pid=process.pid)
 
     def _criteria(self, state: MachineState) -> Iterator[Criterion]:
         if self.pid is not None:
-            yield _own_pid(self.pid)
+            yield criteria.own_pid(self.pid)
+        if self.pid_depth is not None:
+            yield criteria.at_depth(self.pid_depth)
         if self.state is not None:
-            yield _in_state(self.state)
-        if self.in_new:
-            yield _in_new(self.in_new, state)
-        if self.in_machine:
-            yield _in_machine(self.in_machine, state)
-        if self.children_in_new_pid:
-            yield CHILDREN_ELSEWHERE
-        if self.proc_shows is not None:
-            yield PROC_OWN if self.proc_shows == "own" else PROC_OTHER
-        if self.catches is not None:
-            yield _catches(self.catches)
-        if self.catches_not is not None:
-            yield _does_not_catch(self.catches_not)
-        if self.pending is not None:
-            yield _pending(self.pending)
+            yield criteria.in_state(self.state)
+        yield from self._namespace_criteria(state)
+        yield from self._signal_criteria()
+        yield from self._place_criteria(state)
+        yield from self._privilege_criteria()
         if self.parent is not None:
             yield _child_of(self.parent, state)
+        if self.ancestor is not None:
+            yield _descends_from(self.ancestor, state)
 
+    def _namespace_criteria(self, state: MachineState) -> Iterator[Criterion]:
+        if self.in_new:
+            yield criteria.in_new(self.in_new, state)
+        if self.in_machine:
+            yield criteria.in_machine(self.in_machine, state)
+        if self.children_in_new_pid:
+            yield criteria.CHILDREN_ELSEWHERE
+        if self.proc_shows is not None:
+            yield criteria.PROC_OWN if self.proc_shows == "own" else criteria.PROC_OTHER
 
-def _own_pid(pid: int) -> Criterion:
-    return Criterion(
-        Text(f"se ve a sí mismo con el PID {pid}", f"sees itself as PID {pid}"),
-        lambda process: process.own_pid == pid,
-        lambda process: Text(
-            f"se ve a sí mismo con el PID {process.own_pid}", f"it sees itself as PID {process.own_pid}"
-        ),
-    )
+    def _signal_criteria(self) -> Iterator[Criterion]:
+        if self.catches is not None:
+            yield criteria.catches(self.catches)
+        if self.catches_not is not None:
+            yield criteria.does_not_catch(self.catches_not)
+        if self.pending is not None:
+            yield criteria.pending(self.pending)
 
+    def _place_criteria(self, state: MachineState) -> Iterator[Criterion]:
+        if self.root is not None:
+            yield criteria.rooted_at(self.root)
+        if self.chrooted:
+            yield criteria.CHROOTED
+        if self.cwd is not None:
+            yield criteria.works_in(self.cwd)
+        if self.cgroup is not None:
+            yield criteria.in_cgroup(self.cgroup, state)
 
-def _in_state(state: State) -> Criterion:
-    return Criterion(
-        _STATE_WORDS[state],
-        lambda process: process.state in _STATES[state],
-        lambda process: Text(f"su estado es {process.state}", f"its state is {process.state}"),
-    )
-
-
-def _in_new(kinds: tuple[NamespaceKind, ...], state: MachineState) -> Criterion:
-    def shared(process: Process) -> list[str]:
-        return [kind for kind in kinds if process.namespaces.get(kind) in (None, state.namespaces.get(kind))]
-
-    es, en = _listed(kinds)
-    return Criterion(
-        Text(f"tiene espacio {es} propio", f"is in {en} of its own"),
-        lambda process: not shared(process),
-        lambda process: Text(
-            f"su espacio {_listed(shared(process))[0]} es el de la máquina",
-            f"it is in the machine's {_listed(shared(process))[1].removeprefix('a ')}",
-        ),
-    )
-
-
-def _in_machine(kinds: tuple[NamespaceKind, ...], state: MachineState) -> Criterion:
-    def other(process: Process) -> list[str]:
-        return [kind for kind in kinds if process.namespaces.get(kind) != state.namespaces.get(kind)]
-
-    es, en = _listed(kinds)
-    return Criterion(
-        Text(f"está en el espacio {es} de la máquina", f"is in the machine's {en.removeprefix('a ')}"),
-        lambda process: not other(process),
-        lambda process: Text(
-            f"su espacio {_listed(other(process))[0]} no es el de la máquina",
-            f"it is not in the machine's {_listed(other(process))[1].removeprefix('a ')}",
-        ),
-    )
-
-
-def _listed(kinds: Sequence[str]) -> tuple[str, str]:
-    """Return "pid y mnt" and "pid and mnt namespaces"."""
-    noun = "namespace" if len(kinds) == 1 else "namespaces"
-    article = "a " if len(kinds) == 1 else ""
-    return " y ".join(kinds), f"{article}{' and '.join(kinds)} {noun}"
-
-
-def _has_new_born_elsewhere(process: Process) -> bool:
-    """0 is a namespace in which nobody was born yet (/proc has no link to it until then)."""
-    return "pid" in process.namespaces and process.children_pid_namespace != process.namespaces["pid"]
-
-
-CHILDREN_ELSEWHERE = Criterion(
-    Text("tendrá sus hijos en otro espacio pid", "will have its children in another pid namespace"),
-    _has_new_born_elsewhere,
-    lambda _: Text(
-        "sus hijos nacen en su mismo espacio de PID", "its children are born in its own pid namespace"
-    ),
-)
-
-PROC_OWN = Criterion(
-    Text("tiene un /proc de su propio espacio pid", "has a /proc of its own pid namespace"),
-    lambda process: process.proc_pid_namespace == process.namespaces.get("pid"),
-    lambda _: Text("su /proc muestra otro espacio de PID", "its /proc shows another pid namespace"),
-)
-
-PROC_OTHER = Criterion(
-    Text("tiene un /proc de otro espacio pid", "has a /proc of another pid namespace"),
-    lambda process: process.proc_pid_namespace not in (0, process.namespaces.get("pid")),
-    lambda _: Text("su /proc muestra su propio espacio de PID", "its /proc shows its own pid namespace"),
-)
-
-
-def _catches(signal: Signal) -> Criterion:
-    return Criterion(
-        Text(f"tiene manejador para SIG{signal}", f"has a handler for SIG{signal}"),
-        lambda process: in_mask(signal, process.caught_signals),
-        lambda _: Text(f"no tiene manejador para SIG{signal}", f"it has no handler for SIG{signal}"),
-    )
-
-
-def _does_not_catch(signal: Signal) -> Criterion:
-    return Criterion(
-        Text(f"no tiene manejador para SIG{signal}", f"has no handler for SIG{signal}"),
-        lambda process: not in_mask(signal, process.caught_signals),
-        lambda _: Text(f"tiene manejador para SIG{signal}", f"it has a handler for SIG{signal}"),
-    )
-
-
-def _pending(signal: Signal) -> Criterion:
-    return Criterion(
-        Text(f"tiene SIG{signal} pendiente", f"has SIG{signal} pending"),
-        lambda process: in_mask(signal, process.pending_signals),
-        lambda _: Text(f"no tiene SIG{signal} pendiente", f"SIG{signal} is not pending"),
-    )
+    def _privilege_criteria(self) -> Iterator[Criterion]:
+        if self.uid is not None:
+            yield criteria.with_uid(self.uid)
+        if self.uid_map:
+            yield criteria.maps_uids(self.uid_map)
+        if self.fake_root:
+            yield criteria.ROOT_INSIDE_ONLY
+        if self.has_capabilities:
+            yield criteria.has_capabilities(self.has_capabilities)
+        if self.lacks_capabilities:
+            yield criteria.lacks_capabilities(self.lacks_capabilities)
 
 
 def _child_of(parent: ProcessSelector, state: MachineState) -> Criterion:
-    parents = {
-        process.pid for process in (*state.processes, *state.departed) if parent.matches(process, state)
-    }
+    parents = parent.pids(state)
     phrase = parent.phrase()
     return Criterion(
         Text(f"es hijo de {phrase.es}", f"is a child of {phrase.en}"),
@@ -242,6 +187,32 @@ def _child_of(parent: ProcessSelector, state: MachineState) -> Criterion:
         lambda process: Text(
             f"su padre es el PID {process.parent_pid}", f"its parent is PID {process.parent_pid}"
         ),
+    )
+
+
+def _descends_from(ancestor: ProcessSelector, state: MachineState) -> Criterion:
+    # A living one counts where a pid was used again.
+    parents = {process.pid: process.parent_pid for process in (*state.departed, *state.processes)}
+    wanted = ancestor.pids(state)
+
+    def line(process: Process) -> Iterator[int]:
+        pid, seen = process.parent_pid, set[int]()
+        while pid and pid not in seen:
+            seen.add(pid)
+            yield pid
+            pid = parents.get(pid, 0)
+
+    def named(process: Process) -> str:
+        return " ← ".join(map(str, line(process)))
+
+    phrase = ancestor.phrase()
+    return Criterion(
+        Text(f"desciende de {phrase.es}", f"descends from {phrase.en}"),
+        lambda process: any(pid in wanted for pid in line(process)),
+        lambda process: Text(
+            f"sus antepasados son los PID {named(process)}", f"its ancestors are PIDs {named(process)}"
+        ),
+        "ps -e -o pid,ppid,stat,args --forest",
     )
 
 
