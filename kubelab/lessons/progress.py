@@ -1,98 +1,104 @@
-"""What the learner has done: steps passed, hints seen, where they are, the variables drawn for them, and the
-language that they chose.
+"""What the learner has done: steps passed, hints seen, predictions, where they are, the variables drawn for
+them, the lessons completed, the language that they chose, and the journal of all that happened.
 
-One SQLite file under the XDG state directory. Every change is one transaction that is on the disk when the
-call returns, so SIGKILL loses nothing.
-Left out: the journal of every event. `transfer` writes and reads what `export` returns and `merge` takes.
+One SQLite file under the XDG state directory (`progress_file`). Every change and the journal's line that
+tells of it are one transaction, which SIGKILL does not undo; several processes may change it at once.
+An attempt at a lesson is named by its seed. `start_over` begins another; completions and journal stay.
+`transfer` writes and reads what `export` returns and `merge` takes.
+Left out: a limit to the journal; a lesson makes a few dozen lines of it.
 """
 
+import datetime
 import json
-import os
 import secrets
 import sqlite3
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import platformdirs
 
 from kubelab.cluster.errors import LabError
 from kubelab.language import LANGUAGES, Language, Text
-from kubelab.lessons import transfer
-from kubelab.lessons.transfer import LessonRecord, StepRecord
+from kubelab.lessons.merge import merge, passed_steps
+from kubelab.lessons.progress_file import connect, transaction
+from kubelab.lessons.record import Completion, Entry, Event, LessonRecord, Outcome, StepRecord
 
-# Each text takes a file one version on; a new file passes through all of them.
-_SCHEMAS = (
-    """
-CREATE TABLE lesson (
-    lesson TEXT PRIMARY KEY,
-    seed TEXT NOT NULL,
-    variables TEXT NOT NULL,
-    step TEXT NOT NULL
-) STRICT;
-CREATE TABLE step (
-    lesson TEXT NOT NULL,
-    step TEXT NOT NULL,
-    hints_shown INTEGER NOT NULL DEFAULT 0,
-    hints_at_pass INTEGER,
-    passed_at TEXT,
-    PRIMARY KEY (lesson, step)
-) STRICT;
-""",
-    """
-CREATE TABLE preference (
-    name TEXT PRIMARY KEY,
-    value TEXT NOT NULL
-) STRICT;
-""",
-)
-SCHEMA_VERSION = len(_SCHEMAS)
+__all__ = [
+    "Completion",
+    "Entry",
+    "Event",
+    "LessonProgress",
+    "Outcome",
+    "Progress",
+    "StepProgress",
+    "new_seed",
+    "state_path",
+]
+
+T = TypeVar("T")
+
+DETAIL_LENGTH_MAX = 200  # What was seen live may be a whole file; the journal tells, it does not keep.
 
 
 @dataclass(frozen=True, slots=True)
 class StepProgress:
+    """`skipped`: passed by fast-forward. `answer` is the learner's prediction, "" for none."""
+
     hints_shown: int = 0
     passed: bool = False
+    skipped: bool = False
+    answer: str = ""
+    outcome: Outcome | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LessonProgress:
-    """`step` is the id of the step that the learner was at. `seed` draws the variables of a new attempt."""
+    """The attempt under way. `step` is the id of the step that the learner was at; `seed` drew the variables.
+    `passed_at`: when the last step that is passed was (UTC), "" if none is. `tested_out`: the attempt was
+    completed so."""
 
     seed: str
     variables: Mapping[str, Any]
     step: str
     steps: Mapping[str, StepProgress] = field(default_factory=dict)
+    tested_out: bool = False
+    passed_at: str = ""
 
 
 def state_path() -> Path:
     return platformdirs.user_state_path("kubelab") / "progress.sqlite3"
 
 
+Now = Callable[[], datetime.datetime]
+
+
+def _utc_now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
 class Progress:
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    """All calls are of one thread. Those that change something raise LabError if it cannot be written; then
+    nothing of it is."""
+
+    def __init__(self, connection: sqlite3.Connection, now: Now) -> None:
         self._connection = connection
+        self._now = now
 
     @classmethod
-    def open(cls, path: Path | None = None) -> "Progress":
+    def open(cls, path: Path | None = None, now: Now = _utc_now) -> "Progress":
         """Open or create the file (default: `kubelab/progress.sqlite3` under XDG_STATE_HOME).
+
+        *now* tells the time in UTC.
 
         Raises:
             LabError: it cannot be written, or is no progress file.
         """
-        path = path or state_path()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return cls(_connect(path))
-        except (OSError, sqlite3.Error) as error:
-            raise LabError(
-                Text(
-                    f"no se puede guardar el progreso en {path} ({error}): mira sus permisos.",
-                    f"progress cannot be kept in {path} ({error}): look at its permissions.",
-                )
-            ) from error
+        return cls(connect(path or state_path()), now)
 
     def close(self) -> None:
         self._connection.close()
@@ -106,42 +112,123 @@ class Progress:
         self.close()
 
     def lesson(self, lesson_id: str) -> LessonProgress | None:
-        """Return what is recorded of the lesson; None if it was never opened."""
-        row = self._connection.execute(
-            "SELECT seed, variables, step FROM lesson WHERE lesson = ?", (lesson_id,)
-        ).fetchone()
+        """Return what is recorded of the attempt at the lesson; None if none is under way."""
+        row = self._connection.execute(_LESSON, (lesson_id,)).fetchone()
         if row is None:
             return None
-        steps = self._connection.execute(
-            "SELECT step, hints_shown, passed_at IS NOT NULL FROM step WHERE lesson = ?", (lesson_id,)
-        )
-        by_id = {id_: StepProgress(hints, bool(passed)) for id_, hints, passed in steps}
-        return LessonProgress(row[0], json.loads(row[1]), row[2], by_id)
+        seed, variables, step, tested_out, passed_at = row
+        steps = {
+            id_: StepProgress(hints, bool(passed), bool(skipped), answer, _outcome(value, choice))
+            for id_, hints, passed, skipped, answer, value, choice in self._connection.execute(
+                "SELECT step, hints_shown, passed_at IS NOT NULL, skipped, answer, outcome_value,"
+                " outcome_choice FROM step WHERE lesson = ?",
+                (lesson_id,),
+            )
+        }
+        return LessonProgress(seed, json.loads(variables), step, steps, bool(tested_out), passed_at or "")
 
     def begin(self, lesson_id: str, variables: Mapping[str, Any], step: str, seed: str) -> None:
-        """Record that the lesson was opened with these variables; they stay until `forget`."""
-        self._write(
-            "INSERT INTO lesson VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET variables = excluded.variables",
-            (lesson_id, seed, json.dumps(dict(variables)), step),
-        )
+        """Record a new attempt with these variables; they stay until `forget` or `start_over`.
+
+        An attempt that is under way (another app has just begun it) is left as it is.
+        """
+        with self._changing() as connection:
+            connection.execute(
+                "INSERT INTO lesson (lesson, seed, variables, step) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT DO NOTHING",
+                (lesson_id, seed, json.dumps(dict(variables)), step),
+            )
+
+    def set_variables(self, lesson_id: str, variables: Mapping[str, Any]) -> None:
+        """Add captured values to the attempt's variables; of one that it has, the new value stays."""
+        with self._changing() as connection:
+            row = connection.execute("SELECT variables FROM lesson WHERE lesson = ?", (lesson_id,)).fetchone()
+            if row:
+                joined = json.dumps(json.loads(row[0]) | dict(variables))
+                connection.execute("UPDATE lesson SET variables = ? WHERE lesson = ?", (joined, lesson_id))
 
     def go_to(self, lesson_id: str, step: str) -> None:
-        self._write("UPDATE lesson SET step = ? WHERE lesson = ?", (step, lesson_id))
+        with self._changing() as connection:
+            connection.execute("UPDATE lesson SET step = ? WHERE lesson = ?", (step, lesson_id))
 
     def show_hint(self, lesson_id: str, step: str, hints_shown: int) -> None:
-        self._write(
-            "INSERT INTO step (lesson, step, hints_shown) VALUES (?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET hints_shown = max(hints_shown, excluded.hints_shown)",
-            (lesson_id, step, hints_shown),
-        )
+        """Record that the first *hints_shown* hints of the step were seen; those seen before stay so."""
+        with self._changing() as connection:
+            if connection.execute(
+                "INSERT INTO step (lesson, step, hints_shown) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET"
+                " hints_shown = excluded.hints_shown WHERE excluded.hints_shown > hints_shown",
+                (lesson_id, step, hints_shown),
+            ).rowcount:
+                self._tell(lesson_id, step, Event.HINT, str(hints_shown))
 
-    def set_passed(self, lesson_id: str, step: str, passed: bool) -> None:
-        """Record that the step was passed now (with how many hints), or is to be done again."""
-        self._write(
-            "INSERT INTO step (lesson, step, passed_at, hints_at_pass)"
-            " VALUES (?1, ?2, iif(?3, datetime('now'), NULL), iif(?3, 0, NULL)) ON CONFLICT DO UPDATE SET"
-            " passed_at = iif(?3, datetime('now'), NULL), hints_at_pass = iif(?3, hints_shown, NULL)",
-            (lesson_id, step, passed),
+    def set_passed(self, lesson_id: str, step: str, passed: bool, *, skipped: bool = False) -> None:
+        """Record that the step was passed now (with how many hints, or *skipped* by fast-forward), or that it
+        was reset: then its prediction is forgotten, too. A step that is passed stays as it was passed."""
+        with self._changing() as connection:
+            connection.execute(
+                "INSERT INTO step (lesson, step) VALUES (?, ?) ON CONFLICT DO NOTHING", (lesson_id, step)
+            )
+            if not passed:
+                connection.execute(_RESET, (lesson_id, step))
+                self._tell(lesson_id, step, Event.RESET)
+            elif connection.execute(_SET_PASSED, (self._second(), skipped, lesson_id, step)).rowcount:
+                self._tell(lesson_id, step, Event.SKIPPED if skipped else Event.PASSED)
+
+    def predict(self, lesson_id: str, step: str, answer: str) -> None:
+        """Record the learner's prediction of what the step will show."""
+        answer = _storable(answer)
+        with self._changing() as connection:
+            if connection.execute(
+                "INSERT INTO step (lesson, step, answer) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET"
+                " answer = excluded.answer WHERE answer != excluded.answer",
+                (lesson_id, step, answer),
+            ).rowcount:
+                self._tell(lesson_id, step, Event.PREDICTED, answer)
+
+    def set_outcome(self, lesson_id: str, step: str, value: str, choice: str) -> None:
+        """Record what the live state answered: the value, and the choice that it stands for ("": none)."""
+        value = _storable(value)
+        with self._changing() as connection:
+            if connection.execute(
+                "INSERT INTO step (lesson, step, outcome_value, outcome_choice) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET outcome_value = excluded.outcome_value,"
+                " outcome_choice = excluded.outcome_choice WHERE (outcome_value, outcome_choice)"
+                " IS NOT (excluded.outcome_value, excluded.outcome_choice)",
+                (lesson_id, step, value, choice),
+            ).rowcount:
+                self._tell(lesson_id, step, Event.OUTCOME, f"{choice}: {value}" if choice else value)
+
+    def complete(self, lesson_id: str, *, tested_out: bool = False) -> None:
+        """Record that all steps of the attempt are passed; the caller knows which there are.
+
+        An attempt has one completion. If a step was done again since, that is what it tells from now on.
+        """
+        with self._changing() as connection:
+            changed = connection.execute(_COMPLETE, {"lesson": lesson_id, "tested_out": tested_out}).rowcount
+            if changed > 0:
+                self._tell(lesson_id, "", Event.TESTED_OUT if tested_out else Event.COMPLETED)
+
+    def completions(self, lesson_id: str) -> tuple[Completion, ...]:
+        """Return the completions of all attempts at the lesson, the first one first."""
+        return tuple(one for _, one in self._completions(lesson_id))
+
+    def note(self, lesson_id: str, step: str, what: Event, detail: str = "") -> None:
+        """Write to the journal what changes nothing else: a lesson opened, a misconception shown.
+
+        The calls that change something tell of it themselves.
+        """
+        with self._changing():
+            self._tell(lesson_id, step, what, detail)
+
+    def journal(self, lesson_id: str | None = None) -> tuple[Entry, ...]:
+        """Return what happened (in one lesson), in the order of time."""
+        return tuple(
+            Entry(at, lesson, step, Event(what), detail)
+            for at, lesson, step, what, detail in self._connection.execute(
+                "SELECT at, lesson, step, what, detail FROM journal WHERE ?1 IS NULL OR lesson = ?1"
+                " ORDER BY at, id",
+                (lesson_id,),
+            )
         )
 
     def language(self) -> Language | None:
@@ -150,68 +237,201 @@ class Progress:
         return next((known for known in LANGUAGES if row and row[0] == known), None)
 
     def set_language(self, language: Language) -> None:
-        self._write("INSERT OR REPLACE INTO preference VALUES ('language', ?)", (language,))
+        with self._changing() as connection:
+            connection.execute("INSERT OR REPLACE INTO preference VALUES ('language', ?)", (language,))
+
+    def start_over(self, lesson_id: str) -> None:
+        """Forget the attempt's steps and variables: the next one draws others. The completions stay."""
+        with self._changing():
+            self._end_attempt(lesson_id)
+            self._tell(lesson_id, "", Event.STARTED_OVER)
 
     def forget(self, lesson_id: str) -> None:
-        """Forget all of the lesson: the next attempt draws other variables."""
-        with self._connection:
-            self._connection.execute("DELETE FROM step WHERE lesson = ?", (lesson_id,))
-            self._connection.execute("DELETE FROM lesson WHERE lesson = ?", (lesson_id,))
+        """Forget all of the lesson, its completions too, as if it had never been done; the journal knows."""
+        with self._changing() as connection:
+            self._end_attempt(lesson_id)
+            connection.execute("DELETE FROM completion WHERE lesson = ?", (lesson_id,))
+            self._tell(lesson_id, "", Event.FORGOTTEN)
 
     def export(self) -> tuple[LessonRecord, ...]:
         """Return everything that is recorded, as `transfer` writes it to a file."""
-        steps: dict[str, list[StepRecord]] = {}
-        for lesson, *fields in self._connection.execute(
-            "SELECT lesson, step, hints_shown, hints_at_pass, passed_at FROM step ORDER BY lesson, step"
-        ):
-            steps.setdefault(lesson, []).append(StepRecord(*fields))
-        rows = self._connection.execute(
-            "SELECT lesson, step, seed, variables FROM lesson ORDER BY lesson"
-        ).fetchall()
-        return tuple(
-            LessonRecord(lesson, at, seed, json.loads(variables), tuple(steps.get(lesson, ())))
-            for lesson, at, seed, variables in rows
-        )
+        with self._reading():
+            return self._records()
 
     def merge(self, records: Iterable[LessonRecord]) -> int:
         """Add *records* to what is recorded, as one transaction; return how many steps are passed by it."""
-        with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")  # A lesson in progress may write at the same time.
-            mine = self.export()
-            merged = transfer.merge(mine, records)
-            self._connection.executemany(
-                "INSERT OR REPLACE INTO lesson (lesson, step, seed, variables) VALUES (?, ?, ?, ?)",
-                [(one.lesson, one.at, one.seed, json.dumps(dict(one.variables))) for one in merged],
-            )
-            self._connection.executemany(
-                "INSERT OR REPLACE INTO step (lesson, step, hints_shown, hints_at_pass, passed_at)"
-                " VALUES (?, ?, ?, ?, ?)",
-                [
-                    (one.lesson, step.step, step.hints, step.hints_at_pass, step.passed)
-                    for one in merged
-                    for step in one.steps
-                ],
-            )
-        return len(transfer.passed_steps(merged) - transfer.passed_steps(mine))
+        with self._changing():
+            mine = self._records()
+            merged = merge(mine, records)
+            for record in merged:
+                self._put(record)
+            news = Counter(_entries(merged)) - Counter(_entries(mine))
+            self._put_entries(sorted(news.elements()))
+        return len(passed_steps(merged) - passed_steps(mine))
 
-    def _write(self, statement: str, values: tuple[Any, ...]) -> None:
-        with self._connection:
-            self._connection.execute(statement, values)
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with transaction(self._connection):
+                yield self._connection
+        except sqlite3.Error as error:
+            raise LabError(_UNWRITTEN.format(why=error)) from error
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """See all tables as they were at one moment, whatever other processes do."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("COMMIT")
+
+    def _tell(self, lesson_id: str, step: str, what: Event, detail: str = "") -> None:
+        detail = _shortened(_storable(detail))
+        at = self._now().strftime("%Y-%m-%d %H:%M:%S.%f")
+        self._put_entries([Entry(at, lesson_id, step, what, detail)])
+
+    def _second(self) -> str:
+        return self._now().strftime("%Y-%m-%d %H:%M:%S")
+
+    def _end_attempt(self, lesson_id: str) -> None:
+        self._connection.execute("DELETE FROM step WHERE lesson = ?", (lesson_id,))
+        self._connection.execute("DELETE FROM lesson WHERE lesson = ?", (lesson_id,))
+
+    def _completions(self, lesson_id: str | None = None) -> Iterator[tuple[str, Completion]]:
+        rows = self._connection.execute(
+            "SELECT lesson, at, hints, steps, skipped, tested_out, attempt FROM completion"
+            " WHERE ?1 IS NULL OR lesson = ?1 ORDER BY at, rowid",
+            (lesson_id,),
+        )
+        for lesson, at, hints, steps, skipped, tested_out, attempt in rows:
+            yield lesson, Completion(at, hints, steps, skipped, bool(tested_out), attempt)
+
+    def _step_records(self) -> Iterator[tuple[str, StepRecord]]:
+        for (
+            lesson,
+            step,
+            hints,
+            hints_at_pass,
+            passed,
+            skipped,
+            answer,
+            value,
+            choice,
+        ) in self._connection.execute(
+            "SELECT lesson, step, hints_shown, hints_at_pass, passed_at, skipped, answer, outcome_value,"
+            " outcome_choice FROM step ORDER BY lesson, step"
+        ):
+            outcome = _outcome(value, choice)
+            yield lesson, StepRecord(step, hints, hints_at_pass, passed, bool(skipped), answer, outcome)
+
+    def _records(self) -> tuple[LessonRecord, ...]:
+        attempts = {
+            lesson: LessonRecord(lesson, at, seed, json.loads(variables))
+            for lesson, at, seed, variables in self._connection.execute(
+                "SELECT lesson, step, seed, variables FROM lesson"
+            )
+        }
+        steps, completions = _by_lesson(self._step_records()), _by_lesson(self._completions())
+        journal = _by_lesson((entry.lesson, entry) for entry in self.journal())
+        return tuple(
+            replace(
+                attempts.get(lesson, LessonRecord(lesson, "", "", {})),
+                steps=steps.get(lesson, ()),
+                completions=completions.get(lesson, ()),
+                journal=journal.get(lesson, ()),
+            )
+            for lesson in sorted({*attempts, *steps, *completions, *journal})
+        )
+
+    def _put(self, record: LessonRecord) -> None:
+        """Write what *record* has, but for its journal."""
+        if record.begun:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO lesson (lesson, step, seed, variables) VALUES (?, ?, ?, ?)",
+                (record.lesson, record.at, record.seed, json.dumps(dict(record.variables))),
+            )
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO step (lesson, step, hints_shown, hints_at_pass, passed_at, skipped,"
+            " answer, outcome_value, outcome_choice) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(record.lesson, *_step_row(step)) for step in record.steps],
+        )
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO completion (lesson, at, hints, steps, skipped, tested_out, attempt)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (record.lesson, one.at, one.hints, one.steps, one.skipped, one.tested_out, one.attempt)
+                for one in record.completions
+            ],
+        )
+
+    def _put_entries(self, entries: Iterable[Entry]) -> None:
+        self._connection.executemany(
+            "INSERT INTO journal (at, lesson, step, what, detail) VALUES (?, ?, ?, ?, ?)",
+            [(entry.at, entry.lesson, entry.step, entry.what.value, entry.detail) for entry in entries],
+        )
 
 
 def new_seed() -> str:
     return secrets.token_hex(8)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(os.fspath(path), timeout=5.0)
-    try:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if not 0 <= version <= SCHEMA_VERSION:
-            raise sqlite3.DatabaseError(f"version {version}")
-        if missing := "".join(_SCHEMAS[version:]):
-            connection.executescript(f"BEGIN; {missing} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
+def _entries(records: Iterable[LessonRecord]) -> Iterator[Entry]:
+    return (entry for record in records for entry in record.journal)
+
+
+def _by_lesson(pairs: Iterable[tuple[str, T]]) -> dict[str, tuple[T, ...]]:
+    grouped: dict[str, list[T]] = defaultdict(list)
+    for lesson, value in pairs:
+        grouped[lesson].append(value)
+    return {lesson: tuple(values) for lesson, values in grouped.items()}
+
+
+def _step_row(step: StepRecord) -> tuple[Any, ...]:
+    outcome = (step.outcome.value, step.outcome.choice) if step.outcome else (None, None)
+    return step.step, step.hints, step.hints_at_pass, step.passed, step.skipped, step.answer, *outcome
+
+
+def _outcome(value: str | None, choice: str | None) -> Outcome | None:
+    return None if value is None else Outcome(value, choice or "")
+
+
+def _storable(text: str) -> str:
+    """Return *text* as SQLite can keep it: the name of a file may come with halves of characters."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= DETAIL_LENGTH_MAX else f"{text[: DETAIL_LENGTH_MAX - 1]}…"
+
+
+_LESSON = """
+SELECT seed, variables, step,
+    (SELECT tested_out FROM completion WHERE lesson = one.lesson AND attempt = one.seed),
+    (SELECT max(passed_at) FROM step WHERE lesson = one.lesson)
+FROM lesson AS one WHERE lesson = ?
+"""
+_SET_PASSED = """
+UPDATE step SET passed_at = ?, hints_at_pass = hints_shown, skipped = ?
+WHERE lesson = ? AND step = ? AND passed_at IS NULL
+"""
+_RESET = """
+UPDATE step SET passed_at = NULL, hints_at_pass = NULL, skipped = FALSE, answer = '', outcome_value = NULL,
+    outcome_choice = NULL
+WHERE lesson = ? AND step = ?
+"""
+_COMPLETE = """
+INSERT INTO completion (lesson, attempt, at, hints, steps, skipped, tested_out)
+SELECT lesson.lesson, seed, max(passed_at), sum(coalesce(hints_at_pass, 0)), count(*), sum(skipped),
+    :tested_out
+FROM lesson JOIN step ON step.lesson = lesson.lesson
+WHERE lesson.lesson = :lesson AND passed_at IS NOT NULL GROUP BY lesson.lesson, seed
+ON CONFLICT DO UPDATE SET at = excluded.at, hints = excluded.hints, steps = excluded.steps,
+    skipped = excluded.skipped, tested_out = max(tested_out, excluded.tested_out)
+WHERE (at, hints, steps, skipped) IS NOT (excluded.at, excluded.hints, excluded.steps, excluded.skipped)
+    OR excluded.tested_out > tested_out
+"""
+_UNWRITTEN = Text(
+    "el progreso no se ha podido guardar ({why}): mira si queda sitio en el disco y repite lo último.",
+    "progress could not be kept ({why}): look whether the disk has space left, and do the last thing again.",
+)

@@ -10,8 +10,8 @@ import csv
 import datetime
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import yaml
@@ -19,6 +19,8 @@ import yaml
 from kubelab.language import Text
 from kubelab.lessons import schema
 from kubelab.lessons.located import LessonError, Node, unknown
+from kubelab.lessons.merge import merge
+from kubelab.lessons.record import LessonRecord, StepRecord
 
 FORMAT = 1
 HINTS_MAX = 99
@@ -28,56 +30,9 @@ COLUMNS = ("lesson", "step", "passed", "hints", "hints-at-pass", "at", "seed", "
 
 
 @dataclass(frozen=True, slots=True)
-class StepRecord:
-    """`passed`: when (UTC), None if not yet. `hints`: rungs seen; `hints_at_pass`: those seen until then."""
-
-    step: str
-    hints: int = 0
-    hints_at_pass: int | None = None
-    passed: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LessonRecord:
-    """`at` is the step that the learner was at; `seed` and `variables` are what was drawn for them."""
-
-    lesson: str
-    at: str
-    seed: str
-    variables: Mapping[str, Any]
-    steps: tuple[StepRecord, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class _File:
     format: int
     lessons: tuple[LessonRecord, ...]
-
-
-def merge(mine: Iterable[LessonRecord], theirs: Iterable[LessonRecord]) -> tuple[LessonRecord, ...]:
-    """Return what is known when *theirs* is added to *mine*, in the order of the lessons' ids."""
-    merged: dict[str, LessonRecord] = {}
-    for record in (*mine, *theirs):
-        known = merged.get(record.lesson, replace(record, steps=()))
-        merged[record.lesson] = replace(known, steps=_merge_steps(known.steps, record.steps))
-    return tuple(merged[lesson] for lesson in sorted(merged))
-
-
-def _merge_steps(mine: Iterable[StepRecord], theirs: Iterable[StepRecord]) -> tuple[StepRecord, ...]:
-    merged: dict[str, StepRecord] = {}
-    for record in (*mine, *theirs):
-        merged[record.step] = _merge_step(merged.get(record.step, record), record)
-    return tuple(merged[step] for step in sorted(merged))
-
-
-def _merge_step(mine: StepRecord, theirs: StepRecord) -> StepRecord:
-    passes = [record for record in (mine, theirs) if record.passed is not None]
-    first = min(passes, key=lambda record: (record.passed, record.hints_at_pass or 0), default=mine)
-    return replace(first, hints=max(mine.hints, theirs.hints))
-
-
-def passed_steps(records: Iterable[LessonRecord]) -> set[tuple[str, str]]:
-    return {(lesson.lesson, step.step) for lesson in records for step in lesson.steps if step.passed}
 
 
 def export(records: Sequence[LessonRecord], format_: FileFormat) -> str:

@@ -1,7 +1,9 @@
 """Progress is on the disk when the call returns, and sticky until it is forgotten."""
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from kubelab.lessons.catalog import Catalog
 from kubelab.lessons.format import Track
 from kubelab.lessons.parse import parse_lesson
 from kubelab.lessons.progress import Progress, StepProgress, state_path
+from kubelab.lessons.progress_file import SCHEMAS, VERSION
 from kubelab.lessons.view import LessonStatus
 
 
@@ -70,13 +73,23 @@ def test_the_language_that_was_chosen_last_is_kept(progress: Progress) -> None:
     assert progress.language() == "es"
 
 
-def test_progress_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", range(1, VERSION))
+def test_progress_of_an_earlier_version_is_brought_up_to_date(tmp_path: Path, version: int) -> None:
     path = tmp_path / "progress.sqlite3"
+    with closing(sqlite3.connect(path)) as old:
+        for statement in (line for schema in SCHEMAS[:version] for line in schema):
+            old.execute(statement)
+        old.execute("INSERT INTO lesson VALUES ('a/b', 's', '{\"LIM\": \"32M\"}', 'two')")
+        old.execute("INSERT INTO step VALUES ('a/b', 'one', 2, 1, '2026-01-31 09:30:00')")
+        old.execute(f"PRAGMA user_version = {version}")
+        old.commit()
     with Progress.open(path) as progress:
-        progress.begin("a/b", {}, "one", seed="s")
-        progress._connection.executescript("DROP TABLE preference; PRAGMA user_version = 1;")
-    with Progress.open(path) as progress:
-        assert progress.lesson("a/b") is not None
+        recorded = progress.lesson("a/b")
+        assert recorded is not None
+        assert (recorded.seed, recorded.variables, recorded.step) == ("s", {"LIM": "32M"}, "two")
+        assert recorded.steps == {"one": StepProgress(hints_shown=2, passed=True)}
+        assert recorded.passed_at == "2026-01-31 09:30:00"
+        assert (progress.completions("a/b"), progress.journal()) == ((), ())
         progress.set_language("en")
         assert progress.language() == "en"
 

@@ -10,17 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubelab.lessons.located import LessonError
+from kubelab.lessons.merge import merge, passed_steps
 from kubelab.lessons.progress import Progress
-from kubelab.lessons.transfer import (
-    COLUMNS,
-    FileFormat,
-    LessonRecord,
-    StepRecord,
-    export,
-    merge,
-    parse,
-    passed_steps,
-)
+from kubelab.lessons.record import LessonRecord, StepRecord
+from kubelab.lessons.transfer import COLUMNS, FileFormat, export, parse
 
 IDS = st.text(string.ascii_lowercase + string.digits + "-/", min_size=1, max_size=8)
 TIMES = st.datetimes().map(lambda time: time.strftime(f"{time.year:04}-%m-%d %H:%M:%S"))
