@@ -1,50 +1,79 @@
-"""The tracks that are there, and where the learner is in each: what the home screen shows."""
+"""The tracks that are there, and where the learner is in each: what the home screen shows.
 
-import os
-from collections.abc import Iterator, Mapping
+Those that come with kubelab, or are where KUBELAB_LESSONS says, must be sound. Of those that were installed
+besides (`kubelab track add`), one that is not is left out, and the catalog says why.
+"""
+
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from kubelab.cluster.errors import LabError
 from kubelab.language import Text
-from kubelab.lessons.format import Lesson, LessonSource, Track
+from kubelab.lessons.format import Lesson, Track
 from kubelab.lessons.located import suggestion
-from kubelab.lessons.parse import parse_lesson, parse_track
 from kubelab.lessons.progress import LessonProgress, Progress
-from kubelab.lessons.view import LessonEntry, LessonStatus, TrackEntry
+from kubelab.lessons.thirdparty.installed import InstalledTracks
+from kubelab.lessons.track_files import (
+    TRACK_FILE,
+    load_lesson,
+    load_source,
+    load_track,
+    read_text,
+    tracks_path,
+)
+from kubelab.lessons.view import LessonEntry, LessonStatus, TrackEntry, sentence_of
 
-_PACKAGED = Path(__file__).parent / "tracks"
-_CHECKOUT = Path(__file__).parent.parent.parent / "lessons"
+__all__ = [
+    "Catalog",
+    "TrackProblem",
+    "lacking",
+    "load_lesson",
+    "load_source",
+    "load_track",
+    "own_ids",
+    "read_text",
+    "tracks_path",
+]
 
 
-def tracks_path(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return where the tracks are: KUBELAB_LESSONS, else those of the package, else those of the checkout."""
-    if override := environment.get("KUBELAB_LESSONS"):
-        return Path(override)
-    return _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
+def own_ids(path: Path | None = None) -> frozenset[str]:
+    """Return the ids that no installed track can have: the names of the directories of kubelab's own."""
+    return frozenset(file.parent.name for file in (path or tracks_path()).glob(f"*/{TRACK_FILE}"))
+
+
+@dataclass(frozen=True, slots=True)
+class TrackProblem:
+    """Why the installed track `id` is left out, and what mends that."""
+
+    id: str
+    sentence: Text
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
+    """`tracks`: kubelab's own first, then those that were `installed` (their ids)."""
+
     tracks: tuple[Track, ...]
+    problems: tuple[TrackProblem, ...] = ()
+    installed: frozenset[str] = frozenset()
 
     @classmethod
-    def load(cls, path: Path | None = None) -> "Catalog":
-        """Read all tracks under *path* (default: `tracks_path()`), each after those that it requires.
+    def load(cls, path: Path | None = None, installed: InstalledTracks | None = None) -> "Catalog":
+        """Read all tracks under *path* (default: `tracks_path()`, and all that are installed besides), each
+        after those that it requires.
 
         Raises:
-            LabError: a track or lesson is invalid; the sentence names file and line.
+            LabError: a track or lesson is invalid, and is not an installed one; the sentence names file and
+                line.
         """
-        path = path or tracks_path()
-        tracks = [load_track(file.parent) for file in sorted(path.glob("*/track.yaml"))]
-        if not tracks:
-            raise LabError(
-                Text(
-                    f"no hay lecciones en {path}: reinstala kubelab, o corrige KUBELAB_LESSONS.",
-                    f"there are no lessons in {path}: install kubelab again, or correct KUBELAB_LESSONS.",
-                )
-            )
-        return cls(tuple(_in_order(tracks)))
+        if path is None and installed is None:
+            installed = InstalledTracks.default()
+        own = _own(path or tracks_path())
+        if installed is None:
+            return cls(own)
+        others, problems = _installed(installed, {track.id for track in own})
+        return cls((*own, *_in_order(others)), tuple(problems), frozenset(track.id for track in others))
 
     def lessons(self) -> Iterator[Lesson]:
         for track in self.tracks:
@@ -53,20 +82,26 @@ class Catalog:
     def lesson(self, lesson_id: str) -> Lesson:
         """Return the lesson with that id ("containers/01-pid"; "pid" or "01-pid" will do if only one fits).
 
+        A track that was installed takes no short name from kubelab's own.
+
         Raises:
             LabError: there is none; the sentence suggests the nearest.
         """
         fits = [lesson for lesson in self.lessons() if lesson_id in _names(lesson.id)]
-        if len(fits) == 1:
-            return fits[0]
+        own = [lesson for lesson in fits if lesson.id.partition("/")[0] not in self.installed]
+        if len(own or fits) == 1:
+            return (own or fits)[0]
         hint = suggestion(lesson_id, [lesson.id for lesson in (fits or self.lessons())])
         raise LabError(
             Text(f"no hay lección «{lesson_id}»; {hint.es}", f"there is no lesson “{lesson_id}”; {hint.en}")
         )
 
     def entries(self, progress: Progress, missing: Mapping[str, Text]) -> tuple[TrackEntry, ...]:
-        """Return the home screen's lines. *missing*: each capability that this machine lacks, and why."""
-        return tuple(
+        """Return the home screen's lines. *missing*: each capability that this machine lacks, and why.
+
+        A track that was left out has no lessons there, and the reason for its title.
+        """
+        shown = (
             TrackEntry(
                 track.id,
                 track.title,
@@ -74,39 +109,36 @@ class Catalog:
             )
             for track in self.tracks
         )
+        return (*shown, *(TrackEntry(problem.id, problem.sentence, ()) for problem in self.problems))
 
 
-def load_track(path: Path) -> Track:
-    """Read the track in the directory *path*. Raises LabError."""
-    file = path / "track.yaml"
-    parsed = parse_track(read_text(file), str(file))
-    lessons = tuple(load_lesson(path / name, f"{parsed.id}/{name}") for name in parsed.lessons)
-    return Track(parsed.id, Text(parsed.title["es"], parsed.title["en"]), lessons, parsed.requires)
+def _own(path: Path) -> tuple[Track, ...]:
+    tracks = [load_track(file.parent) for file in sorted(path.glob(f"*/{TRACK_FILE}"))]
+    if not tracks:
+        raise LabError(_NONE.format(path=path))
+    return tuple(_in_order(tracks))
 
 
-def load_lesson(path: Path, lesson_id: str = "") -> Lesson:
-    """Read the lesson in the directory *path*. Raises LabError."""
-    return parse_lesson(load_source(path, lesson_id))
+def _installed(installed: InstalledTracks, taken: Set[str]) -> tuple[list[Track], list[TrackProblem]]:
+    tracks: list[Track] = []
+    problems: list[TrackProblem] = []
+    for id_ in installed.ids():
+        try:
+            if id_ in taken:
+                raise LabError(_TAKEN)
+            tracks.append(installed.load(id_).parse())
+        except LabError as error:
+            problems.append(TrackProblem(id_, _left_out(id_, sentence_of(error))))
+    return tracks, problems
 
 
-def load_source(path: Path, lesson_id: str = "") -> LessonSource:
-    directory = path / "files"
-    files = {
-        str(file.relative_to(directory)): file.read_bytes()
-        for file in sorted(directory.rglob("*"))
-        if file.is_file()
-    }
-    lesson_id = lesson_id or f"{path.resolve().parent.name}/{path.resolve().name}"
-    return LessonSource(lesson_id, str(path), read_text(path / "es.md"), read_text(path / "en.md"), files)
-
-
-def read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LabError(
-            Text(f"{path}: no se puede leer ({error}).", f"{path}: it cannot be read ({error}).")
-        ) from error
+def _left_out(id_: str, why: Text) -> Text:
+    return Text(
+        f"El track «{id_}» queda fuera: {why.es} Prueba `kubelab track update {id_}`, o quítalo con "
+        f"`kubelab track remove {id_}`.",
+        f"Track “{id_}” is left out: {why.en} Try `kubelab track update {id_}`, or take it away with "
+        f"`kubelab track remove {id_}`.",
+    )
 
 
 def _names(lesson_id: str) -> tuple[str, ...]:
@@ -147,3 +179,10 @@ def _entry(lesson: Lesson, recorded: LessonProgress | None, missing: Mapping[str
 def lacking(lesson: Lesson, missing: Mapping[str, Text]) -> Text | None:
     """Return why the first capability that *lesson* needs and that is *missing* is not there, if any."""
     return next((missing[need] for need in lesson.structure.needs if need in missing), None)
+
+
+_NONE = Text(
+    "no hay lecciones en {path}: reinstala kubelab, o corrige KUBELAB_LESSONS.",
+    "there are no lessons in {path}: install kubelab again, or correct KUBELAB_LESSONS.",
+)
+_TAKEN = Text("kubelab ya trae un track con ese id.", "kubelab comes with a track of that id.")

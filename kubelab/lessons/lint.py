@@ -3,16 +3,18 @@
 Pure but for `lint`, which reads the files.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kubelab.cluster.errors import LabError
 from kubelab.language import Text
-from kubelab.lessons.catalog import load_source, load_track, tracks_path
 from kubelab.lessons.format import Lesson, LessonSource
-from kubelab.lessons.parse import parse_lesson, parse_translation, text_hash
+from kubelab.lessons.located import LessonError, read_yaml
+from kubelab.lessons.parse import TrackFile, parse_lesson, parse_track, parse_translation, text_hash
+from kubelab.lessons.privileges import undeclared, unused
 from kubelab.lessons.prose import Document, StepProse, parse_document
+from kubelab.lessons.track_files import TRACK_FILE, TrackSource, load_source, read_text, tracks_path
 from kubelab.lessons.view import sentence_of
 
 RUNGS = 4  # Observe, locate, method, command.
@@ -20,15 +22,23 @@ RUNGS = 4  # Observe, locate, method, command.
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """`line` 0: the file as a whole."""
+    """`line` 0: the file as a whole. `advice`: the lessons work all the same, so that a third party's track
+    is not refused for it; its learners could not mend it."""
 
     file: str
     line: int
     sentence: Text
+    advice: bool = False
+
+    @classmethod
+    def of(cls, error: LabError) -> "Problem":
+        if isinstance(error, LessonError):
+            return cls(error.file, error.line, error.problem)
+        return cls("", 0, sentence_of(error))
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{place}: {self.sentence}"
+        return f"{place}: {self.sentence}" if place else str(self.sentence)
 
 
 def lint(paths: Sequence[Path] = ()) -> tuple[Problem, ...]:
@@ -50,34 +60,72 @@ def lint_source(source: LessonSource) -> tuple[Problem, ...]:
     return (*_stale(source), *_steps(lesson, source))
 
 
+def lint_track(track: TrackSource) -> tuple[Problem, ...]:
+    """Return the problems of a whole track, whose track.yaml could be read."""
+    problems = [problem for source in track.lessons for problem in _lint_source(source)]
+    if not track.lessons:
+        problems.append(Problem(f"{track.path}/{TRACK_FILE}", 0, _NO_LESSONS))
+    return (*problems, *_privileges(track.path, track.text, track.file, track.lessons))
+
+
 def _lint_path(path: Path) -> Iterator[Problem]:
     lessons = find_lessons(path)
     if not lessons:
-        yield Problem(str(path), 0, Text("no hay lecciones aquí.", "there are no lessons here."))
+        yield Problem(str(path), 0, _NO_LESSONS)
+    sources: dict[Path, LessonSource] = {}
     for directory in lessons:
         try:
-            yield from lint_source(load_source(directory))
+            sources[directory] = load_source(directory)
+            yield from lint_source(sources[directory])
         except LabError as error:
-            yield _as_problem(error)
-    for file in sorted(path.rglob("track.yaml")) if path.is_dir() else ():
-        yield from _lint_track(file.parent, lessons)
+            yield Problem.of(error)
+    for file in sorted(path.rglob(TRACK_FILE)) if path.is_dir() else ():
+        own = {lesson: source for lesson, source in sources.items() if lesson.parent == file.parent}
+        yield from _lint_track(file, own, [lesson for lesson in lessons if lesson.parent == file.parent])
 
 
-def _lint_track(directory: Path, lessons: list[Path]) -> Iterator[Problem]:
-    """A lesson that its track does not list is never shown."""
+def _lint_source(source: LessonSource) -> Iterator[Problem]:
     try:
-        track = load_track(directory)
+        yield from lint_source(source)
+    except LabError as error:
+        yield Problem.of(error)
+
+
+def _lint_track(file: Path, sources: Mapping[Path, LessonSource], lessons: list[Path]) -> Iterator[Problem]:
+    """*lessons*: the directories of its lessons that are there; *sources*: those of them that can be read."""
+    try:
+        text = read_text(file)
+        track = parse_track(text, str(file))
+    except LabError as error:
+        yield Problem.of(error)
+        return
+    there = {lesson.name for lesson in lessons}
+    for name in sorted(there - set(track.lessons)):  # It would never be shown.
+        yield Problem(str(file), 0, _UNLISTED.format(lesson=name))
+    for name in sorted(set(track.lessons) - there):
+        yield Problem(str(file), 0, _NOT_THERE.format(lesson=name))
+    yield from _privileges(str(file.parent), text, track, tuple(sources.values()))
+
+
+def _privileges(path: str, text: str, track: TrackFile, sources: Sequence[LessonSource]) -> Iterator[Problem]:
+    file = f"{path}/{TRACK_FILE}"
+    readable = [source for source in sources if _can_be_parsed(source)]
+    for use in undeclared(readable, track.privileges):
+        sentence = _UNDECLARED.format(privilege=use.privilege, file=file)
+        yield Problem(use.file, use.line, sentence)
+    if len(readable) < len(track.lessons):
+        return  # Who knows what the others use.
+    for privilege in unused(readable, track.privileges):
+        line = read_yaml(text, file).mapping()["privileges"].line
+        yield Problem(file, line, _UNUSED.format(privilege=privilege), advice=True)
+
+
+def _can_be_parsed(source: LessonSource) -> bool:
+    try:
+        parse_lesson(source)
     except LabError:
-        return  # Its lessons have said so already, or the line below does.
-    listed = {lesson.source.path for lesson in track.lessons}
-    for lesson in lessons:
-        if lesson.parent == directory and str(lesson) not in listed:
-            sentence = Text(f"falta «{lesson.name}» en lessons.", f"“{lesson.name}” is missing from lessons.")
-            yield Problem(str(directory / "track.yaml"), 0, sentence)
-
-
-def _as_problem(error: LabError) -> Problem:
-    return Problem(getattr(error, "file", ""), getattr(error, "line", 0), sentence_of(error))
+        return False
+    return True
 
 
 def _stale(source: LessonSource) -> Iterator[Problem]:
@@ -87,7 +135,7 @@ def _stale(source: LessonSource) -> Iterator[Problem]:
             f"la traducción es de otro texto ({translated}): revísala y pon «of: {current}».",
             f"this translates another text ({translated}): revise it and write “of: {current}”.",
         )
-        yield Problem(f"{source.path}/en.md", 2, sentence)
+        yield Problem(f"{source.path}/en.md", 2, sentence, advice=True)
 
 
 def _steps(lesson: Lesson, source: LessonSource) -> Iterator[Problem]:
@@ -97,8 +145,8 @@ def _steps(lesson: Lesson, source: LessonSource) -> Iterator[Problem]:
         yield from _step(spanish, prose)
         yield from _step(english, translation)
         used = {wrong.message for wrong in step.structure.wrong}
-        for unused in prose.messages.keys() - used:
-            sentence = Text(f"nadie usa el mensaje «{unused}».", f"nobody uses the message “{unused}”.")
+        for idle in prose.messages.keys() - used:
+            sentence = Text(f"nadie usa el mensaje «{idle}».", f"nobody uses the message “{idle}”.")
             yield Problem(spanish.file, prose.line, sentence)
         for absent in prose.messages.keys() ^ translation.messages.keys():
             sentence = Text(
@@ -118,3 +166,19 @@ def _step(document: Document, prose: StepProse) -> Iterator[Problem]:
     if not prose.debrief:
         sentence = Text(f"al paso «{prose.id}» le falta el debrief.", f"step “{prose.id}” has no debrief.")
         yield Problem(document.file, prose.line, sentence)
+
+
+_NO_LESSONS = Text("no hay lecciones aquí.", "there are no lessons here.")
+_UNLISTED = Text("falta «{lesson}» en lessons.", "“{lesson}” is missing from lessons.")
+_NOT_THERE = Text(
+    "«{lesson}» está en lessons, y no hay tal lección: créala o quítala.",
+    "“{lesson}” is in lessons, and there is no such lesson: make it, or take it out.",
+)
+_UNDECLARED = Text(
+    "esto usa «{privilege}», y el track no lo declara: añádelo a privileges en {file}.",
+    "this uses “{privilege}”, which the track does not declare: add it to privileges in {file}.",
+)
+_UNUSED = Text(
+    "ninguna lección usa «{privilege}»: quítalo de privileges.",
+    "no lesson uses “{privilege}”: take it out of privileges.",
+)

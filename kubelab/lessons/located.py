@@ -106,7 +106,7 @@ def read_yaml(text: str, file: str, first_line: int = 1) -> Node:
         raise _invalid(file, line, str(error.problem)) from error
     except yaml.reader.ReaderError as error:
         line = first_line + text.count("\n", 0, error.position)
-        raise _invalid(file, line, f"character U+{ord(error.character):04X}") from error
+        raise _invalid(file, line, str(error.reason)) from error
     except RecursionError as error:
         raise _invalid(file, first_line, "nested too deeply") from error
 

@@ -120,6 +120,7 @@ id: {id}
 title:
   es: {title}
   en: {title}
+privileges: [root-shell]
 lessons:
 - {lesson}
 """
