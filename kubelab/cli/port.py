@@ -16,7 +16,7 @@ from kubelab.lessons.format import Lesson
 from kubelab.lessons.progress import Progress
 from kubelab.lessons.reading import Reading
 from kubelab.lessons.session import Session
-from kubelab.lessons.view import TrackEntry, sentence_of
+from kubelab.lessons.view import Mode, TrackEntry, sentence_of
 
 
 class LearnerPort:
@@ -40,12 +40,14 @@ class LearnerPort:
         return self._lab.snapshots()
 
     @asynccontextmanager
-    async def open_lesson(self, lesson_id: str, language: Language) -> AsyncIterator[Session | Reading]:
+    async def open_lesson(
+        self, lesson_id: str, language: Language, mode: Mode = Mode.LEARN, *, again: bool = False
+    ) -> AsyncIterator[Session | Reading]:
         lesson = self._catalog.lesson(lesson_id)
         if obstacle := await self._obstacle(lesson):
             yield Reading(lesson, obstacle, language)
             return
-        async with Session.open(self._lab, lesson, self._progress, language) as session:
+        async with Session.open(self._lab, lesson, self._progress, language, mode, again=again) as session:
             yield session
 
     async def _obstacle(self, lesson: Lesson) -> Text | None:

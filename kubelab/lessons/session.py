@@ -7,14 +7,14 @@ The app uses it so:
         shell = await session.shell(WindowSize(24, 80))     # a Process: read and write shell.fd
         async for view in session.changes():                # the present view first, then each new one
             draw(view)
-
-Left out: what changed since the step began, predictions, fast-forward, shells on several machines.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 from kubelab.cluster.client.background import background
 from kubelab.cluster.clock import Clock, SystemClock
@@ -22,29 +22,41 @@ from kubelab.cluster.errors import LabError
 from kubelab.cluster.machine.machine import Machine, Process, WindowSize
 from kubelab.language import Language, Text
 from kubelab.lessons import evaluation, variables
+from kubelab.lessons.change import Change
+from kubelab.lessons.changes import changes
 from kubelab.lessons.checks import Scope
 from kubelab.lessons.evaluation import StepState
 from kubelab.lessons.format import Lesson, Step
 from kubelab.lessons.lab import LabPort
+from kubelab.lessons.observation import Observation
 from kubelab.lessons.observe import Observer
 from kubelab.lessons.parse import parse_lesson
-from kubelab.lessons.progress import LessonProgress, Progress, new_seed
-from kubelab.lessons.view import LessonView, sentence_of
+from kubelab.lessons.prediction import PredictionState, value_of
+from kubelab.lessons.progress import LessonProgress, Progress, StepProgress, new_seed
+from kubelab.lessons.record import Event
+from kubelab.lessons.typist import Typist
+from kubelab.lessons.view import LessonView, Mode, sentence_of
 from kubelab.lessons.workplace import Workplace
 
 NO_STEP = -1
+SETUP_TIMEOUT_S = 60.0  # For each command of an author, which may wait for a rollout.
+LINE_TIMEOUT_S = 15.0  # From a line of a solution that is typed until the prompt is back.
+STATE_TIMEOUT_S = 10.0  # From the last line of a solution until the state is there that passes the step.
+TYPED_SIZE = WindowSize(40, 120)
 
 
 class Session:
     """All methods are called on the loop's thread; the plain ones only change and publish the view."""
 
     def __init__(
-        self, lab: LabPort, lesson: Lesson, progress: Progress, language: Language, clock: Clock
+        self, lab: LabPort, lesson: Lesson, progress: Progress, language: Language, clock: Clock, mode: Mode
     ) -> None:
         self.lesson = lesson
+        self.mode = mode
         self.language = language  # May be set at any time. The view has both languages.
         self._lab = lab
         self._progress = progress
+        self._clock = clock
         self._scope = Scope(lesson.machine)
         self._observer = Observer(lab, self._observed_machines, clock)
         self._workplace = Workplace(lab, lesson)
@@ -52,6 +64,8 @@ class Session:
         self._index = 0
         self._begun = NO_STEP  # The step that was set up; while the learner is at another, no check counts.
         self._turn = asyncio.Lock()  # Held by whoever sets up, evaluates or resets.
+        self._busy: Text | None = None
+        self._before = Observation()  # What was seen when the step began.
         self._view = self._draw()
         self._published = asyncio.Event()
 
@@ -63,17 +77,24 @@ class Session:
         lesson: Lesson,
         progress: Progress,
         language: Language = "es",
+        mode: Mode = Mode.LEARN,
         *,
+        again: bool = False,
         clock: Clock | None = None,
     ) -> AsyncIterator["Session"]:
         """Start or resume *lesson*: a scratch machine or the cluster's, its files, the watch of its state.
 
+        *again*: from its beginning with newly drawn variables. A test-out always is.
+
         Raises:
             LabError: the lesson cannot be set up on this lab.
         """
+        if again or mode is Mode.TEST_OUT:
+            progress.start_over(lesson.id)
         recorded = progress.lesson(lesson.id) or _begin_attempt(lesson, progress)
+        progress.note(lesson.id, recorded.step, Event.OPENED, mode)
         drawn = parse_lesson(lesson.source, recorded.variables)
-        session = cls(lab, drawn, progress, language, clock or SystemClock())
+        session = cls(lab, drawn, progress, language, clock or SystemClock(), mode)
         session._resume(recorded)
         async with AsyncExitStack() as stack:
             if lesson.structure.cluster is not None:
@@ -115,14 +136,30 @@ class Session:
         """Something happens in the shell: do not wait for the next regular look."""
         self._observer.look_soon()
 
-    async def shell(self, size: WindowSize) -> Process:
-        """Start an interactive shell on the lesson's machine. The caller closes it; at the latest we do."""
-        return await self._workplace.shell(size, self.language)
+    async def shell(self, size: WindowSize, machine: str = "", startup: bytes = b"") -> Process:
+        """Start an interactive shell on the lesson's machine, or on another; it reads *startup* as a further
+        ~/.bashrc. The caller closes it; at the latest we do."""
+        return await self._workplace.shell(size, self.language, machine or None, startup)
+
+    def shell_machines(self) -> tuple[str, ...]:
+        """Return the machines on which shells can be opened, the lesson's own first."""
+        return tuple(sorted(self._workplace.machines(), key=lambda name: name != self.lesson.machine))
+
+    def what_changed(self) -> tuple[Change, ...]:
+        """Return what is otherwise than when the current step began."""
+        return changes(self._before, self._observer.observation)
+
+    def predict(self, answer: str) -> None:
+        """Record what the learner expects of the current step; once it is passed nothing happens."""
+        state = self._state
+        if self._step.question is not None and not state.passed:
+            self._progress.predict(self.lesson.id, self._step.id, answer)
+            self._set(replace(state, prediction=replace(state.prediction, answer=answer)))
 
     def hint(self) -> None:
         """Show one more rung of the current step's hints (recorded); nothing happens after the last."""
         shown = self._state.hints_shown + 1
-        if shown <= len(self._step.hints):
+        if shown <= len(self._step.hints) and self.mode is Mode.LEARN:
             self._progress.show_hint(self.lesson.id, self._step.id, shown)
             self._set(replace(self._state, hints_shown=shown))
 
@@ -137,16 +174,54 @@ class Session:
     async def reset(self) -> None:
         """Begin the current step again, not passed. All shells end: open another one then.
 
-        A scratch machine is made anew; in a cluster the lesson's clean-up runs. The files are put back.
+        The place is as it was when the lesson began, however damaged it is by now: see `Workplace.reset`.
         """
-        async with self._turn:
-            self._begun = NO_STEP
-            self._progress.set_passed(self.lesson.id, self._step.id, passed=False)
-            self._set(StepState(hints_shown=self._state.hints_shown))
-            await self.clean_up()
-            await self._workplace.leave()
-            await self._workplace.enter()
-        await self._begin()
+        async with self._doing(_RESETTING):
+            async with self._turn:
+                self._begun = NO_STEP
+                self._progress.set_passed(self.lesson.id, self._step.id, passed=False)
+                self._release(self._step)
+                self._set(StepState(hints_shown=self._state.hints_shown))
+                await self._workplace.reset()
+            await self._begin()
+
+    async def fast_forward(self) -> None:
+        """Type the current step's solution into a shell of our own, which stays open for what it started.
+
+        Raises:
+            LabError: that did not pass the step.
+        """
+        index = self._index
+        if self.mode is Mode.TEST_OUT:
+            raise LabError(_ON_ONES_OWN)
+        if self._states[index].passed:
+            return
+        async with self._doing(_SOLVING):
+            try:
+                await self._type(self._step.structure.solve, index)
+                await self._until_passed(index)
+            finally:
+                self._states[index] = replace(self._states[index], skipped=self._states[index].passed)
+        if not self._states[index].passed:
+            raise LabError(_UNSOLVED.format(step=self.lesson.steps[index].id))
+
+    async def _type(self, lines: tuple[str, ...], index: int) -> None:
+        """Type *lines*; after the last it is enough that the step at *index* is passed."""
+        typist = Typist(await self._workplace.shell(TYPED_SIZE, self.language))
+        await typist.prompt(until=lambda: False, timeout_s=LINE_TIMEOUT_S)
+        self._states[index] = replace(self._states[index], skipped=True)
+        for number, line in enumerate(lines, 1):
+            last = number == len(lines)
+            await typist.type(
+                line, until=lambda last=last: last and self._states[index].passed, timeout_s=LINE_TIMEOUT_S
+            )
+
+    async def _until_passed(self, index: int) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STATE_TIMEOUT_S):
+                async for view in self.changes():
+                    if view.steps[index].passed:
+                        return
 
     async def clean_up(self) -> None:
         """End the lesson's shells and take back what its steps made in the cluster.
@@ -172,8 +247,9 @@ class Session:
     def _resume(self, recorded: LessonProgress) -> None:
         ids = [step.id for step in self.lesson.steps]
         self._index = ids.index(recorded.step) if recorded.step in ids else 0
-        for index, known in ((ids.index(id_), known) for id_, known in recorded.steps.items() if id_ in ids):
-            self._states[index] = StepState(known.hints_shown, known.passed)
+        for id_, known in recorded.steps.items():
+            if id_ in ids:
+                self._states[ids.index(id_)] = _resumed(known)
         self._view = self._draw()
 
     def _go_to(self, index: int) -> None:
@@ -191,39 +267,110 @@ class Session:
         async with self._turn:
             index = self._index
             obstacle = None if self._state.passed else await self._set_up(self._step)
-            self._states[index] = replace(self._states[index], obstacle=obstacle)
+            self._states[index] = replace(self._states[index], obstacle=obstacle, uncaptured=self._uncaptured)
             self._observer.begin()
+            self._before = self._observer.observation
             self._begun = index
             self._evaluate()
 
     async def _set_up(self, step: Step) -> Text | None:
         """Return why *step* could not be set up, if so."""
-        try:
+        if not step.structure.setup:
+            return None
+        async with self._doing(_SETTING_UP):
             for command in step.structure.setup:
-                await self._workplace.execute(command)
-        except LabError as error:
-            return sentence_of(error)
+                try:
+                    async with asyncio.timeout(SETUP_TIMEOUT_S):
+                        await self._workplace.execute(command)
+                except LabError as error:
+                    return sentence_of(error)
+                except TimeoutError:
+                    return _SETUP_TIMED_OUT.format(command=command, seconds=f"{SETUP_TIMEOUT_S:g}")
         return None
+
+    @asynccontextmanager
+    async def _doing(self, what: Text) -> AsyncIterator[None]:
+        """Tell in the view what the lesson does by itself; within another such, the outer one tells."""
+        outer, self._busy = self._busy, self._busy or what
+        self._publish()
+        try:
+            yield
+        finally:
+            self._busy = outer
+            self._publish()
 
     async def _follow(self) -> None:
         while True:
-            await self._observer.changed.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._rest_s()):
+                    await self._observer.changed.wait()
             self._observer.changed.clear()
             if self._begun != self._index:
                 await self._begin()
             async with self._turn:
                 self._evaluate()
 
+    def _rest_s(self) -> float | None:
+        """Return how long nothing needs to be evaluated unless something changes."""
+        wake_at_s = self._state.wake_at_s
+        if wake_at_s is None or self._state.passed:
+            return None
+        return max(0.0, wake_at_s - self._clock.monotonic_s())
+
     def _evaluate(self) -> None:
         if self._begun != self._index:
             return
-        was_passed, observation = self._state.passed, self._observer.observation
+        before, observation = self._state, self._observer.observation
+        if before.uncaptured:
+            self._capture(observation)
         state = evaluation.evaluate(self._step, self._state, observation, self._scope)
-        if state.passed and not was_passed:
-            self._progress.set_passed(self.lesson.id, self._step.id, passed=True)
+        if state.message and state.message != before.message:
+            shown = next(id_ for id_, text in self._step.messages.items() if text == state.message)
+            self._progress.note(self.lesson.id, self._step.id, Event.MISCONCEPTION, shown)
+        if state.passed and not before.passed:
+            self._record(state)
         wanted = evaluation.questions(self._step, observation, self._scope)
         self._observer.want(frozenset() if state.passed else wanted)
         self._set(state)
+        if state.passed and not before.passed and self._view.finished:
+            self._progress.complete(self.lesson.id, tested_out=self.mode is Mode.TEST_OUT)
+
+    def _record(self, state: StepState) -> None:
+        self._progress.set_passed(self.lesson.id, self._step.id, passed=True, skipped=state.skipped)
+        seen = state.prediction
+        if self._step.question is not None and (seen.value or seen.choice):
+            self._progress.set_outcome(self.lesson.id, self._step.id, seen.value, seen.choice)
+
+    # Captures: what is not known before the step begins.
+
+    @property
+    def _uncaptured(self) -> tuple[str, ...]:
+        """Return the values that the current step needs and that are not known yet."""
+        until_now = self.lesson.steps[: self._index + 1]
+        names = (name for step in until_now for name in step.structure.capture)
+        return tuple(name for name in names if name not in self.lesson.variables)
+
+    def _capture(self, observation: Observation) -> None:
+        """Take what the current step captures, as far as it can be seen."""
+        measures = self._step.structure.capture
+        values = {
+            name: value_of(measure, observation, self._scope)
+            for name, measure in measures.items()
+            if name in self._state.uncaptured
+        }
+        if known := {name: value for name, value in values.items() if value is not None}:
+            self._substitute({**self.lesson.variables, **known})
+            self._states[self._index] = replace(self._state, uncaptured=self._uncaptured)
+
+    def _release(self, step: Step) -> None:
+        """Forget what *step* captured: it is captured anew when the step begins again."""
+        kept = {name: v for name, v in self.lesson.variables.items() if name not in step.structure.capture}
+        if kept != self.lesson.variables:
+            self._substitute(kept)
+
+    def _substitute(self, values: Mapping[str, Any]) -> None:
+        self.lesson = parse_lesson(self.lesson.source, values)
+        self._progress.set_variables(self.lesson.id, values)
 
     def _observed_machines(self) -> Iterator[str]:
         """All of a cluster's, for a pod may be on any; else only the lesson's own."""
@@ -233,7 +380,8 @@ class Session:
             yield from self._lab.machines
 
     def _draw(self) -> LessonView:
-        return evaluation.draw(self.lesson, tuple(self._states), self._index, self._scope)
+        states = tuple(self._states)
+        return evaluation.draw(self.lesson, states, self._index, self._scope, self.mode, self._busy)
 
     def _publish(self) -> None:
         view = self._draw()
@@ -249,3 +397,31 @@ def _begin_attempt(lesson: Lesson, progress: Progress) -> LessonProgress:
     recorded = LessonProgress(seed, variables.draw(choices, seed), lesson.steps[0].id)
     progress.begin(lesson.id, recorded.variables, recorded.step, seed)
     return recorded
+
+
+def _resumed(known: StepProgress) -> StepState:
+    outcome = known.outcome
+    seen = PredictionState(known.answer, outcome.value, outcome.choice) if outcome else None
+    return StepState(
+        hints_shown=known.hints_shown,
+        passed=known.passed,
+        skipped=known.skipped,
+        prediction=seen or PredictionState(known.answer),
+    )
+
+
+_RESETTING = Text("Se rehace el sitio de la lección…", "Making the lesson's place anew…")
+_SETTING_UP = Text("Se prepara el paso…", "Setting up the step…")
+_SOLVING = Text("Se escribe la solución…", "Typing the solution…")
+_ON_ONES_OWN = Text(
+    "En la prueba nadie ayuda: sal de la lección y ábrela para aprender.",
+    "In a test-out nobody helps: leave the lesson and open it to learn.",
+)
+_UNSOLVED = Text(
+    "La solución no ha superado el paso «{step}»: reinícialo y prueba otra vez.",
+    "The solution did not pass step “{step}”: reset it and try again.",
+)
+_SETUP_TIMED_OUT = Text(
+    "«{command}» no ha terminado en {seconds} s: reinicia el paso.",
+    "“{command}” did not end within {seconds} s: reset the step.",
+)

@@ -100,3 +100,39 @@ def test_a_length_of_time_is_read_with_its_unit(written: str, seconds_s: float) 
 def test_what_is_no_length_of_time_is_refused(written: str) -> None:
     with pytest.raises(LessonError):
         Duration.read(read_yaml(written, "es.md"))
+
+
+COUNT = "{process: {comm: sleep}, field: count}"
+ONE, TWO = machine(process(10, "sleep")), machine(process(10, "sleep"), process(11, "sleep"))
+
+
+def test_value_compares_what_another_check_sees() -> None:
+    assert verdicts(f"{{value: {COUNT}, ge: 2}}", [(0, ONE), (1, TWO)]) == [NOT_YET, PASSED]
+    assert verdicts("{value: {process: {comm: sleep}}, eq: 10}", [(0, NOTHING), (1, ONE)]) == [
+        NOT_YET,
+        PASSED,
+    ]
+
+
+def test_value_knows_from_where_it_grew() -> None:
+    assert verdicts(f"{{value: {COUNT}, increased: 1}}", [(0, ONE), (1, ONE), (2, TWO)]) == [
+        NOT_YET,
+        NOT_YET,
+        PASSED,
+    ]
+
+
+def test_value_knows_that_it_is_another_one() -> None:
+    changed = "{value: {process: {comm: sleep}}, changed: true}"
+    other = machine(process(12, "sleep"))
+    assert verdicts(changed, [(0, ONE), (1, ONE), (2, NOTHING), (3, other)]) == [
+        NOT_YET,
+        NOT_YET,
+        NOT_YET,
+        PASSED,
+    ]
+
+
+def test_value_is_only_for_checks_that_have_one() -> None:
+    with pytest.raises(LessonError, match=r"no value “all”|no hay valor «all»"):
+        check("{value: {all: [{process: {comm: sleep}}]}, eq: 1}")

@@ -131,6 +131,10 @@ class Measure(Check):
         """Return the value as JSON has it; None while there is none. Raises CannotSee."""
         raise NotImplementedError
 
+    def subject(self, scope: Scope) -> Text:
+        """Return what the value is of, as a phrase."""
+        return self.expected(scope)
+
     def amount(self, value: Any) -> Decimal | None:
         """Read the value, or what it is compared with, as a number with its unit; None if it is none."""
         return plain(value)

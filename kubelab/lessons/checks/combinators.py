@@ -1,10 +1,12 @@
-"""Checks made of checks: `all`, `any` and `not`, with three-valued logic ("cannot check" is neither), and
-those about time, `edge`, `level`, `hold` and `within`."""
+"""Checks made of checks: `all`, `any` and `not`, with three-valued logic ("cannot check" is neither),
+those about time, `edge`, `level`, `hold` and `within`, and `value`, which compares what another sees."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from kubelab.language import Text
-from kubelab.lessons.checks.check import Check, Finding, Needs, Scope, check, judge
+from kubelab.lessons.checks.check import Check, Finding, Measure, Needs, Scope, check, judge
+from kubelab.lessons.compare import Comparison
 from kubelab.lessons.duration import Duration
 from kubelab.lessons.observation import Observation
 from kubelab.lessons.question import Question
@@ -221,3 +223,58 @@ class Within(_Combined):
         held_s, held = memory.latest((self, part)) or (None, None)
         recent = held_s is not None and memory.at_s - held_s <= self.within.seconds_s
         return held if recent and held else finding
+
+
+@check
+class Value(Comparison, _Single):
+    """The value of a check that has one compares as the comparison's keys (below) say, or has grown since the
+    step began, or is another one than then."""
+
+    value: Annotated[Measure, "The check whose value it is."]
+    increased: Annotated[
+        int | None, "By how much the value, a number, must have grown since it was first seen in the step."
+    ] = None
+    changed: Annotated[bool, "The value must be another one than when it was first seen in the step."] = False
+
+    example = "{value: {object-count: pods, labels: {app: web}}, increased: 1}"
+
+    def part(self) -> Check:
+        return self.value
+
+    def expected(self, scope: Scope) -> Text:
+        subject, phrases = self.value.subject(scope), list(self._phrases())
+        es, en = " y ".join(phrase.es for phrase in phrases), " and ".join(phrase.en for phrase in phrases)
+        return Text(f"{subject.es}: {es}", f"{subject.en}: {en}")
+
+    def _phrases(self) -> Iterator[Text]:
+        if self.asked():
+            yield self.phrase()
+        if self.increased is not None:
+            yield Text(
+                f"al menos {self.increased} más que antes", f"at least {self.increased} more than before"
+            )
+        if self.changed:
+            yield Text("otro valor que antes", "another value than before")
+
+    def evaluate(self, observation: Observation, scope: Scope) -> Finding:
+        look = judge(self.value, observation, scope).look
+        value = self.value.value(observation, scope)
+        if value is None:
+            return self.finding(False, scope, Text("no hay ningún valor", "there is no value"), look)
+        first = scope.memory.first(self.value, value)
+        passed = self.holds(value, self.value.amount) and self._has_moved(first, value)
+        return self.finding(passed, scope, _seen(first, value), look)
+
+    def _has_moved(self, first: Any, value: Any) -> bool:
+        if self.changed and value == first:
+            return False
+        if self.increased is None:
+            return True
+        before, now = self.value.amount(first), self.value.amount(value)
+        return before is not None and now is not None and now - before >= self.increased
+
+
+def _seen(first: Any, value: Any) -> Text:
+    if first == value:
+        return Text(f"vale {value}", f"it is {value}")
+    return Text(f"vale {value}; antes, {first}", f"it is {value}; before, {first}")
