@@ -135,7 +135,7 @@ def test_a_capture_has_a_new_name_in_capitals(name: str) -> None:
         f"  capture: {{{name}: {{process: {{comm: sleep}}}}}}\n  solve: [sleep $SECS &]\n",
         1,
     )
-    with pytest.raises(LessonError, match="new name, in capitals|nuevo, en mayúsculas"):
+    with pytest.raises(LessonError, match=r"new name, in capitals|nuevo, en mayúsculas"):
         parse_lesson(source(spanish=text))
 
 

@@ -1,4 +1,4 @@
-"""What a session does for who learns: predictions, what changed, fast-forward, test-out, captures, another go."""
+"""What a session does for who learns: predictions, changes, fast-forward, test-out, captures, another go."""
 
 import pytest
 from conftest import ScratchLab
