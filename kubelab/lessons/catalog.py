@@ -4,6 +4,7 @@ Those that come with kubelab, or are where KUBELAB_LESSONS says, must be sound. 
 besides (`kubelab track add`), one that is not is left out, and the catalog says why.
 """
 
+import datetime
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ from kubelab.cluster.errors import LabError
 from kubelab.language import Text
 from kubelab.lessons.format import Lesson, Track
 from kubelab.lessons.located import suggestion
-from kubelab.lessons.progress import LessonProgress, Progress
+from kubelab.lessons.progress import Completion, Progress, StepProgress
+from kubelab.lessons.review import due_in_days, suggested
 from kubelab.lessons.thirdparty.installed import InstalledTracks
 from kubelab.lessons.track_files import (
     TRACK_FILE,
@@ -96,20 +98,32 @@ class Catalog:
             Text(f"no hay lección «{lesson_id}»; {hint.es}", f"there is no lesson “{lesson_id}”; {hint.en}")
         )
 
-    def entries(self, progress: Progress, missing: Mapping[str, Text]) -> tuple[TrackEntry, ...]:
+    def entries(
+        self, progress: Progress, missing: Mapping[str, Text], today: datetime.date | None = None
+    ) -> tuple[TrackEntry, ...]:
         """Return the home screen's lines. *missing*: each capability that this machine lacks, and why.
 
-        A track that was left out has no lessons there, and the reason for its title.
+        A track that was left out has no lessons there, and the reason for its title. *today* is UTC's.
         """
+        today = today or _today()
         shown = (
             TrackEntry(
                 track.id,
                 track.title,
-                tuple(_entry(lesson, progress.lesson(lesson.id), missing) for lesson in track.lessons),
+                tuple(_entry(lesson, progress, missing, today) for lesson in track.lessons),
             )
             for track in self.tracks
         )
         return (*shown, *(TrackEntry(problem.id, problem.sentence, ()) for problem in self.problems))
+
+    def to_review(self, progress: Progress, today: datetime.date | None = None) -> tuple[str, ...]:
+        """Return the ids of the lessons that are worth doing again now, the most urgent first."""
+        completions = {lesson.id: completions_of(lesson, progress) for lesson in self.lessons()}
+        return suggested(completions, today or _today())
+
+
+def _today() -> datetime.date:
+    return datetime.datetime.now(datetime.UTC).date()
 
 
 def _own(path: Path) -> tuple[Track, ...]:
@@ -155,7 +169,10 @@ def _in_order(tracks: list[Track]) -> Iterator[Track]:
         yield left.pop(track.id)
 
 
-def _entry(lesson: Lesson, recorded: LessonProgress | None, missing: Mapping[str, Text]) -> LessonEntry:
+def _entry(
+    lesson: Lesson, progress: Progress, missing: Mapping[str, Text], today: datetime.date
+) -> LessonEntry:
+    recorded = progress.lesson(lesson.id)
     passed = (
         sum(recorded.steps[step.id].passed for step in lesson.steps if step.id in recorded.steps)
         if recorded
@@ -173,7 +190,23 @@ def _entry(lesson: Lesson, recorded: LessonProgress | None, missing: Mapping[str
         steps_passed=passed,
         steps=len(lesson.steps),
         missing=lacking(lesson, missing),
+        review_in_days=due_in_days(completions_of(lesson, progress), today),
+        tested_out=recorded is not None and recorded.tested_out and status is LessonStatus.PASSED,
     )
+
+
+def completions_of(lesson: Lesson, progress: Progress) -> tuple[Completion, ...]:
+    """Return the completions of *lesson*.
+
+    One that was passed before completions were recorded was completed with its last step.
+    """
+    recorded = progress.lesson(lesson.id)
+    known = progress.completions(lesson.id)
+    steps = [recorded.steps.get(step.id, StepProgress()) for step in lesson.steps] if recorded else []
+    if known or recorded is None or not all(step.passed for step in steps):
+        return known
+    hints, skipped = sum(step.hints_shown for step in steps), sum(step.skipped for step in steps)
+    return (Completion(recorded.passed_at, hints, len(steps), skipped, attempt=recorded.seed),)
 
 
 def lacking(lesson: Lesson, missing: Mapping[str, Text]) -> Text | None:

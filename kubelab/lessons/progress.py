@@ -13,7 +13,7 @@ import json
 import secrets
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -139,13 +139,21 @@ class Progress:
                 (lesson_id, seed, json.dumps(dict(variables)), step),
             )
 
-    def set_variables(self, lesson_id: str, variables: Mapping[str, Any]) -> None:
-        """Add captured values to the attempt's variables; of one that it has, the new value stays."""
+    def set_variables(
+        self, lesson_id: str, variables: Mapping[str, Any], *, forget: Collection[str] = ()
+    ) -> None:
+        """Add captured values to the attempt's variables; of one that it has, the new value stays.
+
+        *forget*: those whose value is no longer true, for the step that captured it was reset.
+        """
         with self._changing() as connection:
             row = connection.execute("SELECT variables FROM lesson WHERE lesson = ?", (lesson_id,)).fetchone()
             if row:
-                joined = json.dumps(json.loads(row[0]) | dict(variables))
-                connection.execute("UPDATE lesson SET variables = ? WHERE lesson = ?", (joined, lesson_id))
+                kept = {name: value for name, value in json.loads(row[0]).items() if name not in forget}
+                connection.execute(
+                    "UPDATE lesson SET variables = ? WHERE lesson = ?",
+                    (json.dumps(kept | dict(variables)), lesson_id),
+                )
 
     def go_to(self, lesson_id: str, step: str) -> None:
         with self._changing() as connection:

@@ -1,10 +1,13 @@
-"""Progress is on the disk when the call returns, and sticky until it is forgotten."""
+"""Progress is kept when the call returns, and sticky until it is forgotten."""
 
+import datetime
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lesson_files import source
@@ -14,9 +17,26 @@ from kubelab.language import Text
 from kubelab.lessons.catalog import Catalog
 from kubelab.lessons.format import Track
 from kubelab.lessons.parse import parse_lesson
-from kubelab.lessons.progress import Progress, StepProgress, state_path
+from kubelab.lessons.progress import Completion, Event, Outcome, Progress, StepProgress, state_path
 from kubelab.lessons.progress_file import SCHEMAS, VERSION
-from kubelab.lessons.view import LessonStatus
+from kubelab.lessons.view import LessonEntry, LessonStatus
+
+DAY = datetime.timedelta(days=1)
+
+
+class Now:
+    """A clock that stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.time = datetime.datetime(2026, 1, 31, 9, 30, tzinfo=datetime.UTC)
+
+    def __call__(self) -> datetime.datetime:
+        return self.time
+
+
+@pytest.fixture
+def now() -> Now:
+    return Now()
 
 
 def test_a_lesson_that_was_never_opened_has_no_progress(progress: Progress) -> None:
@@ -49,6 +69,162 @@ def test_forgetting_a_lesson_forgets_all_of_it(progress: Progress) -> None:
     progress.set_passed("a/b", "one", passed=True)
     progress.forget("a/b")
     assert progress.lesson("a/b") is None
+
+
+def test_captured_values_join_the_drawn_ones_until_their_step_is_reset(progress: Progress) -> None:
+    progress.begin("a/b", {"LIM": "32M"}, "one", seed="s")
+    progress.set_variables("a/b", {"PID": 7})
+    progress.set_variables("a/b", {"PID": 8, "IP": "10.0.0.1"})
+    assert variables(progress) == {"LIM": "32M", "PID": 8, "IP": "10.0.0.1"}
+    progress.set_variables("a/b", {"IP": "10.0.0.2"}, forget=["PID"])
+    assert variables(progress) == {"LIM": "32M", "IP": "10.0.0.2"}
+
+
+def variables(progress: Progress) -> Mapping[str, Any]:
+    recorded = progress.lesson("a/b")
+    assert recorded is not None
+    return recorded.variables
+
+
+def test_an_attempt_that_another_app_has_begun_keeps_its_variables(progress: Progress) -> None:
+    progress.begin("a/b", {"LIM": "32M"}, "one", seed="s")
+    progress.begin("a/b", {"LIM": "48M"}, "one", seed="t")
+    assert variables(progress) == {"LIM": "32M"}
+
+
+def step(progress: Progress, id_: str = "one") -> StepProgress:
+    recorded = progress.lesson("a/b")
+    assert recorded is not None
+    return recorded.steps[id_]
+
+
+def test_a_prediction_and_its_outcome_are_kept_until_the_step_is_reset(progress: Progress) -> None:
+    progress.begin("a/b", {}, "one", seed="s")
+    progress.predict("a/b", "one", "swap")
+    progress.predict("a/b", "one", "killed")
+    assert step(progress) == StepProgress(answer="killed")
+    progress.set_outcome("a/b", "one", "1", "killed")
+    progress.set_passed("a/b", "one", passed=True)
+    assert step(progress) == StepProgress(passed=True, answer="killed", outcome=Outcome("1", "killed"))
+    progress.set_passed("a/b", "one", passed=False)
+    assert step(progress) == StepProgress()
+
+
+def test_what_was_seen_may_be_no_proper_text(progress: Progress) -> None:
+    progress.begin("a/b", {}, "one", seed="s")
+    progress.set_outcome("a/b", "one", "a\x00\n\udcff" + "x" * 300, "")
+    assert step(progress).outcome == Outcome("a\x00\n?" + "x" * 300, "")
+    (entry,) = progress.journal()
+    assert entry.detail == "a\x00\n?" + "x" * 195 + "…"
+
+
+def test_a_step_that_was_skipped_is_passed_by_hand_after_a_reset_only(progress: Progress) -> None:
+    progress.begin("a/b", {}, "one", seed="s")
+    progress.set_passed("a/b", "one", passed=True, skipped=True)
+    progress.set_passed("a/b", "one", passed=True)
+    assert step(progress) == StepProgress(passed=True, skipped=True)
+    progress.set_passed("a/b", "one", passed=False)
+    progress.set_passed("a/b", "one", passed=True)
+    assert step(progress) == StepProgress(passed=True)
+
+
+def test_the_journal_tells_what_happened_in_its_order(progress: Progress) -> None:
+    progress.begin("a/b", {}, "one", seed="s")
+    progress.note("a/b", "one", Event.OPENED)
+    progress.predict("a/b", "one", "swap")
+    progress.show_hint("a/b", "one", 1)
+    progress.note("a/b", "one", Event.MISCONCEPTION, "ulimit-is-per-process")
+    progress.set_passed("a/b", "one", passed=False)
+    progress.set_passed("a/b", "one", passed=True)
+    progress.set_outcome("a/b", "one", "1", "killed")
+    progress.set_passed("a/b", "two", passed=True, skipped=True)
+    progress.complete("a/b")
+    progress.start_over("a/b")
+    progress.forget("a/b")
+    progress.note("c/d", "one", Event.OPENED)
+    assert [(entry.step, entry.what, entry.detail) for entry in progress.journal("a/b")] == [
+        ("one", Event.OPENED, ""),
+        ("one", Event.PREDICTED, "swap"),
+        ("one", Event.HINT, "1"),
+        ("one", Event.MISCONCEPTION, "ulimit-is-per-process"),
+        ("one", Event.RESET, ""),
+        ("one", Event.PASSED, ""),
+        ("one", Event.OUTCOME, "killed: 1"),
+        ("two", Event.SKIPPED, ""),
+        ("", Event.COMPLETED, ""),
+        ("", Event.STARTED_OVER, ""),
+        ("", Event.FORGOTTEN, ""),
+    ]
+    assert [entry.lesson for entry in progress.journal()] == ["a/b"] * 11 + ["c/d"]
+
+
+def test_what_changes_nothing_is_not_told(progress: Progress) -> None:
+    progress.begin("a/b", {}, "one", seed="s")
+    for _ in range(2):
+        progress.predict("a/b", "one", "swap")
+        progress.show_hint("a/b", "one", 2)
+        progress.show_hint("a/b", "one", 1)
+        progress.set_outcome("a/b", "one", "1", "")
+        progress.set_passed("a/b", "one", passed=True)
+        progress.complete("a/b")
+    assert [entry.what for entry in progress.journal()] == [
+        "predicted",
+        "hint",
+        "outcome",
+        "passed",
+        "completed",
+    ]
+
+
+def test_the_journal_is_append_only_whoever_writes(progress: Progress) -> None:
+    progress.note("a/b", "one", Event.OPENED)
+    for statement in ("DELETE FROM journal", "UPDATE journal SET step = 'two'"):
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            progress._connection.execute(statement)
+
+
+def test_a_completion_has_the_hints_the_skipped_steps_and_the_time_of_the_last_pass(
+    now: Now, tmp_path: Path
+) -> None:
+    with Progress.open(tmp_path / "p.sqlite3", now) as progress:
+        progress.begin("a/b", {}, "one", seed="s")
+        progress.show_hint("a/b", "one", 2)
+        progress.set_passed("a/b", "one", passed=True)
+        progress.set_passed("a/b", "two", passed=True, skipped=True)
+        now.time += DAY
+        progress.show_hint("a/b", "one", 3)  # Looked at afterwards.
+        progress.complete("a/b")
+        progress.complete("a/b")
+        assert progress.completions("a/b") == (Completion("2026-01-31 09:30:00", 2, 2, 1, attempt="s"),)
+        progress.set_passed("a/b", "two", passed=False)
+        progress.set_passed("a/b", "two", passed=True)
+        progress.complete("a/b")
+        assert progress.completions("a/b") == (Completion("2026-02-01 09:30:00", 2, 2, 0, attempt="s"),)
+
+
+def test_starting_over_forgets_the_attempt_and_keeps_its_completion(now: Now, tmp_path: Path) -> None:
+    with Progress.open(tmp_path / "p.sqlite3", now) as progress:
+        for seed, tested_out in (("s", False), ("t", True)):
+            now.time += DAY
+            progress.begin("a/b", {"LIM": seed}, "one", seed=seed)
+            progress.set_passed("a/b", "one", passed=True)
+            progress.complete("a/b", tested_out=tested_out)
+            recorded = progress.lesson("a/b")
+            assert recorded is not None
+            assert recorded.tested_out is tested_out
+            progress.start_over("a/b")
+            assert progress.lesson("a/b") is None
+        assert progress.completions("a/b") == (
+            Completion("2026-02-01 09:30:00", 0, 1, attempt="s"),
+            Completion("2026-02-02 09:30:00", 0, 1, tested_out=True, attempt="t"),
+        )
+
+
+def test_an_attempt_with_no_passed_step_is_not_completed(progress: Progress) -> None:
+    progress.begin("a/b", {}, "one", seed="s")
+    progress.complete("a/b")
+    progress.complete("never/opened")
+    assert (progress.completions("a/b"), progress.journal()) == ((), ())
 
 
 def test_progress_survives_a_kill_right_after_the_call(tmp_path: Path) -> None:
@@ -134,12 +310,48 @@ def test_the_home_screen_shows_how_far_each_lesson_is(progress: Progress) -> Non
     assert entry() == (LessonStatus.PASSED, 2)
 
 
+def shown(progress: Progress, today: datetime.date) -> LessonEntry:
+    (track,) = catalog().entries(progress, {}, today)
+    return track.lessons[0]
+
+
+def test_the_home_screen_shows_when_a_lesson_is_due_again(now: Now, tmp_path: Path) -> None:
+    with Progress.open(tmp_path / "p.sqlite3", now) as progress:
+        pass_all(progress)
+        today = now.time.date()
+        assert shown(progress, today).review_in_days == 1
+        progress.complete("demo/01-sleep")
+        assert shown(progress, today).review_in_days == 1
+        assert catalog().to_review(progress, today) == ()
+        assert catalog().to_review(progress, today + DAY) == ("demo/01-sleep",)
+        progress.start_over("demo/01-sleep")
+        entry = shown(progress, today + DAY)
+        assert (entry.status, entry.review_in_days) == (LessonStatus.NEW, 0)
+        progress.forget("demo/01-sleep")
+        assert shown(progress, today + DAY).review_in_days is None
+
+
+def test_the_home_screen_shows_that_a_lesson_was_tested_out(progress: Progress) -> None:
+    pass_all(progress)
+    assert not shown(progress, datetime.date.today()).tested_out
+    progress.complete("demo/01-sleep", tested_out=True)
+    assert shown(progress, datetime.date.today()).tested_out
+    progress.set_passed("demo/01-sleep", "two", passed=False)
+    assert not shown(progress, datetime.date.today()).tested_out
+
+
+def pass_all(progress: Progress) -> None:
+    progress.begin("demo/01-sleep", {}, "one", seed="s")
+    for step in ("one", "two"):
+        progress.set_passed("demo/01-sleep", step, passed=True)
+
+
 def test_a_missing_capability_is_told_with_the_lesson_that_needs_it(progress: Progress) -> None:
     needy = parse_lesson(source(spanish=source().spanish.replace("minutes: 5", "minutes: 5\nneeds: [root]")))
     track = Track("demo", Text("Prueba", "Demo"), (needy,))
     why = Text("hace falta root", "root is needed")
-    (shown,) = Catalog((track,)).entries(progress, {"root": why, "other": Text("", "")})
-    assert shown.lessons[0].missing == why
+    (entries,) = Catalog((track,)).entries(progress, {"root": why, "other": Text("", "")})
+    assert entries.lessons[0].missing == why
 
 
 @pytest.mark.parametrize("name", ["demo/01-sleep", "01-sleep", "sleep"])
