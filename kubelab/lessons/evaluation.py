@@ -100,7 +100,7 @@ def _checks(step: Step) -> Iterator[Check]:
     yield from (wrong.when for wrong in structure.wrong)
     yield from structure.capture.values()
     if predict is not None:
-        yield predict.reveal
+        yield from (predict.reveal,) if predict.reveal else ()
         yield from (choice.check for choice in predict.choices.values() if choice.check)
         yield from (predict.when,) if predict.when else ()
 

@@ -13,7 +13,7 @@ from kubelab.lessons.checks import Check, Measure
 from kubelab.lessons.checks.combinators import Level
 from kubelab.lessons.compare import Comparison
 from kubelab.lessons.located import Node
-from kubelab.lessons.schema import read, yaml_name
+from kubelab.lessons.schema import read, read_fields, yaml_name
 
 FORMAT = 1
 
@@ -71,8 +71,10 @@ class Predict:
     looked for all the time and shown when the step passes."""
 
     reveal: Annotated[
-        Measure, "The check whose value the live state answers with; the newest that was seen counts."
-    ]
+        Measure | None,
+        "The check whose value the live state answers with; the newest that was seen counts. Without it the "
+        "answer is what was seen of the choice that happened.",
+    ] = None
     choices: Annotated[
         Mapping[str, Choice],
         "For each choice in the text, `- … {#id}`, when it is what happened: a check that held at some "
@@ -81,6 +83,17 @@ class Predict:
     when: Annotated[
         Check | None, "The value counts while this check holds; by default, whenever there is one."
     ] = None
+
+    @classmethod
+    def read(cls, node: Node) -> "Predict":
+        made = read_fields(Predict, node, node.mapping())
+        if made.reveal is None and (
+            not made.choices or any(choice.check is None for choice in made.choices.values())
+        ):
+            raise node.error(
+                "sin «reveal», cada opción es una comprobación.", "without “reveal”, each choice is a check."
+            )
+        return made
 
 
 @dataclass(frozen=True, slots=True)

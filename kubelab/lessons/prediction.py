@@ -19,11 +19,11 @@ from kubelab.lessons.view import ChoiceView, OutcomeView, PredictionView
 
 @dataclass(frozen=True, slots=True)
 class PredictionState:
-    """`answer` is the learner's. `value` is what was seen last, as text, "" while nothing was; `choice` the
-    one that it stands for, if any does."""
+    """`answer` is the learner's. `value` is what was seen last, None while nothing was; `choice` the one that
+    it stands for, if any does."""
 
     answer: str = ""
-    value: str = ""
+    value: Text | None = None
     choice: str = ""
 
 
@@ -33,11 +33,12 @@ def reveal(
     """Return the state after *observation*: what the live state answers by now."""
     if predict is None or (predict.when and not judge(predict.when, observation, scope).passed):
         return state
-    value = value_of(predict.reveal, observation, scope)
+    value = value_of(predict.reveal, observation, scope) if predict.reveal else None
     shown = state.value if value is None else _shown(value)
     for id_, choice in predict.choices.items():
-        if _happened(choice, value, predict, observation, scope):
-            return replace(state, value=shown, choice=id_)
+        seen = _happened(choice, value, predict, observation, scope)
+        if seen is not None:
+            return replace(state, value=shown if predict.reveal else seen, choice=id_)
     return replace(state, value=shown)
 
 
@@ -49,17 +50,26 @@ def value_of(measure: Measure, observation: Observation, scope: Scope) -> Any:
         return None
 
 
-def _happened(choice: Choice, value: Any, predict: Predict, observation: Observation, scope: Scope) -> bool:
+def _happened(
+    choice: Choice, value: Any, predict: Predict, observation: Observation, scope: Scope
+) -> Text | None:
+    """Return what was seen of the choice that is what happened; None for one that is not."""
     if choice.check is not None:
-        return judge(choice.check, observation, scope).passed
+        finding = judge(choice.check, observation, scope)
+        return finding.observed if finding.passed else None
     assert choice.comparison is not None
-    return value is not None and choice.comparison.holds(value, predict.reveal.amount)
+    assert predict.reveal is not None
+    holds = value is not None and choice.comparison.holds(value, predict.reveal.amount)
+    return _shown(value) if holds else None
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any) -> Text:
     if isinstance(value, list | tuple):
-        return ", ".join(map(_shown, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
+        parts = [_shown(item) for item in value]
+        return Text(", ".join(part.es for part in parts), ", ".join(part.en for part in parts))
+    if isinstance(value, bool):
+        return Text("sí", "yes") if value else Text("no", "no")
+    return Text(str(value), str(value))
 
 
 def draw_prediction(
@@ -69,12 +79,28 @@ def draw_prediction(
     if text is None:
         return None
     choices = tuple(ChoiceView(id_, choice) for id_, choice in text.choices.items())
-    outcome = _outcome(text, state) if ended and (state.value or state.choice) else None
+    outcome = _outcome(text, state, state.value) if ended and state.value is not None else None
     return PredictionView(text.text, choices, state.answer, outcome)
 
 
-def _outcome(text: PredictionText, state: PredictionState) -> OutcomeView:
+def _outcome(text: PredictionText, state: PredictionState, value: Text) -> OutcomeView:
     answer = state.answer.strip()
-    right = answer == state.choice if text.choices else Comparison(eq=answer).holds(state.value)
+    right = answer == state.choice if text.choices else _says(answer, value)
     explanation = None if right else text.explanations.get(state.answer)
-    return OutcomeView(Text(state.value, state.value), state.choice, right, explanation)
+    return OutcomeView(value, state.choice, right, explanation)
+
+
+def _says(answer: str, value: Text) -> bool:
+    """Tell whether the learner's own words are the value, in either language."""
+    return any(Comparison(eq=answer.casefold()).holds(shown.casefold()) for shown in (value.es, value.en))
+
+
+def recorded(value: Text) -> str:
+    """Return *value* as progress keeps it: a line for both languages, or one for each."""
+    return value.es if value.es == value.en else f"{value.es}\n{value.en}"
+
+
+def resumed(text: str) -> Text:
+    """Return the value that `recorded` wrote."""
+    es, _, en = text.partition("\n")
+    return Text(es, en or es)

@@ -21,7 +21,7 @@ from kubelab.cluster.clock import Clock, SystemClock
 from kubelab.cluster.errors import LabError
 from kubelab.cluster.machine.machine import Machine, Process, WindowSize
 from kubelab.language import Language, Text
-from kubelab.lessons import evaluation, variables
+from kubelab.lessons import evaluation, prediction, variables
 from kubelab.lessons.change import Change
 from kubelab.lessons.changes import changes
 from kubelab.lessons.checks import Scope
@@ -210,11 +210,10 @@ class Session:
         typist = Typist(await self._workplace.shell(TYPED_SIZE, self.language))
         await typist.prompt(until=lambda: False, timeout_s=LINE_TIMEOUT_S)
         self._states[index] = replace(self._states[index], skipped=True)
-        for number, line in enumerate(lines, 1):
-            last = number == len(lines)
-            await typist.type(
-                line, until=lambda last=last: last and self._states[index].passed, timeout_s=LINE_TIMEOUT_S
-            )
+        *first, last = lines
+        for line in first:
+            await typist.type(line, until=lambda: False, timeout_s=LINE_TIMEOUT_S)
+        await typist.type(last, until=lambda: self._states[index].passed, timeout_s=LINE_TIMEOUT_S)
 
     async def _until_passed(self, index: int) -> None:
         with contextlib.suppress(TimeoutError):
@@ -259,12 +258,18 @@ class Session:
             self._observer.changed.set()  # Wakes `_follow`, which sets the step up.
             self._publish()
 
+    async def begun(self) -> None:
+        """Wait until the current step is set up: what is done from then on counts."""
+        await self._begin()
+
     async def _begin(self) -> None:
         """Bring about what the current step starts from; only then do its checks count.
 
         A command that fails is told in the view. The learner may put it right, reset the step or go on.
         """
         async with self._turn:
+            if self._begun == self._index:
+                return
             index = self._index
             obstacle = None if self._state.passed else await self._set_up(self._step)
             self._states[index] = replace(self._states[index], obstacle=obstacle, uncaptured=self._uncaptured)
@@ -338,8 +343,10 @@ class Session:
     def _record(self, state: StepState) -> None:
         self._progress.set_passed(self.lesson.id, self._step.id, passed=True, skipped=state.skipped)
         seen = state.prediction
-        if self._step.question is not None and (seen.value or seen.choice):
-            self._progress.set_outcome(self.lesson.id, self._step.id, seen.value, seen.choice)
+        if self._step.question is not None and seen.value is not None:
+            self._progress.set_outcome(
+                self.lesson.id, self._step.id, prediction.recorded(seen.value), seen.choice
+            )
 
     # Captures: what is not known before the step begins.
 
@@ -401,7 +408,9 @@ def _begin_attempt(lesson: Lesson, progress: Progress) -> LessonProgress:
 
 def _resumed(known: StepProgress) -> StepState:
     outcome = known.outcome
-    seen = PredictionState(known.answer, outcome.value, outcome.choice) if outcome else None
+    seen = (
+        PredictionState(known.answer, prediction.resumed(outcome.value), outcome.choice) if outcome else None
+    )
     return StepState(
         hints_shown=known.hints_shown,
         passed=known.passed,

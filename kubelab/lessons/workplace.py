@@ -20,6 +20,7 @@ from kubelab.lessons.format import Lesson
 from kubelab.lessons.lab import LabPort
 from kubelab.lessons.variables import substitute
 
+STARTUP_PATH = "/run/kubelab/bashrc"
 RESTORE_TIMEOUT_S = 2.0  # A machine whose init answers no sooner is damaged.
 
 
@@ -107,8 +108,12 @@ class Workplace:
         lifetime, self._lifetime = self._lifetime, AsyncExitStack()
         await lifetime.aclose()
 
-    async def shell(self, size: WindowSize, language: Language, machine: str | None = None) -> Process:
+    async def shell(
+        self, size: WindowSize, language: Language, machine: str | None = None, startup: bytes = b""
+    ) -> Process:
         """Open a shell on the lesson's machine, in its directory; or on *machine*, one of the lab's.
+
+        It reads *startup*, further commands of a ~/.bashrc, and so does each bash that is started in it.
 
         Raises:
             LabError: the machine does not run, or has no room for a shell: reset the step.
@@ -116,6 +121,9 @@ class Workplace:
         place = self.machine if machine is None else self._machine(machine)
         environment = self._shell_environment() | {"TERM": "xterm-256color", "KUBELAB_LANG": language}
         cwd = self._lesson.directory if place.name == self._lesson.machine else HOME
+        if startup:
+            await place.write_file(STARTUP_PATH, startup)
+            environment[bashrc.MORE] = STARTUP_PATH
         shell = await place.spawn(SHELL, env=environment, cwd=cwd, terminal=size)
         self._shells.append(shell)
         return shell

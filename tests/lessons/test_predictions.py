@@ -14,7 +14,7 @@ from kubelab.lessons.format import Lesson, LessonSource
 from kubelab.lessons.located import LessonError
 from kubelab.lessons.observation import MachineState, Observation
 from kubelab.lessons.parse import parse_lesson
-from kubelab.lessons.prediction import PredictionState
+from kubelab.lessons.prediction import PredictionState, recorded, resumed
 from kubelab.lessons.view import OutcomeView, PredictionView
 
 SCOPE = Scope("bench")
@@ -145,3 +145,21 @@ def test_until_a_value_is_captured_nothing_of_the_step_is_checked() -> None:
     assert evaluate(step, state, seen("sleep 1001"), SCOPE) is state
     view = evaluation.draw(lesson(), (state, StepState()), 0, SCOPE)
     assert view.step.checks[0].observed.en == "$UID is not known yet"
+
+
+def test_without_a_value_the_answer_is_what_was_seen_of_the_choice() -> None:
+    checks = (
+        "  predict:\n    choices:\n      many: {process: {argv: sleep 9}}\n      one: {process: {argv: sleep 1001}}\n"
+        "  solve: [sleep $SECS &]\n"
+    )
+    choices = "\n\n- Uno {#one}\n- Muchos {#many}\n:::\n"
+    step = parse_lesson(asked(checks, choices)).steps[0]
+    state = evaluate(step, StepState(prediction=PredictionState("one")), seen("sleep 1001"), SCOPE)
+    assert state.prediction == PredictionState("one", Text("`sleep` (PID 10)", "`sleep` (PID 10)"), "one")
+    with pytest.raises(LessonError, match=r"each choice is a check|cada opción es una comprobación"):
+        parse_lesson(asked(checks.replace("one: {process: {argv: sleep 1001}}", "one: {eq: 1}"), choices))
+
+
+@pytest.mark.parametrize("value", [Text("3", "3"), Text("sí", "yes"), Text("", "")])
+def test_a_value_comes_back_as_it_was_recorded(value: Text) -> None:
+    assert resumed(recorded(value)) == value
