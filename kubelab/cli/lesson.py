@@ -31,22 +31,30 @@ def list_lessons() -> None:
                 click.echo(f"  {entry.id:28} {done:>5}  {entry.minutes:>3} min  {entry.title}")
 
 
-_PATHS = click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
-
-
 @lesson.command(
-    help=str(Text(es="Revisa las lecciones sin ejecutarlas.", en="Look lessons over without running them."))
+    help=str(
+        Text(
+            es="Revisa lecciones o tracks (rutas o ids; sin ellos, todo) sin ejecutarlos.",
+            en="Look lessons or tracks over (paths or ids; without any, all) without running them.",
+        )
+    )
 )
-@_PATHS
-def lint(paths: Sequence[Path]) -> int:
+@click.argument("names", nargs=-1, metavar="[LESSON|TRACK]...")
+def lint(names: Sequence[str]) -> int:
     from kubelab.lessons.lint import lint
 
-    problems = lint(paths)
+    problems = lint([_place(name) for name in names])
     for problem in problems:
         click.echo(str(problem), err=True)
     if not problems:
         click.echo(Text(es="Sin problemas.", en="No problems."))
     return 1 if problems else 0
+
+
+def _place(name: str) -> Path:
+    from kubelab.lessons.catalog import Catalog
+
+    return Path(name) if Path(name).exists() else Catalog.load().directory(name)
 
 
 for command in (prove.test, authoring.new, authoring.preview, authoring.translate, authoring.reference):

@@ -98,6 +98,13 @@ class Catalog:
             Text(f"no hay lección «{lesson_id}»; {hint.es}", f"there is no lesson “{lesson_id}”; {hint.en}")
         )
 
+    def directory(self, name: str) -> Path:
+        """Return where the track or lesson with that id is. Raises LabError."""
+        for track in self.tracks:
+            if track.id == name and track.lessons:
+                return Path(track.lessons[0].source.path).parent
+        return Path(self.lesson(name).source.path)
+
     def entries(
         self, progress: Progress, missing: Mapping[str, Text], today: datetime.date | None = None
     ) -> tuple[TrackEntry, ...]:
