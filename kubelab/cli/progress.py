@@ -1,16 +1,81 @@
-"""`kubelab progress export | import`: take what you have done to another machine, or hand it in."""
+"""`kubelab progress [show | export | import]`: what you have done, here or taken to another machine.
 
+Times are of the journal, in UTC.
+"""
+
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
+from kubelab.cli.table import table
 from kubelab.language import Text
 
+if TYPE_CHECKING:
+    from kubelab.lessons.catalog import Catalog
+    from kubelab.lessons.progress import Progress
+    from kubelab.lessons.view import LessonEntry
 
-@click.group(help=str(Text(es="Tu progreso: llévalo a otra parte.", en="Your progress: take it elsewhere.")))
-def progress() -> None:
-    pass
+
+@click.group(
+    invoke_without_command=True,
+    help=str(
+        Text(
+            es="Tu progreso: míralo, o llévalo a otra parte.",
+            en="Your progress: see it, or take it elsewhere.",
+        )
+    ),
+)
+@click.pass_context
+def progress(context: click.Context) -> None:
+    if context.invoked_subcommand is None:
+        context.invoke(show)
+
+
+@progress.command(
+    help=str(
+        Text(
+            es="Lo hecho de cada lección, y cuándo toca repasarla.",
+            en="What is done of each lesson, and when to review it.",
+        )
+    )
+)
+def show() -> None:
+    from kubelab.lessons.catalog import Catalog
+    from kubelab.lessons.progress import Progress
+
+    with Progress.open() as recorded:
+        rows = list(_rows(Catalog.load(), recorded))
+    for line in table([str(name) for name in _COLUMNS], rows):
+        click.echo(line)
+
+
+def _rows(catalog: "Catalog", recorded: "Progress") -> Iterator[tuple[str, ...]]:
+    for track in catalog.entries(recorded, {}):
+        yield from (_row(entry, recorded) for entry in track.lessons)
+
+
+def _row(entry: "LessonEntry", recorded: "Progress") -> tuple[str, ...]:
+    attempt, journal = recorded.lesson(entry.id), recorded.journal(entry.id)
+    steps = attempt.steps.values() if attempt else ()
+    return (
+        entry.id,
+        f"{entry.steps_passed}/{entry.steps}",
+        str(sum(step.hints_shown for step in steps)),
+        str(sum(step.skipped for step in steps)),
+        str(_YES if entry.tested_out else _NO),
+        journal[-1].at[: len("2026-01-31")] if journal else str(_NEVER),
+        _review(entry.review_in_days),
+    )
+
+
+def _review(in_days: int | None) -> str:
+    if in_days is None:
+        return "-"
+    if in_days <= 0:
+        return str(_NOW)
+    return str((_TOMORROW if in_days == 1 else _IN_DAYS).format(days=in_days))
 
 
 @progress.command(
@@ -75,6 +140,22 @@ def _write(file: Path, text: str) -> None:
         raise LabError(_UNWRITABLE.format(file=file, why=error.strerror)) from error
 
 
+_COLUMNS = (
+    Text(es="LECCIÓN", en="LESSON"),
+    Text(es="PASOS", en="STEPS"),
+    Text(es="PISTAS", en="HINTS"),
+    Text(es="SALTADOS", en="SKIPPED"),
+    Text(es="EXAMEN", en="TESTED OUT"),
+    Text(es="ÚLTIMA VEZ", en="LAST TIME"),
+    Text(es="REPASO", en="REVIEW"),
+)
+_YES, _NO = Text(es="sí", en="yes"), Text(es="no", en="no")
+_NEVER, _NOW, _TOMORROW = (
+    Text(es="nunca", en="never"),
+    Text(es="ahora", en="now"),
+    Text(es="mañana", en="tomorrow"),
+)
+_IN_DAYS = Text(es="en {days} días", en="in {days} days")
 _IMPORTED = Text(
     es="Leídas {lessons} lecciones; pasos superados que no tenías: {gained}.",
     en="Read {lessons} lessons; passed steps that you did not have: {gained}.",

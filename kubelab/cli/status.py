@@ -1,10 +1,11 @@
 """`kubelab status`: what runs in the lab right now, as a table or as JSON."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import click
 import msgspec
 
+from kubelab.cli.table import table
 from kubelab.cluster.lab.control import ControlClient
 from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.cluster.lab.snapshot import LabSnapshot
@@ -27,7 +28,7 @@ def status(output: str) -> None:
 
 def render(snapshot: LabSnapshot, footer: str) -> Iterator[str]:
     nodes = {node.name: node.status for node in snapshot.nodes}
-    yield from _table(
+    yield from table(
         ("MACHINE", "ROLE", "ADDRESS", "NODE", "PROCESSES"),
         [
             (
@@ -42,7 +43,7 @@ def render(snapshot: LabSnapshot, footer: str) -> Iterator[str]:
     )
     yield ""
     if snapshot.pods:
-        yield from _table(
+        yield from table(
             ("NAMESPACE", "POD", "READY", "STATUS", "RESTARTS", "NODE", "IP", "PIDS"),
             [
                 (
@@ -56,9 +57,3 @@ def render(snapshot: LabSnapshot, footer: str) -> Iterator[str]:
         yield str(Text(es="Todavía no hay pods.", en="There are no pods yet."))
     yield ""
     yield footer
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    for row in (header, *rows):
-        yield "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
