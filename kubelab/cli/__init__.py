@@ -59,12 +59,26 @@ class LazyGroup(click.Group):
         )
     ),
 )
+@click.option(
+    "--test-out",
+    is_flag=True,
+    help=str(
+        Text(
+            es="Con --plain LESSON: un examen de esa lección, solo objetivos y sin pistas.",
+            en="With --plain LESSON: a test on that lesson, only goals and no hints.",
+        )
+    ),
+)
 @click.version_option(kubelab.__version__, prog_name="kubelab")
 @click.pass_context
-def kubelab_command(context: click.Context, lang: Language | None, minions: int, plain: str | None) -> int:
+def kubelab_command(
+    context: click.Context, lang: Language | None, minions: int, plain: str | None, *, test_out: bool
+) -> int:
     if context.invoked_subcommand is not None:
         _refuse_options_of_the_app(context, context.invoked_subcommand)
         return 0
+    if test_out and not plain:
+        raise click.UsageError(str(_WHICH_LESSON), context)
     from kubelab.cli.kubectl import kubectl_path
     from kubelab.cluster.lab.config import LabConfig
 
@@ -75,20 +89,24 @@ def kubelab_command(context: click.Context, lang: Language | None, minions: int,
         return open_app(config)
     from kubelab.cli.plain import open_plain
 
-    return open_plain(config, plain or None, lang)
+    return open_plain(config, plain or None, lang, test_out=test_out)
 
 
 def _refuse_options_of_the_app(context: click.Context, command: str) -> None:
     """Before a command they would mean nothing: better to say so than to drop them."""
-    for name in ("minions", "plain"):
+    for name in ("minions", "plain", "test_out"):
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
-            sentence = _OF_THE_APP.format(option=f"--{name}", command=command)
+            sentence = _OF_THE_APP.format(option=f"--{name.replace('_', '-')}", command=command)
             raise click.UsageError(str(sentence), context)
 
 
 _OF_THE_APP = Text(
     es="{option} es de la aplicación, no va ante {command}: `kubelab {command} --help` dice las suyas.",
     en="{option} belongs to the app, not to {command}: `kubelab {command} --help` tells what does.",
+)
+_WHICH_LESSON = Text(
+    es="--test-out examina de una lección: di de cuál, como en `kubelab --plain pid --test-out`.",
+    en="--test-out tests you on a lesson: say on which, as in `kubelab --plain pid --test-out`.",
 )
 
 

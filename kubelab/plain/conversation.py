@@ -7,15 +7,16 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from kubelab.cluster.errors import LabError
 from kubelab.language import LANGUAGES, Language
-from kubelab.lessons.view import LessonEntry
+from kubelab.lessons.view import LessonEntry, Mode
 from kubelab.plain import words
+from kubelab.plain.commands import Leave
 from kubelab.plain.console import Console
-from kubelab.plain.lesson import Leave, LessonTalk
+from kubelab.plain.lesson import LessonTalk
 from kubelab.plain.port import LabPort
 from kubelab.plain.streams import Input, Output, raw
 
 
-async def converse(port: LabPort, language: Language, lesson_id: str | None) -> None:
+async def converse(port: LabPort, language: Language, lesson_id: str | None, mode: Mode = Mode.LEARN) -> None:
     """Talk to whoever is at standard input until they leave; begin with that lesson, or with the list.
 
     Raises:
@@ -27,7 +28,7 @@ async def converse(port: LabPort, language: Language, lesson_id: str | None) -> 
         if phase.done:
             await console.say(words.PHASE.format(name=phase.name.in_(console.language)))
     home = Home(port, console)
-    leave = Leave.HOME if lesson_id is None else await home.open(lesson_id)
+    leave = Leave.HOME if lesson_id is None else await home.open(lesson_id, mode)
     if leave is Leave.HOME:
         await home.run()
     await console.say(words.TAKING_DOWN)
@@ -39,41 +40,46 @@ class Home:
     def __init__(self, port: LabPort, console: Console) -> None:
         self._port = port
         self._console = console
-        self._words: dict[str, Callable[[str], Awaitable[None]]] = {
+        self._words: dict[str, Callable[[str], Awaitable[Leave | None]]] = {
             "help": self._help,
             "home": self._list,
             "lang": self._lang,
+            "test": self._test,
+            "again": self._again,
+            "quit": self._quit,
+            "exit": self._quit,
         }
 
     async def run(self) -> None:
         await self._list("")
         while (line := await self._console.ask()) is not None:
             name, _, argument = line.strip().lstrip(":").partition(" ")
-            if name in ("quit", "exit"):
-                return
-            if name in self._words:
-                await self._words[name](argument.strip())
-            elif name and await self._choose(name) is Leave.QUIT:
+            if name and await self._do(name, argument.strip()) is Leave.QUIT:
                 return
 
-    async def open(self, lesson_id: str) -> Leave:
-        title = next(
-            (entry.title.in_(self._console.language) for entry in self._entries(lesson_id)), lesson_id
-        )
-        await self._console.say(words.OPENING.format(title=title))
-        async with self._port.open_lesson(lesson_id, self._console.language) as session:
+    async def open(self, lesson_id: str, mode: Mode = Mode.LEARN, *, again: bool = False) -> Leave:
+        opening = words.OPENING_AGAIN if again else words.OPENING
+        if mode is Mode.TEST_OUT:
+            opening = words.OPENING_TEST
+        await self._console.say(opening.format(title=self._title(lesson_id)))
+        async with self._port.open_lesson(lesson_id, self._console.language, mode, again=again) as session:
             talk = LessonTalk(session, self._port, self._console)
             if not self._console.interactive:
                 return await talk.run()
             with raw(self._console.source, self._console.output):
                 return await talk.run()
 
-    async def _choose(self, name: str) -> Leave:
+    async def _do(self, name: str, argument: str) -> Leave | None:
+        if name in self._words:
+            return await self._words[name](argument)
+        return await self._choose(name)
+
+    async def _choose(self, name: str, mode: Mode = Mode.LEARN, *, again: bool = False) -> Leave:
         entries = list(self._entries())
         if name.isdecimal() and 1 <= int(name) <= len(entries):
             name = entries[int(name) - 1].id
         try:
-            leave = await self.open(name)
+            leave = await self.open(name, mode, again=again)
         except LabError as error:
             await self._console.complain(error)
             return Leave.HOME
@@ -81,9 +87,29 @@ class Home:
             await self._list("")
         return leave
 
-    def _entries(self, lesson_id: str | None = None) -> Iterator[LessonEntry]:
+    def _entries(self) -> Iterator[LessonEntry]:
         for track in self._port.catalog():
-            yield from (entry for entry in track.lessons if lesson_id in (None, entry.id))
+            yield from track.lessons
+
+    def _title(self, lesson_id: str) -> str:
+        """Return the title of the lesson; a part of its id is repeated as it was written."""
+        titles = {entry.id: entry.title.in_(self._console.language) for entry in self._entries()}
+        return titles.get(lesson_id, lesson_id)
+
+    async def _test(self, argument: str) -> Leave | None:
+        if not argument:
+            await self._console.say(words.WHICH_LESSON.format(word="test"))
+            return None
+        return await self._choose(argument, Mode.TEST_OUT)
+
+    async def _again(self, argument: str) -> Leave | None:
+        if not argument:
+            await self._console.say(words.WHICH_LESSON.format(word="again"))
+            return None
+        return await self._choose(argument, again=True)
+
+    async def _quit(self, _: str) -> Leave:
+        return Leave.QUIT
 
     async def _list(self, _: str) -> None:
         await self._console.tell(self._console.teller.tracks(self._port.catalog()))

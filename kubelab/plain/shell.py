@@ -5,11 +5,12 @@ import os
 import platform
 import termios
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from kubelab.cluster.machine.machine import Process, WindowSize
 from kubelab.lessons.session import Session
-from kubelab.lessons.workplace import BASHRC
+from kubelab.plain.kept import Kept
 from kubelab.plain.marks import Marks, Place, bashrc
 from kubelab.plain.streams import READ_BYTES, readable, writable
 
@@ -18,17 +19,29 @@ _READ_CALL = {"x86_64": "0"}.get(platform.machine(), "63")  # read(2), as proc_p
 
 
 class Shell:
-    """Owned by whoever starts it: `close` it before the session resets or ends."""
+    """Owned by whoever starts it: `close` it before the session resets or ends. `kept` is what it printed
+    while another was in front; `typed_at` the number of the prompt at which a key was typed last."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, machine: str, number: int) -> None:
         self.process = process
+        self.machine = machine
+        self.number = number
         self.marks = Marks()
+        self.kept = Kept()
+        self.typed_at = -1
         self._unsent = b""
 
     @classmethod
-    async def start(cls, session: Session, size: WindowSize, names: tuple[str, ...], term: str) -> "Shell":
-        await session.machine.write_file("/root/.bashrc", BASHRC + bashrc(names, term))
-        return cls(await session.shell(size))
+    async def start(
+        cls,
+        session: Session,
+        machine: str,
+        number: int,
+        size: WindowSize,
+        names: tuple[str, ...],
+        term: str,
+    ) -> "Shell":
+        return cls(await session.shell(size, machine, bashrc(names, term)), machine, number)
 
     async def read(self) -> bytes:
         """Return what it prints next; b"" when it has ended."""
@@ -65,6 +78,21 @@ class Shell:
 
     async def close(self) -> None:
         await self.process.close()
+
+    def resize(self, size: WindowSize) -> None:
+        self.process.resize(size)
+
+    def draw_again(self, size: WindowSize) -> None:
+        """Make a full-screen program draw itself anew: it does so when it is told of another size."""
+        if self.marks.place is Place.RUNNING and not self.takes_lines:
+            self.resize(replace(size, rows=max(size.rows - 1, 1)))
+            self.resize(size)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether more was kept than the prompt that it has come to."""
+        prompt = self.marks.prompt if self.marks.place is Place.PROMPT else b""
+        return self.kept.text.strip() not in (b"", prompt.strip())
 
     @property
     def takes_lines(self) -> bool:

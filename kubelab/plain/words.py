@@ -11,26 +11,50 @@ LESSON = Text(
 )
 PROGRESS = Text("{passed} de {n} pasos superados", "{passed} of {n} steps passed")
 MISSING = Text("No funciona en esta máquina. {why}", "It does not work on this machine. {why}")
+TESTED_OUT = Text("Superada por examen.", "Passed by a test.")
+REVIEW_DUE = Text("Toca repasarla: :again {number}", "Due for review: :again {number}")
 HOME = Text(
     "Escribe el número o el nombre de una lección; :help explica el resto.",
     "Type the number or the name of a lesson; :help explains the rest.",
 )
 HOME_HELP = Text(
     "El número o el nombre de una lección la abre.\n"
+    ":again 1 la empieza de nuevo, con otros nombres y valores, como repaso.\n"
+    ":test 1 te examina de ella: solo los objetivos, sin pistas; quien los alcanza la supera.\n"
     ":home lee la lista otra vez. :lang es o :lang en cambia de idioma. :quit, o Ctrl+D, sale.",
     "The number or the name of a lesson opens it.\n"
+    ":again 1 begins it anew, with other names and values, as a review.\n"
+    ":test 1 tests you on it: only the goals, no hints; who reaches them all passes it.\n"
     ":home reads the list again. :lang es or :lang en changes the language. :quit, or Ctrl+D, leaves.",
 )
+WHICH_LESSON = Text(
+    ":{word} quiere el número o el nombre de una lección: por ejemplo, :{word} 1.",
+    ":{word} takes the number or the name of a lesson: for example, :{word} 1.",
+)
 OPENING = Text("Se prepara la lección «{title}».", "The lesson “{title}” is being set up.")
+OPENING_AGAIN = Text(
+    "La lección «{title}» se prepara de nuevo, desde el principio.",
+    "The lesson “{title}” is being set up anew, from its beginning.",
+)
+OPENING_TEST = Text("Se prepara el examen de «{title}».", "The test on “{title}” is being set up.")
 TAKING_DOWN = Text("Se recoge el laboratorio.", "Taking the lab down.")
 
 STEP = Text("Paso {n} de {count}: {title}", "Step {n} of {count}: {title}")
 STEP_DONE = Text("Paso {n} de {count}, ya superado: {title}", "Step {n} of {count}, already passed: {title}")
+STEP_SKIPPED = Text("Paso {n} de {count}, saltado: {title}", "Step {n} of {count}, skipped: {title}")
+A_TEST = Text("Es un examen: sin pistas ni soluciones.", "This is a test: no hints and no solutions.")
+BUSY = Text("El laboratorio trabaja. {what}.", "The lab is at work. {what}.")
 SHELL = Text(
     "Lo que escribas ahora es para el shell de {machine}. Lo que empieza por dos puntos es para el "
     "laboratorio: :hint, :check, :next, :help.",
     "What you type now is for the shell on {machine}. What begins with a colon is for the lab: "
     ":hint, :check, :next, :help.",
+)
+SHELL_IN_A_TEST = Text(
+    "Lo que escribas ahora es para el shell de {machine}. Lo que empieza por dos puntos es para el "
+    "laboratorio: :check, :next, :text, :help.",
+    "What you type now is for the shell on {machine}. What begins with a colon is for the lab: "
+    ":check, :next, :text, :help.",
 )
 ANYWHERE = Text(
     "Dentro de otro programa, Ctrl+] y después la palabra.",
@@ -43,8 +67,14 @@ HELP = Text(
     ":next      paso siguiente\n"
     ":back      paso anterior\n"
     ":text      lee el paso otra vez\n"
+    ":predict   responde a la pregunta del paso: :predict a, o sin nada, y te la pide\n"
+    ":changed   qué ha cambiado desde que empezó el paso\n"
     ":state     el estado en vivo\n"
+    ":shells    los shells abiertos, y dónde se puede abrir otro\n"
+    ":shell     pasa a otro: :shell minion-2, o :shell 1; :shell new abre uno más\n"
     ":reset     empieza el paso de nuevo, con otro shell\n"
+    ":solve     el laboratorio escribe la solución del paso\n"
+    ":skip      lo mismo, y sigue con el paso siguiente\n"
     ":lang es   cambia de idioma (:lang en, al inglés)\n"
     ":home      vuelve a la lista de lecciones\n"
     ":quit      sale\n"
@@ -55,8 +85,14 @@ HELP = Text(
     ":next      the next step\n"
     ":back      the step before\n"
     ":text      reads the step again\n"
+    ":predict   answers the step's question: :predict a, or alone, and it asks you\n"
+    ":changed   what is different since the step began\n"
     ":state     the live state\n"
+    ":shells    the open shells, and where another can be opened\n"
+    ":shell     goes to another: :shell minion-2, or :shell 1; :shell new opens one more\n"
     ":reset     begins the step again, with another shell\n"
+    ":solve     the lab types the solution of the step\n"
+    ":skip      the same, and goes on to the next step\n"
     ":lang es   changes the language to Spanish (:lang en, to English)\n"
     ":home      goes back to the list of lessons\n"
     ":quit      leaves\n"
@@ -74,9 +110,17 @@ HINT = Text("Pista {n} de {count}.", "Hint {n} of {count}.")
 NO_MORE_HINTS = Text("Este paso no tiene más pistas.", "This step has no more hints.")
 MISCONCEPTION = Text("Ojo.", "Mind.")
 STEP_PASSED = Text("Paso superado: {title}.", "Step passed: {title}.")
+SKIPPED = Text(
+    "Paso saltado: {title}. El laboratorio escribió la solución.",
+    "Step skipped: {title}. The lab typed the solution.",
+)
 LESSON_PASSED = Text(
     "Lección superada: {title}. :home vuelve a la lista.",
     "Lesson passed: {title}. :home goes back to the list.",
+)
+TEST_PASSED = Text(
+    "Examen superado: {title}. :home vuelve a la lista.",
+    "Test passed: {title}. :home goes back to the list.",
 )
 GO_ON = Text(":next sigue con el paso siguiente.", ":next goes on to the next step.")
 FIRST_STEP = Text("Este es el primer paso.", "This is the first step.")
@@ -92,6 +136,87 @@ SECONDS_MEANT = Text(
     ":wait quiere un número de segundos, no «{word}»: por ejemplo, :wait 60.",
     ":wait takes a number of seconds, not “{word}”: for example, :wait 60.",
 )
+NOT_IN_A_TEST = Text(
+    "En un examen no hay pistas ni soluciones. :text lee los objetivos; :home sale del examen.",
+    "In a test there are no hints and no solutions. :text reads the goals; :home leaves the test.",
+)
+PASSED_ALREADY = Text("Este paso ya está superado.", "This step is passed already.")
+CONFIRM = Text(
+    "El laboratorio escribirá la solución; el paso constará como saltado. Para confirmar, :{word} otra vez.",
+    "The lab will type the solution, and the step will count as skipped. To confirm, :{word} again.",
+)
+
+QUESTION = Text("Pregunta.", "Question.")
+CHOICE = Text("{letter}) {text}", "{letter}) {text}")
+ANSWER_BY_LETTER = Text(
+    "Responde con :predict y la letra, si quieres; se puede cambiar hasta que el sistema responda.",
+    "Answer with :predict and the letter, if you like; it can be changed until the system answers.",
+)
+ANSWER_FREELY = Text(
+    "Responde con :predict, si quieres: te la pedirá. Se puede cambiar hasta que el sistema responda.",
+    "Answer with :predict, if you like: it will ask you. It can be changed until the system answers.",
+)
+YOUR_ANSWER = Text("Tu respuesta hasta ahora: {answer}", "Your answer so far: {answer}")
+ANSWER_ASKED = Text("Escribe tu respuesta y pulsa Intro.", "Write your answer and press Enter.")
+PREDICTED = Text("Tu predicción queda anotada: {answer}", "Your prediction is noted: {answer}")
+NO_QUESTION = Text("Este paso no pregunta nada.", "This step asks no question.")
+NO_ANSWER = Text("Nada anotado.", "Nothing was noted.")
+WHICH_CHOICE = Text(
+    "«{word}» no es ninguna de las respuestas: {letters}.", "“{word}” is none of the answers: {letters}."
+)
+ANSWERED_ALREADY = Text(
+    "El sistema ya ha respondido: la predicción no se puede cambiar.",
+    "The system has answered already: the prediction cannot be changed.",
+)
+YOU_PREDICTED = Text("Predijiste: {answer}", "You predicted: {answer}")
+SYSTEM_ANSWERED = Text("El sistema responde: {value}", "The system answers: {value}")
+SYSTEM_CHOSE = Text("Es la respuesta {choice}", "That is answer {choice}")
+RIGHT = Text("Coincide con tu predicción.", "It agrees with your prediction.")
+WRONG = Text("No coincide con tu predicción.", "It does not agree with your prediction.")
+COMPARE = Text("Compáralo con tu predicción.", "Compare it with your prediction.")
+
+NOTHING_CHANGED = Text(
+    "Nada ha cambiado desde que empezó el paso.", "Nothing is different since the step began."
+)
+CHANGED_ON = Text("Ha cambiado en {place}:", "Different on {place}:")
+CHANGED_IN_CLUSTER = Text("Ha cambiado en el clúster:", "Different in the cluster:")
+
+SHELL_LINE = Text("Shell {number}, en {machine}.", "Shell {number}, on {machine}.")
+SHELL_LINE_FRONT = Text(
+    "Shell {number}, en {machine}: es el de ahora.", "Shell {number}, on {machine}: the present one."
+)
+SHELL_LINE_NEWS = Text(
+    "Shell {number}, en {machine}: ha escrito algo.",
+    "Shell {number}, on {machine}: it has printed something.",
+)
+NO_SHELL = Text("No hay ningún shell abierto.", "No shell is open.")
+SHELL_PLACES = Text(
+    "Máquinas: {machines}. :shell y el nombre de una abre un shell en ella.",
+    "Machines: {machines}. :shell and the name of one opens a shell there.",
+)
+SHELL_MEANT = Text(
+    ":shell quiere el número de un shell, una máquina o new, no «{word}». :shells dice qué hay.",
+    ":shell takes the number of a shell, a machine or new, not “{word}”. :shells says what there is.",
+)
+SHELL_OPENED = Text("Shell nuevo: {number}, en {machine}.", "New shell: {number}, on {machine}.")
+SHELL_RESUMED = Text("Vuelves al shell {number}, en {machine}.", "Back in shell {number}, on {machine}.")
+SHELL_SAME = Text(
+    "Ya estás en el shell {number}, en {machine}. :shell new abre uno más.",
+    "You are in shell {number}, on {machine}, already. :shell new opens one more.",
+)
+SHELLS_FULL = Text(
+    "Hay {count} shells abiertos, y más no caben: termina uno con exit.",
+    "{count} shells are open, and no more can be: end one with exit.",
+)
+MEANWHILE = Text("Entretanto ha escrito:", "Meanwhile it printed:")
+MEANWHILE_CUT = Text(
+    "Entretanto ha escrito más de lo que se guarda. El final:",
+    "Meanwhile it printed more than is kept. The end of it:",
+)
+OTHER_SHELL_ENDED = Text(
+    "El shell {number}, en {machine}, ha terminado.", "Shell {number}, on {machine}, has ended."
+)
+
 LANGUAGE_MEANT = Text("Escribe :lang es o :lang en.", "Type :lang es or :lang en.")
 LANGUAGE = Text("Ahora en español.", "Now in English.")
 UNKNOWN = Text("No hay palabra :{word}; {hint}", "There is no word :{word}; {hint}")
