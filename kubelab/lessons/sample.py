@@ -4,7 +4,6 @@ from typing import Any
 
 from kubelab.cluster.objects import DEPLOYMENTS, PODS, Object
 from kubelab.lessons.checks import Scope
-from kubelab.lessons.checks.reach import Reach
 from kubelab.lessons.observation import (
     Address,
     Link,
@@ -16,6 +15,12 @@ from kubelab.lessons.observation import (
     ResourceState,
     Route,
     Rule,
+)
+from kubelab.lessons.sample_cluster import (
+    IDLE_ANSWERS,
+    IDLE_RESOURCES,
+    REACHED_ANSWERS,
+    REACHED_RESOURCES,
 )
 
 MACHINE = "minion-1"
@@ -29,7 +34,6 @@ _IP = "10.244.0.2"
 
 def _process(pid: int, command: str, namespaces: dict[str, int], **changes: Any) -> Process:
     argv = tuple(command.split())
-    values: dict[str, Any] = {"pids": (pid,), "cgroup": ""} | changes
     return Process(
         pid=pid,
         start_ticks=pid,
@@ -48,13 +52,18 @@ def _pod(name: str, uid: str) -> Object:
     return {
         "metadata": {"name": name, "namespace": "default", "uid": uid, "labels": {"app": "web"}},
         "spec": {"nodeName": MACHINE, "containers": [{"name": "web"}]},
-        "status": {"phase": "Running", "podIP": _IP},
+        "status": {
+            "phase": "Running",
+            "podIP": _IP,
+            "containerStatuses": [
+                {"name": "web", "ready": True, "restartCount": 0, "state": {"running": {}}}
+            ],
+        },
     }
 
 
 _OLD = _pod("old", "8c7f0d52-old")
 _SHELL = _process(30, "bash", _OF_MACHINE)
-_IN_POD = {"pids": (41, 1), "cgroup": "/kubepods/pod5d1f9c1e-web"}
 
 _ROOT = Mount(20, 1, "0:40", "/", "/", ("rw",), ("shared:1",), "overlay", "overlay", ())
 _DATA = Mount(33, 20, "0:52", "/", "/mnt/data", ("rw", "nosuid"), ("shared:9",), "tmpfs", "tmpfs", ("rw",))
@@ -77,7 +86,8 @@ IDLE = Observation(
             networks={_OF_MACHINE["net"]: Network((_LOOPBACK,), (Address("lo", "127.0.0.1/8"),))},
         )
     },
-    resources={PODS: ResourceState((_OLD,)), DEPLOYMENTS: ResourceState()},
+    resources={PODS: ResourceState((_OLD,)), DEPLOYMENTS: ResourceState(), **IDLE_RESOURCES},
+    answers=IDLE_ANSWERS,
 )
 """A shell, a `stress`, and a pod `old` of which nothing runs."""
 
@@ -102,7 +112,8 @@ REACHED = Observation(
     resources={
         PODS: ResourceState((_pod("web", "5d1f9c1e-web"), _pod("web-2", "77aa0c3b-web")), departed=(_OLD,)),
         DEPLOYMENTS: ResourceState(),
+        **REACHED_RESOURCES,
     },
-    answers={Reach(machine, _IP): True for machine in (MACHINE, "minion-2")},
+    answers=REACHED_ANSWERS,
 )
 """The shell is in the network of pod `web`; `sleep 1000` is PID 1 of its own; `stress` and `old` are gone."""

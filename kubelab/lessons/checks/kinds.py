@@ -138,3 +138,6 @@ def key_in(resource: Resource, namespace: str, name: str) -> Key:
 
 def in_namespace(resource: Resource, namespace: str, obj: Object) -> bool:
     return not resource.namespaced or objects.key_of(obj).namespace == (namespace or "default")
+
+
+SERVICE = KindName(_BY_NAME["service"])

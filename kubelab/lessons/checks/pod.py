@@ -1,14 +1,13 @@
 """Checks on pods that the API alone cannot answer: what it says is compared with the node's processes.
 
-`pod-running`, `pod-answers`, `pod-shares`, `pod-gone`.
+`pod-running`, `pod-answers`, `pod-shares`, `pod-gone`. What became of its containers: see `containers`.
 """
 
 from typing import Annotated, Any
 
-from kubelab.cluster.objects import PODS, Key, Object, key_of, uid_of
+from kubelab.cluster.objects import PODS, Key, key_of, uid_of
 from kubelab.language import Text
 from kubelab.lessons.checks.check import (
-    CannotSee,
     Check,
     Finding,
     Needs,
@@ -17,11 +16,11 @@ from kubelab.lessons.checks.check import (
     check,
     resource_state,
 )
+from kubelab.lessons.checks.places import the_pod
 from kubelab.lessons.checks.pods import find_pod, first_processes, ip_of, node_of, phase_of, pod_processes
 from kubelab.lessons.checks.reach import Reach
 from kubelab.lessons.observation import NamespaceKind, Observation, Process, Unseen
 from kubelab.lessons.question import Question
-from kubelab.lessons.view import Verdict
 
 PAUSE = "pause"
 
@@ -33,13 +32,6 @@ class _PodCheck(Check):
 
     def needs(self) -> Needs:
         return Needs(processes=True, resources=frozenset({PODS}))
-
-
-def _find(observation: Observation, namespace: str, name: str) -> Object:
-    pod = find_pod(resource_state(observation, PODS), namespace, name)
-    if pod is None:
-        raise CannotSee(Text(f"no hay pod `{name}`", f"there is no pod `{name}`"), Verdict.NOT_YET)
-    return pod
 
 
 def _containers(processes: list[Process]) -> list[Process]:
@@ -66,7 +58,7 @@ class PodRunning(_PodCheck):
         )
 
     def evaluate(self, observation: Observation, scope: Scope) -> Finding:
-        pod = _find(observation, self.namespace, self.pod_running)
+        pod = the_pod(observation, self.namespace, self.pod_running)
         declared = len(pod["spec"]["containers"])
         alive = _containers(first_processes(pod_processes(pod, observation)))
         passed = phase_of(pod) == "Running" and len(alive) >= declared == (self.containers or declared)
@@ -103,7 +95,7 @@ class PodAnswers(_PodCheck):
         return frozenset({Reach(self.from_ or scope.machine, address)} if address else ())
 
     def evaluate(self, observation: Observation, scope: Scope) -> Finding:
-        pod = _find(observation, self.namespace, self.pod_answers)
+        pod = the_pod(observation, self.namespace, self.pod_answers)
         address = ip_of(pod)
         if not address:
             observed = Text("el pod todavía no tiene IP", "the pod has no IP yet")
@@ -133,7 +125,7 @@ class PodShares(_PodCheck):
         )
 
     def evaluate(self, observation: Observation, scope: Scope) -> Finding:
-        pod = _find(observation, self.namespace, self.pod_shares)
+        pod = the_pod(observation, self.namespace, self.pod_shares)
         firsts = first_processes(pod_processes(pod, observation))
         different = [kind for kind in self.kinds if len({process.namespaces[kind] for process in firsts}) > 1]
         complete = len(_containers(firsts)) >= len(pod["spec"]["containers"])

@@ -1,0 +1,53 @@
+"""The cluster's part of the sample: nodes, what answers over the network, the store. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kubelab.cluster.objects import CONFIGMAPS, NODES, Object, Resource
+from kubelab.cluster.store.state import StoreState
+from kubelab.lessons.checks.places import Place
+from kubelab.lessons.checks.reach import Probe, Reach, Reply
+from kubelab.lessons.checks.service import Requests, Tally
+from kubelab.lessons.checks.store import StoreQuestion
+from kubelab.lessons.observation import ResourceState
+from kubelab.lessons.question import Question
+
+_IP, _VIP = "10.244.0.2", "10.96.0.10"
+_CONNECT = Probe(Place("minion-2"), _IP, "tcp", 8080)
+_REQUESTS = Requests(Place("minion-1"), _VIP, 80, "/", 20, 0)
+
+
+def _node(name: str, ready: str, *taints: str) -> Object:
+    return {
+        "metadata": {"name": name, "uid": f"uid-of-{name}"},
+        "spec": {"taints": [{"key": taint, "effect": "NoExecute"} for taint in taints]},
+        "status": {"conditions": [{"type": "Ready", "status": ready}]},
+    }
+
+
+def _configmap(name: str) -> Object:
+    return {"metadata": {"name": name, "namespace": "default", "uid": f"uid-of-{name}"}, "data": {}}
+
+
+IDLE_RESOURCES: Mapping[Resource, ResourceState] = {
+    NODES: ResourceState((_node("minion-1", "True"), _node("minion-2", "True"))),
+    CONFIGMAPS: ResourceState(),
+}
+REACHED_RESOURCES: Mapping[Resource, ResourceState] = {
+    NODES: ResourceState(
+        (_node("minion-1", "True"), _node("minion-2", "Unknown", "node.kubernetes.io/unreachable"))
+    ),
+    CONFIGMAPS: ResourceState((_configmap("one"), _configmap("two"))),
+}
+
+IDLE_ANSWERS: Mapping[Question[Any], Any] = {
+    _CONNECT: Reply("refused"),
+    _REQUESTS: Tally(1, errors=1, error="Connection refused"),
+    StoreQuestion(): StoreState(("master-1",), 40),
+}
+REACHED_ANSWERS: Mapping[Question[Any], Any] = {
+    **{Reach(machine, _IP): True for machine in ("minion-1", "minion-2")},
+    _CONNECT: Reply("open"),
+    _REQUESTS: Tally(20, (("web-7d9f", 11), ("web-c2k4", 9))),
+    StoreQuestion(): StoreState(("master-1",), 57),
+}
