@@ -5,8 +5,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,8 @@ from kubelab.cluster.errors import LabError
 from kubelab.language import LANGUAGES, Language, Text
 
 if TYPE_CHECKING:
-    from kubelab.lessons.format import Lesson
+    from kubelab.lessons.format import Backend, Lesson
+    from kubelab.lessons.lab import LabPort
     from kubelab.lessons.proof import Proof
 
 Outcome = list["tuple[Lesson, Proof]"]
@@ -40,6 +41,20 @@ Outcome = list["tuple[Lesson, Proof]"]
     help=str(Text(es="Solo en este idioma.", en="Only in this language.")),
 )
 @click.option(
+    "--backend",
+    type=click.Choice(("netns", "kubernetes")),
+    default="netns",
+    show_default=True,
+    help=str(
+        Text(
+            es="Dónde: en laboratorios propios, o en el clúster de KUBECONFIG, que recibe lo que las "
+            "lecciones crean y borran.",
+            en="Where: on labs of its own, or on KUBECONFIG's cluster, which gets what the lessons make and "
+            "delete.",
+        )
+    ),
+)
+@click.option(
     "--jobs",
     type=click.IntRange(1, 16),
     default=1,
@@ -58,15 +73,18 @@ Outcome = list["tuple[Lesson, Proof]"]
         )
     ),
 )
-def test(lessons: Sequence[str], language: Language | None, jobs: int, report: Path | None) -> int:
+def test(
+    lessons: Sequence[str], language: Language | None, backend: "Backend", jobs: int, report: Path | None
+) -> int:
     from kubelab.cli.interrupt import interruptible
     from kubelab.lessons.junit import junit
 
     if report is not None:
         _write(report, "")  # Better to know now than after all the proofs.
     languages = (language,) if language else LANGUAGES
-    wanted = [(lesson, language) for lesson in _chosen(lessons) for language in languages]
-    outcome = interruptible(_prove_all(wanted, jobs))
+    chosen = _on(backend, _chosen(lessons))
+    wanted = [(lesson, language) for lesson in chosen for language in languages]
+    outcome = interruptible(_prove_all(wanted, 1 if backend == "kubernetes" else jobs, backend))
     if outcome is None:
         return 130
     if report is not None:
@@ -76,41 +94,68 @@ def test(lessons: Sequence[str], language: Language | None, jobs: int, report: P
     return 0 if outcome and passed == len(outcome) else 1
 
 
-async def _prove_all(wanted: Sequence[tuple["Lesson", Language]], jobs: int) -> Outcome:
-    """Prove everything; whichever lab is free takes the next one."""
+def _on(backend: "Backend", lessons: "Sequence[Lesson]") -> "list[Lesson]":
+    """Return those that run on *backend*, and tell of the others."""
+    for lesson in lessons:
+        if backend not in lesson.structure.backends:
+            click.echo(str(_ELSEWHERE.format(lesson=lesson.id, backend=backend)), err=True)
+    found = [lesson for lesson in lessons if backend in lesson.structure.backends]
+    if not found:
+        raise LabError(_NONE_ON.format(backend=backend))
+    return found
+
+
+async def _prove_all(wanted: Sequence[tuple["Lesson", Language]], jobs: int, backend: "Backend") -> Outcome:
+    """Prove everything; whichever lab is free takes the next one. A cluster of others is one lab."""
     waiting = list(reversed(wanted))
     outcome: Outcome = []
     with _StatusLine.shown(len(wanted)) as status:
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(jobs, len(wanted))):
-                    group.create_task(_work(waiting, outcome, status))
+                    group.create_task(_work(waiting, outcome, status, backend))
         except* LabError as errors:
             raise errors.exceptions[0] from None  # What keeps one lab from starting keeps them all.
     return sorted(outcome, key=lambda done: wanted.index((done[0], done[1].language)))
 
 
-async def _work(waiting: list[tuple["Lesson", Language]], outcome: Outcome, status: "_StatusLine") -> None:
+async def _work(
+    waiting: list[tuple["Lesson", Language]], outcome: Outcome, status: "_StatusLine", backend: "Backend"
+) -> None:
     """Take what waits, in a lab beside all others: in a place of its own."""
-    from kubelab.cli.kubectl import kubectl_path
-    from kubelab.cluster.lab.config import LabConfig
-    from kubelab.cluster.lab.directory import LabDirectory
-    from kubelab.cluster.lab.lab import start_lab
     from kubelab.lessons.proof import prove
 
     worker = object()
+    status.begin(worker, str(_STARTING))
+    async with _lab(backend) as lab:
+        await lab.ready()
+        while waiting:
+            lesson, language = waiting.pop()
+            title = f"{lesson.id} [{language}]"
+            status.begin(worker, title)
+            proof = await prove(lesson, language, lab, watch=status.follower(worker, title))
+            outcome.append((lesson, proof))
+            status.done(worker, f"{'✓' if proof.passed else '✗'} {proof}")
+
+
+@asynccontextmanager
+async def _lab(backend: "Backend") -> "AsyncIterator[LabPort]":
+    from kubelab.cli.kubectl import kubectl_path
+    from kubelab.cluster.client import kubeconfig
+    from kubelab.cluster.lab.config import LabConfig
+    from kubelab.cluster.lab.directory import LabDirectory
+    from kubelab.cluster.lab.existing import attach
+    from kubelab.cluster.lab.lab import start_lab
+
     with tempfile.TemporaryDirectory(prefix="kubelab-proof-") as place:
         config = LabConfig(directory=LabDirectory(Path(place)), programs={"kubectl": kubectl_path()})
-        status.begin(worker, str(_STARTING))
-        async with start_lab(config) as lab:
-            await lab.ready()
-            while waiting:
-                lesson, language = waiting.pop()
-                title = f"{lesson.id} [{language}]"
-                status.begin(worker, title)
-                proof = await prove(lesson, language, lab, watch=status.follower(worker, title))
-                outcome.append((lesson, proof))
-                status.done(worker, f"{'✓' if proof.passed else '✗'} {proof}")
+        if backend == "kubernetes":
+            path = os.environ.get("KUBECONFIG") or Path.home() / ".kube/config"
+            async with attach(kubeconfig.read(Path(path)), config) as cluster:
+                yield cluster
+        else:
+            async with start_lab(config) as lab:
+                yield lab
 
 
 class _StatusLine:
@@ -194,6 +239,13 @@ def _write(file: Path, text: str) -> None:
 
 
 _STARTING = Text(es="arrancando el laboratorio", en="starting the lab")
+_ELSEWHERE = Text(
+    es="– {lesson}: no funciona sobre {backend} (su `backends` no lo dice).",
+    en="– {lesson}: does not run on {backend} (its `backends` does not say so).",
+)
+_NONE_ON = Text(
+    es="Ninguna de estas lecciones funciona sobre {backend}.", en="None of these lessons runs on {backend}."
+)
 _NONE = Text(es="No hay lecciones en {path}.", en="There are no lessons in {path}.")
 _UNWRITABLE = Text(
     es="No se puede escribir {file} ({why}): indica otro archivo.",

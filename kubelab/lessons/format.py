@@ -1,12 +1,12 @@
 """Lesson format 1 as parsed: frozen values, in both languages. `parse` makes them.
 
 A value that is only known once the step begins is captured: `$NAME` then stands for it as for a variable.
-Left out: back-ends other than the lab itself.
+Left out: Vagrant as a back-end.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from kubelab.language import Text
 from kubelab.lessons.checks import Check, Measure
@@ -18,6 +18,8 @@ from kubelab.lessons.schema import read, read_fields, yaml_name
 FORMAT = 1
 
 Mode = Literal["edge", "level"]
+Backend = Literal["netns", "kubernetes"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,11 @@ class Structure:
     minutes: Annotated[int, "How long a learner takes."]
     steps: Annotated[tuple[StepStructure, ...], "The steps, in the order of their headings."]
     concepts: Annotated[tuple[str, ...], "What the lesson is about, for the home screen."] = ()
+    backends: Annotated[
+        tuple[Backend, ...],
+        "Where it runs: `netns`, the lab's own machines; `kubernetes`, any cluster behind a kubeconfig, for "
+        "a lesson that looks at the API alone.",
+    ] = ("netns",)
     needs: Annotated[
         tuple[str, ...],
         "What the machine must be able to do, by the names that `kubelab doctor` shows.",
@@ -204,7 +211,8 @@ class LessonSource:
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """`id` is "<track>/<nn-slug>". `variables` are the values in its texts and checks."""
+    """`id` is "<track>/<nn-slug>". `variables` are the values in its texts and checks. `home` is the machine
+    of a cluster's lesson that names none."""
 
     id: str
     title: Text
@@ -212,13 +220,14 @@ class Lesson:
     steps: tuple[Step, ...]
     variables: Mapping[str, Any]
     source: LessonSource
+    home: str = "master-1"
 
     @property
     def machine(self) -> str:
         """The name of the machine that the lesson's shell runs on."""
         if self.structure.shell:
             return self.structure.shell
-        return "master-1" if self.structure.cluster else "scratch"
+        return self.home if self.structure.cluster else "scratch"
 
     @property
     def directory(self) -> str:

@@ -20,6 +20,10 @@ class LabPort(Protocol):
         """The cluster's API, with the administrator's rights."""
 
     @property
+    def home(self) -> str:
+        """The machine on which the shell of a cluster's lesson runs, unless the lesson names another."""
+
+    @property
     def kubeconfig_on_machine(self) -> str:
         """The path of the administrator's kubeconfig on every machine."""
 

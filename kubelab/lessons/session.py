@@ -93,7 +93,7 @@ class Session:
             progress.start_over(lesson.id)
         recorded = progress.lesson(lesson.id) or _begin_attempt(lesson, progress)
         progress.note(lesson.id, recorded.step, Event.OPENED, mode)
-        drawn = parse_lesson(lesson.source, recorded.variables)
+        drawn = replace(parse_lesson(lesson.source, recorded.variables), home=lab.home)
         session = cls(lab, drawn, progress, language, clock or SystemClock(), mode)
         session._resume(recorded)
         async with AsyncExitStack() as stack:
@@ -376,7 +376,7 @@ class Session:
             self._substitute(kept)
 
     def _substitute(self, values: Mapping[str, Any]) -> None:
-        self.lesson = parse_lesson(self.lesson.source, values)
+        self.lesson = replace(parse_lesson(self.lesson.source, values), home=self.lesson.home)
         self._progress.set_variables(self.lesson.id, values)
 
     def _observed_machines(self) -> Iterator[str]:

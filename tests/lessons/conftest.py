@@ -19,6 +19,7 @@ from kubelab.lessons.progress import Progress
 
 
 class ScratchLab:
+    home = "master-1"
     kubeconfig_on_machine = "/etc/kubernetes/admin.conf"
 
     def __init__(self, network: PhysicalNetwork, cgroups: CgroupTree, journal: Journal) -> None:

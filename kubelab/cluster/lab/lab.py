@@ -50,32 +50,37 @@ async def start_lab(config: LabConfig) -> AsyncIterator["Lab"]:
     Raises:
         LabError: another lab is running; or, out of `ready`, whatever kept the cluster from coming up.
     """
+    async with lab_journal(config.directory) as journal:
+        lab = Lab(config, journal, SystemClock())
+        async with background(lab._run()):
+            try:
+                yield lab
+            finally:
+                await lab.close()
+
+
+@asynccontextmanager
+async def lab_journal(directory: LabDirectory) -> AsyncIterator[Journal]:
+    """Hold the lab's place, clean up after an earlier lab; on exit what is in the journal is taken back.
+
+    Raises:
+        LabError: another lab is running, or this user may not run one.
+    """
     if os.geteuid() != 0:
         raise LabError(_NOT_ROOT)
-    directory = config.directory
     with directory.held():
         await sweep(directory)
-        with _journal(directory) as journal:
-            lab = Lab(config, journal, SystemClock())
-            async with background(lab._run()):
-                try:
-                    yield lab
-                finally:
-                    await lab.close()
-
-
-@contextmanager
-def _journal(directory: LabDirectory) -> Iterator[Journal]:
-    with Journal.open(directory.journal) as journal:
-        try:
-            yield journal
-        finally:
-            undo(directory.journal)
+        with Journal.open(directory.journal) as journal:
+            try:
+                yield journal
+            finally:
+                undo(directory.journal)
 
 
 class Lab:
     """What the lessons, the app and the command line hold. Left out: masters that can fail over."""
 
+    home = "master-1"
     kubeconfig_on_machine = KUBECONFIG_ON_MACHINE
 
     def __init__(self, config: LabConfig, journal: Journal, clock: Clock) -> None:
