@@ -34,6 +34,7 @@ _IP = "10.244.0.2"
 
 def _process(pid: int, command: str, namespaces: dict[str, int], **changes: Any) -> Process:
     argv = tuple(command.split())
+    values: dict[str, Any] = {"pids": (pid,), "cgroup": ""} | changes
     return Process(
         pid=pid,
         start_ticks=pid,
@@ -64,6 +65,7 @@ def _pod(name: str, uid: str) -> Object:
 
 _OLD = _pod("old", "8c7f0d52-old")
 _SHELL = _process(30, "bash", _OF_MACHINE)
+_IN_POD = {"pids": (41, 1), "cgroup": "/kubepods/pod5d1f9c1e-web"}
 
 _ROOT = Mount(20, 1, "0:40", "/", "/", ("rw",), ("shared:1",), "overlay", "overlay", ())
 _DATA = Mount(33, 20, "0:52", "/", "/mnt/data", ("rw", "nosuid"), ("shared:9",), "tmpfs", "tmpfs", ("rw",))
