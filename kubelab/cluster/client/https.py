@@ -11,10 +11,11 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
+from weakref import WeakSet
 
 import aiohttp
 import msgspec
@@ -59,8 +60,9 @@ class HttpsApi:
 
         For a machine's network namespace: `functools.partial(open_socket_in, netns_fd)`.
         """
+        opened: WeakSet[socket.socket] = WeakSet()
         connector = aiohttp.TCPConnector(
-            ssl=_ssl_context(config), socket_factory=_watchful(open_socket), limit=0
+            ssl=_ssl_context(config), socket_factory=_watchful(open_socket, opened), limit=0
         )
         headers = {"User-Agent": user_agent, "Accept": JSON}
         if config.token:
@@ -71,7 +73,10 @@ class HttpsApi:
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
         ) as session:
-            yield cls(session, config)
+            try:
+                yield cls(session, config)
+            finally:
+                _hang_up(opened)
 
     async def resources(self) -> tuple[Resource, ...]:
         documents = [await self._request("GET", path, accept=discovery.ACCEPT) for path in ("/api", "/apis")]
@@ -227,12 +232,22 @@ def _load_certificate(context: ssl.SSLContext, pem: bytes) -> None:
         os.close(descriptor)
 
 
-def _watchful(open_socket: OpenSocket) -> Callable[[aiohttp.AddrInfoType], socket.socket]:
-    """Return *open_socket* as aiohttp calls it, for sockets that notice a dead peer."""
+def _hang_up(connections: Iterable[socket.socket]) -> None:
+    """End what still is in the air. To say goodbye TLS would wait half a minute for a peer that is gone."""
+    for connection in connections:
+        with suppress(OSError):  # It was closed already.
+            connection.shutdown(socket.SHUT_RDWR)
+
+
+def _watchful(
+    open_socket: OpenSocket, connections: WeakSet[socket.socket]
+) -> Callable[[aiohttp.AddrInfoType], socket.socket]:
+    """Return *open_socket* as aiohttp calls it, for sockets that notice a dead peer; note *connections*."""
 
     def open_watchful(address: aiohttp.AddrInfoType) -> socket.socket:
         family, type_, protocol, *_ = address
         opened = open_socket(family, type_, protocol)
+        connections.add(opened)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_AFTER_S)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)

@@ -1,4 +1,5 @@
-"""Listening sockets of the lab's servers."""
+"""Listening sockets of the lab's servers. What they accept inherits that a client which is gone is noticed:
+a machine whose cable was cut, or whose power, says no goodbye (tcp(7))."""
 
 import errno
 import socket
@@ -7,6 +8,7 @@ from kubelab.cluster.errors import KernelError, LabError
 from kubelab.language import Text
 
 BACKLOG = 128
+PROBE_AFTER_S, DEAD_CLIENT_S = 5, 15
 
 
 def listen(opened: socket.socket, address: str, port: int) -> socket.socket:
@@ -16,6 +18,10 @@ def listen(opened: socket.socket, address: str, port: int) -> socket.socket:
         LabError: somebody else listens there.
     """
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_AFTER_S)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_AFTER_S)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_CLIENT_S * 1000)
     try:
         opened.bind((address, port))
         opened.listen(BACKLOG)
