@@ -3,8 +3,8 @@
 Source: Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/, cgroups(7); the conversion between `cpu.weight`
 and v1's `cpu.shares` is Kubernetes' (KEP-2254). A hybrid host has v1 controllers plus a v2 hierarchy that
 holds no controllers but can list and kill. Fields that no mounted controller has are left alone by
-`Cgroup.limit`.
-Left out: io, cpuset, freezer, pressure, events by inotify.
+`Cgroup.limit`. What v1's files say is told in v2's words by `cgroup_v1`.
+Left out: v1's cpuset (a new one takes no process until it is given CPUs) and freezer, events by inotify.
 """
 # ruff: noqa: PTH102, PTH106, PTH110, PTH112, PTH119 - the shim imports this, and pathlib is slow to
 
@@ -17,10 +17,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kubelab.cluster.errors import KernelError
+from kubelab.cluster.linux import cgroup_v1
+from kubelab.cluster.linux.cgroup_v1 import weight_of_shares as weight_of_shares
 from kubelab.cluster.linux.mounts import MountEntry, mount_table
 
-CONTROLLERS = ("cpu", "cpuacct", "memory", "pids")
-V2_CONTROLLERS = ("cpu", "memory", "pids")
+CONTROLLERS = ("cpu", "cpuacct", "memory", "pids", "blkio")
+V2_CONTROLLERS = ("cpu", "memory", "pids", "io", "cpuset")
 REMOVE_TIMEOUT_S = 5.0
 _READ_BYTES = 65536
 _PASSING = (errno.EBUSY, errno.ENOTEMPTY, errno.ENOENT)
@@ -132,10 +134,8 @@ class Cgroup:
 
     def directory(self, controller: str) -> str | None:
         """Return the directory that has the controller's files; "" names the v2 hierarchy itself."""
-        for h in self._tree.hierarchies:
-            if controller in h.controllers or (controller == "" and h.version == 2):
-                return os.path.join(h.base, self.path)
-        return None
+        h = self._hierarchy_of(controller)
+        return os.path.join(h.base, self.path) if h else None
 
     def below(self, name: str) -> "Cgroup":
         return Cgroup(self._tree, os.path.join(self.path, name))
@@ -188,31 +188,93 @@ class Cgroup:
             if "sw" not in name or os.path.exists(path):
                 _write(path, content)
 
-    def read(self, field: str) -> str | None:
-        """Return a field by its cgroup-v2 name; None if no mounted controller has it."""
-        controller = field.partition(".")[0]
-        directory = self.directory("" if controller == "cgroup" else controller)
-        if directory is None:
+    def file(self, field: str) -> str | None:
+        """Return the path of the file that says a field, by its cgroup-v2 name; None if no mounted controller
+        has it. With v1 it has most often another name, and need not exist."""
+        h = self._hierarchy_of(_controller_of(field))
+        if field in _IN_EVERY:
+            h = next((h for h in self._tree.hierarchies if os.path.isdir(self._at(h))), h)
+        if h is None:
             return None
-        if self._version_of(field) == 2:
-            return _read(os.path.join(directory, field)).strip()
-        return _V1_READS[field](directory) if field in _V1_READS else _read(f"{directory}/{field}").strip()
+        return os.path.join(self._at(h), field if h.version == 2 else cgroup_v1.file_of(field))
+
+    def read(self, field: str) -> str | None:
+        """Return a field by its cgroup-v2 name; None if no mounted controller has it.
+
+        Raises:
+            KernelError: there is no such cgroup, or no such field in the version that its controller is
+                mounted as (ENOENT).
+        """
+        if field == "cgroup.controllers":
+            return " ".join(self._controllers())
+        path = self.file(field)
+        if path is None:
+            return None
+        text = _read(path)
+        translated = cgroup_v1.FIELDS.get(field) if self._version_of(field) == 1 else None
+        return translated.read(self._read_v1) if translated else text.strip()
+
+    def _read_v1(self, name: str) -> str | None:
+        directory = self.directory(name.partition(".")[0])
+        try:
+            return _read(os.path.join(directory, name)) if directory else None
+        except KernelError as error:
+            if error.errno == errno.ENOENT:
+                return None
+            raise
+
+    def _controllers(self) -> list[str]:
+        """Return the controllers that this cgroup has, by their v2 names. Raises KernelError: it has none."""
+        found = [h for h in self._tree.hierarchies if os.path.isdir(self._at(h))]
+        if not found:
+            raise KernelError("read", f"{self.path}/cgroup.controllers", errno.ENOENT)
+        names: dict[str, None] = {}
+        for h in found:
+            own = _read(f"{self._at(h)}/cgroup.controllers").split() if h.version == 2 else h.controllers
+            names |= dict.fromkeys(cgroup_v1.CONTROLLERS.get(name, name) for name in own)
+        return list(names)
+
+    def _at(self, hierarchy: Hierarchy) -> str:
+        return os.path.join(hierarchy.base, self.path)
 
     def oom_kills(self) -> int:
         """Return how many processes the kernel killed here because `memory.max` was reached."""
-        return _flat(self.read("memory.events") or "").get("oom_kill", 0)
+        return cgroup_v1.flat(self.read("memory.events") or "").get("oom_kill", 0)
+
+    def kill(self) -> None:
+        """Kill all that runs here and below now; set `pids.max` to 0 before, or forks may escape.
+
+        Not by `cgroup.kill`: Linux 6.18 kills whatever is cloned into a cgroup that was once killed so
+        (kernel/cgroup/cgroup.c, cgroup_css_set_fork, takes the parent's kill_seq for the target's).
+        """
+        for directory in self.directories:
+            for pid in _members_below(directory):
+                _kill(pid)
 
     def remove(self, timeout_s: float = REMOVE_TIMEOUT_S) -> None:
         """Remove it with everything below, killing what still runs there."""
         for directory in self.directories:
             remove_directory(directory, timeout_s)
 
-    def _version_of(self, field: str) -> int:
-        controller = field.partition(".")[0]
+    def _hierarchy_of(self, controller: str) -> Hierarchy | None:
         for h in self._tree.hierarchies:
-            if controller in h.controllers or (controller == "cgroup" and h.version == 2):
-                return h.version
-        return 1
+            if controller in h.controllers or (controller == "" and h.version == 2):
+                return h
+        return self._hierarchy_of("blkio") if controller == "io" else None
+
+    def _version_of(self, field: str) -> int:
+        h = self._hierarchy_of(_controller_of(field))
+        return h.version if h else 1
+
+
+# What every cgroup of every hierarchy has.
+_IN_EVERY = ("cgroup.procs", "cgroup.threads")
+
+
+def _controller_of(field: str) -> str:
+    """Return the controller whose hierarchy has the field; "": every cgroup of the v2 hierarchy has it."""
+    controller = field.partition(".")[0]
+    return "" if controller == "cgroup" or field.endswith(".pressure") else controller
 
 
 def remove_directory(directory: str, timeout_s: float = REMOVE_TIMEOUT_S) -> None:
@@ -297,11 +359,6 @@ def shares_of_weight(weight: int) -> int:
     return 2 - (1 - weight) * 262142 // 9999
 
 
-def weight_of_shares(shares: int) -> int:
-    """Map 2..262144 onto 1..10000, as the kubelet does."""
-    return 1 + (shares - 2) * 9999 // 262142
-
-
 _Writes = list[tuple[str, str]]
 
 
@@ -335,37 +392,6 @@ _V2_WRITES: dict[str, Callable[[str], _Writes]] = {
     ],
     "pids.max": lambda value: [("pids.max", value)],
 }
-
-
-def _v1_read_cpu_max(directory: str) -> str:
-    quota = _read(f"{directory}/cpu.cfs_quota_us").strip()
-    return f"{'max' if quota == '-1' else quota} {_read(f'{directory}/cpu.cfs_period_us').strip()}"
-
-
-def _v1_read_memory_max(directory: str) -> str:
-    # "No limit" is the largest page-aligned number, 2^63 - 4096 with 4 KiB pages.
-    limit = int(_read(f"{directory}/memory.limit_in_bytes"))
-    return "max" if limit >= 1 << 62 else str(limit)
-
-
-def _v1_read_memory_events(directory: str) -> str:
-    kills = _flat(_read(f"{directory}/memory.oom_control")).get("oom_kill", 0)
-    return f"max {_read(f'{directory}/memory.failcnt').strip()}\noom_kill {kills}"
-
-
-_V1_READS: dict[str, Callable[[str], str]] = {
-    "cpu.weight": lambda directory: str(weight_of_shares(int(_read(f"{directory}/cpu.shares")))),
-    "cpu.max": _v1_read_cpu_max,
-    "memory.max": _v1_read_memory_max,
-    "memory.current": lambda directory: _read(f"{directory}/memory.usage_in_bytes").strip(),
-    "memory.events": _v1_read_memory_events,
-}
-
-
-def _flat(text: str) -> dict[str, int]:
-    """Parse a flat-keyed file."""
-    pairs = (line.split() for line in text.splitlines())
-    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2}
 
 
 def _read(path: str) -> str:

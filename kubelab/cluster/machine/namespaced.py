@@ -199,17 +199,18 @@ class NamespacedMachine:
     async def examine(self) -> tuple[str, ...]:
         damages: list[str] = (await self.shim.request("examine", {}))["damages"]
         damages += await self._network.damages(self.name)
-        if not damages and await self._run_true():
-            damages.append("no program can be started")
-        return tuple(damages)
+        return tuple(damages) or await self._obstacles()
 
-    async def _run_true(self) -> int:
-        """Return the exit code of the least of programs; 1 if that cannot be had."""
+    async def _obstacles(self) -> tuple[str, ...]:
+        """Return why the least of programs cannot be run, if so."""
         try:
             async with asyncio.timeout(EXAMINATION_TIMEOUT_S):
-                return await (await self.spawn(["true"])).wait()
-        except (LabError, TimeoutError):
-            return 1
+                exit_code = await (await self.spawn(["true"])).wait()
+        except TimeoutError:
+            return ("no program comes to an end",)
+        except LabError as error:
+            return (str(error),)
+        return (f"programs end with exit code {exit_code}",) if exit_code else ()
 
     async def write_file(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
         await self.shim.request("write_file", {"path": path, "content": content.hex(), "mode": mode})

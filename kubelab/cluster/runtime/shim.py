@@ -35,7 +35,7 @@ from typing import Any, NoReturn
 
 from kubelab.cluster.errors import KernelError
 from kubelab.cluster.linux import capabilities, syscalls
-from kubelab.cluster.linux.cgroups import Cgroup, CgroupTree, remove_directory
+from kubelab.cluster.linux.cgroups import Cgroup, CgroupTree
 from kubelab.cluster.linux.netlink import (
     Netlink,
     add_address,
@@ -69,7 +69,7 @@ SYSTEM_CGROUP = "system"
 PROGRAMS_CGROUP = "programs"
 PODS_CGROUP = "kubepods"
 BRIDGE = "cni0"
-END_PROGRAMS_S = 0.5
+END_PROGRAMS_S = 1.5
 READ_BYTES = 65536
 # The kubelet rotates at 10 MiB (containerLogMaxSize); here the file starts anew.
 LOG_BYTES_MAX = 10 * 1024 * 1024
@@ -287,9 +287,12 @@ class Shim:
         """Kill all that runs but the pods, and remove cgroups that were made; answer how many are left."""
         deadline_s = time.monotonic() + END_PROGRAMS_S
         with self._no_forks():
+            for name in {PROGRAMS_CGROUP, *self._foreign_cgroups()}:
+                with contextlib.suppress(KernelError):  # A learner has removed or unmounted it.
+                    self._cgroups.at(name).kill()
             while (left := _signal_all(_outside_pods(), signal.SIGKILL)) and time.monotonic() < deadline_s:
                 self._reap()
-                time.sleep(0.001)
+                time.sleep(0.005)
         self._remove_foreign_cgroups()
         return {"count": left}, (), 0
 
@@ -309,16 +312,19 @@ class Shim:
                 with contextlib.suppress(KernelError):
                     programs.limit("pids.max", before)
 
+    def _foreign_cgroups(self) -> set[str]:
+        """Return those that others made: beside ours, and in the programs'."""
+        ours = {SYSTEM_CGROUP, PROGRAMS_CGROUP, PODS_CGROUP}
+        tops = self._cgroups.at("").directories
+        beside = {name for top in tops for name in _directories_in(top)} - ours
+        inside = {name for top in tops for name in _directories_in(f"{top}/{PROGRAMS_CGROUP}")}
+        return beside | {f"{PROGRAMS_CGROUP}/{name}" for name in inside}
+
     def _remove_foreign_cgroups(self) -> None:
-        """Remove what others made; what cannot be removed now is in nobody's way."""
-        for top in self._cgroups.at("").directories:
-            for name in _directories_in(top):
-                if name not in (SYSTEM_CGROUP, PROGRAMS_CGROUP, PODS_CGROUP):
-                    with contextlib.suppress(KernelError):
-                        remove_directory(f"{top}/{name}", timeout_s=0.05)
-            for name in _directories_in(f"{top}/{PROGRAMS_CGROUP}"):
-                with contextlib.suppress(KernelError):
-                    remove_directory(f"{top}/{PROGRAMS_CGROUP}/{name}", timeout_s=0.05)
+        """What cannot be removed now is in nobody's way."""
+        for name in self._foreign_cgroups():
+            with contextlib.suppress(KernelError):
+                self._cgroups.at(name).remove(timeout_s=0.05)
 
     def do_examine(self, params: Params, fds: tuple[int, ...]) -> Answer:
         """Answer what of the machine is not as it was built."""
