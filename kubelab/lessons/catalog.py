@@ -207,11 +207,13 @@ def completions_of(lesson: Lesson, progress: Progress) -> tuple[Completion, ...]
 
     One that was passed before completions were recorded was completed with its last step.
     """
-    recorded = progress.lesson(lesson.id)
     known = progress.completions(lesson.id)
-    steps = [recorded.steps.get(step.id, StepProgress()) for step in lesson.steps] if recorded else []
-    if known or recorded is None or not all(step.passed for step in steps):
+    recorded = None if known else progress.lesson(lesson.id)
+    if recorded is None:
         return known
+    steps = [recorded.steps.get(step.id, StepProgress()) for step in lesson.steps]
+    if not all(step.passed for step in steps):
+        return ()
     hints, skipped = sum(step.hints_shown for step in steps), sum(step.skipped for step in steps)
     return (Completion(recorded.passed_at, hints, len(steps), skipped, attempt=recorded.seed),)
 
@@ -225,4 +227,7 @@ _NONE = Text(
     "no hay lecciones en {path}: reinstala kubelab, o corrige KUBELAB_LESSONS.",
     "there are no lessons in {path}: install kubelab again, or correct KUBELAB_LESSONS.",
 )
-_TAKEN = Text("kubelab ya trae un track con ese id.", "kubelab comes with a track of that id.")
+_TAKEN = Text(
+    "kubelab, o KUBELAB_LESSONS, trae otro con ese id.",
+    "kubelab, or KUBELAB_LESSONS, has another of that id.",
+)

@@ -42,7 +42,8 @@ __all__ = [
 
 T = TypeVar("T")
 
-DETAIL_LENGTH_MAX = 200  # What was seen live may be a whole file; the journal tells, it does not keep.
+WORDS_LENGTH_MAX = 4096  # What was seen live may be a whole file.
+DETAIL_LENGTH_MAX = 200  # The journal tells, it does not keep.
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,7 @@ class Progress:
 
     def predict(self, lesson_id: str, step: str, answer: str) -> None:
         """Record the learner's prediction of what the step will show."""
-        answer = _storable(answer)
+        answer = _shortened(_storable(answer), WORDS_LENGTH_MAX)
         with self._changing() as connection:
             if connection.execute(
                 "INSERT INTO step (lesson, step, answer) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET"
@@ -195,7 +196,7 @@ class Progress:
 
     def set_outcome(self, lesson_id: str, step: str, value: str, choice: str) -> None:
         """Record what the live state answered: the value, and the choice that it stands for ("": none)."""
-        value = _storable(value)
+        value = _shortened(_storable(value), WORDS_LENGTH_MAX)
         with self._changing() as connection:
             if connection.execute(
                 "INSERT INTO step (lesson, step, outcome_value, outcome_choice) VALUES (?, ?, ?, ?)"
@@ -295,7 +296,7 @@ class Progress:
             self._connection.execute("COMMIT")
 
     def _tell(self, lesson_id: str, step: str, what: Event, detail: str = "") -> None:
-        detail = _shortened(_storable(detail))
+        detail = _shortened(_storable(detail), DETAIL_LENGTH_MAX)
         at = self._now().strftime("%Y-%m-%d %H:%M:%S.%f")
         self._put_entries([Entry(at, lesson_id, step, what, detail)])
 
@@ -409,8 +410,8 @@ def _storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= DETAIL_LENGTH_MAX else f"{text[: DETAIL_LENGTH_MAX - 1]}…"
+def _shortened(text: str, length_max: int) -> str:
+    return text if len(text) <= length_max else f"{text[: length_max - 1]}…"
 
 
 _LESSON = """

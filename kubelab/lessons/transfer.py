@@ -1,17 +1,20 @@
 """Progress as a file that people can keep, hand in or take to another machine: JSON, or CSV for spreadsheets.
 
-Pure. `merge` never takes anything back: a step that either side has passed is passed, at the earlier time; of
-the hints the larger count stays; where both sides know a lesson, mine keeps its variables and its place.
-CSV has one line per step, and the lesson's own columns on each; a lesson without a step has one line with an
-empty step.
+JSON has all of it. CSV has one line per step, and the lesson's own columns on each; a lesson without a step
+has one line with an empty step; the journal is not in it. A learner's or the machine's own words (an answer,
+an outcome) that a spreadsheet would take for a formula, or that have control characters, are written there as
+a JSON string.
+Format 1 had no skipped steps, predictions, completions and journal; it is read as well, and so is a CSV
+without their columns. Files are read warily, for a teacher imports those of strangers. Pure.
 """
 
 import csv
 import datetime
 import io
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import yaml
@@ -20,19 +23,37 @@ from kubelab.language import Text
 from kubelab.lessons import schema
 from kubelab.lessons.located import LessonError, Node, unknown
 from kubelab.lessons.merge import merge
-from kubelab.lessons.record import LessonRecord, StepRecord
+from kubelab.lessons.record import Completion, Entry, Event, LessonRecord, StepRecord
 
-FORMAT = 1
+FORMAT = 2
+FORMATS = (1, FORMAT)
 HINTS_MAX = 99
+COUNT_MAX = 9999  # Of a completion: steps, and hints in all of them.
 FileFormat = Literal["csv", "json"]
 
-COLUMNS = ("lesson", "step", "passed", "hints", "hints-at-pass", "at", "seed", "variables")
+COLUMNS_1 = ("lesson", "step", "passed", "hints", "hints-at-pass", "at", "seed", "variables")
+COLUMNS = (*COLUMNS_1, "skipped", "answer", "outcome", "outcome-choice", "completions")
+YES = "yes"
+INTEGER_DIGITS_MAX = 99
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?", re.ASCII)
+_NOT_PLAIN = re.compile('^$|^[=+\\-@"]|[\x00-\x1f\x7f-\x9f]')  # What spreadsheets run: OWASP, CSV Injection.
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
     format: int
-    lessons: tuple[LessonRecord, ...]
+    lessons: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """An `Entry` as a lesson's journal has it."""
+
+    at: str
+    what: str
+    step: str = ""
+    detail: str = ""
 
 
 def export(records: Sequence[LessonRecord], format_: FileFormat) -> str:
@@ -45,50 +66,96 @@ def parse(text: str, file: str) -> tuple[LessonRecord, ...]:
     Raises:
         LessonError: it is neither, or a value is not as it must be; with file and line.
     """
-    if text.lstrip().startswith(("{", "[")):
-        root = _json_node(text, file)
-        parsed = schema.read(_File, root)
-        if parsed.format != FORMAT:
-            raise root.mapping()["format"].error(
-                f"el formato {parsed.format} no se conoce; este kubelab lee el {FORMAT}.",
-                f"format {parsed.format} is unknown; this kubelab reads {FORMAT}.",
-            )
-        nodes = root.mapping()["lessons"].sequence()
-    else:
-        nodes = _csv_nodes(text, file)
-    records = [_checked(schema.read(LessonRecord, node), node) for node in nodes]
-    return merge((), records)
+    text = text.removeprefix("\ufeff")  # What some spreadsheets write first.
+    try:
+        if text.lstrip().startswith(("{", "[")):
+            return _parse_json(text, file)
+        return _records(_csv_nodes(text, file))
+    except RecursionError as error:
+        problem = Text("tiene demasiados niveles anidados.", "it is nested too deeply.")
+        raise LessonError(file, 1, problem) from error
 
 
-def _checked(record: LessonRecord, node: Node) -> LessonRecord:
-    """Refuse what the types allow and progress cannot be."""
+def _parse_json(text: str, file: str) -> tuple[LessonRecord, ...]:
+    value = _json_value(text, file)
+    try:
+        return _records(_json_nodes(_place(value, None, file)))
+    except LessonError:  # Only now: to find out the lines takes a hundred times as long as all the rest.
+        return _records(_json_nodes(_place(value, _composed(text), file)))
+
+
+def _records(nodes: Iterable[Node]) -> tuple[LessonRecord, ...]:
+    return merge((), [_record(node) for node in nodes])
+
+
+def _record(node: Node) -> LessonRecord:
+    """Read a lesson, and refuse what the types allow and progress cannot be."""
+    entries = node.mapping()
+    record = schema.read(LessonRecord, Node(_without_journal(entries), node.file, node.line))
     if not record.lesson:
         raise node.error("falta el id de la lección.", "the lesson's id is missing.")
-    steps = node.mapping().get("steps")
-    places = steps.sequence() if steps else []
-    for step, place in zip(record.steps, places, strict=True):
+    for step, place in zip(record.steps, _items(entries, "steps"), strict=True):
         _check_step(step, place)
-    return record
+    for one, place in zip(record.completions, _items(entries, "completions"), strict=True):
+        _check_completion(one, place)
+    journal = tuple(_entry(record.lesson, place) for place in _items(entries, "journal"))
+    return replace(record, journal=journal)
+
+
+def _without_journal(entries: Mapping[str, Node]) -> dict[str, Node]:
+    return {key: value for key, value in entries.items() if key != "journal"}
+
+
+def _items(entries: Mapping[str, Node], key: str) -> list[Node]:
+    return entries[key].sequence() if key in entries else []
 
 
 def _check_step(step: StepRecord, place: Node) -> None:
     if not step.step:
         raise place.error("falta el id del paso.", "the step's id is missing.")
     for hints in (step.hints, step.hints_at_pass or 0):
-        if not 0 <= hints <= HINTS_MAX:
-            raise place.error(
-                f"{hints} no es un número de pistas: va de 0 a {HINTS_MAX}.",
-                f"{hints} is no number of hints: it goes from 0 to {HINTS_MAX}.",
-            )
-    if step.passed is None:
-        return
-    try:
-        datetime.datetime.strptime(step.passed, "%Y-%m-%d %H:%M:%S")  # UTC, as SQLite has it
-    except ValueError:
+        _check_hints(hints, HINTS_MAX, place)
+    if step.passed is not None:
+        _check_time(step.passed, place)
+
+
+def _check_completion(one: Completion, place: Node) -> None:
+    _check_time(one.at, place)
+    _check_hints(one.hints, COUNT_MAX, place)
+    if not 0 <= one.skipped <= one.steps <= COUNT_MAX:
         raise place.error(
-            f"«{step.passed}» no es una fecha como 2026-01-31 09:30:00.",
-            f"“{step.passed}” is no time like 2026-01-31 09:30:00.",
-        ) from None
+            f"de {one.steps} pasos no se saltan {one.skipped}.",
+            f"of {one.steps} steps, {one.skipped} cannot be skipped.",
+        )
+
+
+def _entry(lesson: str, place: Node) -> Entry:
+    line = schema.read(_Line, place)
+    _check_time(line.at, place)
+    if line.what not in list(Event):
+        raise unknown(place, Text("suceso", "event"), line.what, [event.value for event in Event])
+    return Entry(line.at, lesson, line.step, Event(line.what), line.detail)
+
+
+def _check_hints(hints: int, hints_max: int, place: Node) -> None:
+    if not 0 <= hints <= hints_max:
+        raise place.error(
+            f"{hints} no es un número de pistas: va de 0 a {hints_max}.",
+            f"{hints} is no number of hints: it goes from 0 to {hints_max}.",
+        )
+
+
+def _check_time(time: str, place: Node) -> None:
+    """Times are compared as texts, so they must be written in full."""
+    try:
+        written_so = _TIME.fullmatch(time) and datetime.datetime.fromisoformat(time)
+    except ValueError:
+        written_so = None
+    if not written_so:
+        raise place.error(
+            f"«{time}» no es una fecha como 2026-01-31 09:30:00.",
+            f"“{time}” is no time like 2026-01-31 09:30:00.",
+        )
 
 
 def _step_fields(step: StepRecord) -> dict[str, Any]:
@@ -110,32 +177,78 @@ def _lesson_fields(record: LessonRecord) -> dict[str, Any]:
 
 
 def _to_json(records: Iterable[LessonRecord]) -> str:
-    lessons = [_lesson_fields(record) | {"steps": _written(record.steps)} for record in records]
+    lessons = [_lesson_fields(record) | _lists(record) for record in records]
     return json.dumps({"format": FORMAT, "lessons": lessons}, indent=1, ensure_ascii=False) + "\n"
 
 
-def _written(steps: Iterable[StepRecord]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in _step_fields(step).items() if value is not None} for step in steps]
+def _lists(record: LessonRecord) -> dict[str, Any]:
+    return {
+        "steps": [_json_step(step) for step in record.steps],
+        "completions": _completions(record),
+        "journal": [_json_entry(entry) for entry in record.journal],
+    }
+
+
+def _json_step(step: StepRecord) -> dict[str, Any]:
+    outcome = {"value": step.outcome.value, "choice": step.outcome.choice} if step.outcome else None
+    optional = {"skipped": step.skipped or None, "answer": step.answer or None, "outcome": outcome}
+    return {key: value for key, value in (_step_fields(step) | optional).items() if value is not None}
+
+
+def _completions(record: LessonRecord) -> list[dict[str, Any]]:
+    return [
+        {schema.yaml_name(key): value for key, value in asdict(completion).items()}
+        for completion in record.completions
+    ]
+
+
+def _json_entry(entry: Entry) -> dict[str, str]:
+    return {"at": entry.at, "step": entry.step, "what": entry.what.value, "detail": entry.detail}
 
 
 def _to_csv(records: Iterable[LessonRecord]) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
-    for record in records:
-        lesson = _lesson_fields(record)
-        lesson["variables"] = json.dumps(lesson["variables"], ensure_ascii=False)
-        writer.writerows([lesson | _step_fields(step) for step in record.steps] or [lesson])
+    for record in (one for one in records if one.begun or one.completions):
+        lesson = _lesson_fields(record) | {"completions": _completions(record)}
+        for column in ("variables", "completions"):
+            lesson[column] = json.dumps(lesson[column], ensure_ascii=False)
+        writer.writerows([lesson | _csv_step(step) for step in record.steps] or [lesson])
     return out.getvalue()
 
 
-def _json_node(text: str, file: str) -> Node:
+def _csv_step(step: StepRecord) -> dict[str, Any]:
+    return _step_fields(step) | {
+        "skipped": YES if step.skipped else "",
+        "answer": _words(step.answer) if step.answer else "",
+        "outcome": _words(step.outcome.value) if step.outcome else "",
+        "outcome-choice": _words(step.outcome.choice) if step.outcome and step.outcome.choice else "",
+    }
+
+
+def _words(text: str) -> str:
+    """Return *text* as a cell that is not empty, and that a spreadsheet shows and does not run."""
+    return json.dumps(text) if _NOT_PLAIN.search(text) else text
+
+
+def _json_value(text: str, file: str) -> Any:
     try:
-        value = json.loads(text)
+        return json.loads(text)
     except json.JSONDecodeError as error:
-        problem = Text(f"no es JSON válido ({error.msg}).", f"this is not valid JSON ({error.msg}).")
-        raise LessonError(file, error.lineno, problem) from error
-    return _place(value, _composed(text), file)
+        raise LessonError(file, error.lineno, _NOT_JSON.format(why=error.msg)) from error
+    except ValueError as error:  # A number of thousands of digits.
+        raise LessonError(file, 1, _NOT_JSON.format(why=error)) from error
+
+
+def _json_nodes(root: Node) -> list[Node]:
+    known = schema.read(_File, root)
+    if known.format not in FORMATS:
+        raise root.mapping()["format"].error(
+            f"el formato {known.format} no se conoce; este kubelab lee hasta el {FORMAT}.",
+            f"format {known.format} is unknown; this kubelab reads up to {FORMAT}.",
+        )
+    return root.mapping()["lessons"].sequence()
 
 
 def _composed(text: str) -> yaml.Node | None:
@@ -152,20 +265,22 @@ def _place(value: Any, where: yaml.Node | None, file: str, line: int = 1) -> Nod
         places = (
             {key.value: place for key, place in where.value} if isinstance(where, yaml.MappingNode) else {}
         )
+        for key in value:
+            _refuse_halves(key, file, line)
         entries = {key: _place(item, places.get(key), file, line) for key, item in value.items()}
         return Node(entries, file, line)
     if isinstance(value, list):
         items = where.value if isinstance(where, yaml.SequenceNode) else [None] * len(value)
         return Node([_place(item, at, file, line) for item, at in zip(value, items, strict=True)], file, line)
-    if (
-        isinstance(value, str)
-        and not value.isprintable()
-        and any("\ud800" <= sign <= "\udfff" for sign in value)
-    ):
-        raise LessonError(
-            file, line, Text("hay medio carácter Unicode.", "there is half a Unicode character.")
-        )
+    if isinstance(value, str):
+        _refuse_halves(value, file, line)
     return Node(value, file, line)
+
+
+def _refuse_halves(text: str, file: str, line: int) -> None:
+    if not text.isprintable() and any("\ud800" <= sign <= "\udfff" for sign in text):
+        problem = Text("hay medio carácter Unicode.", "there is half a Unicode character.")
+        raise LessonError(file, line, problem)
 
 
 def _csv_nodes(text: str, file: str) -> list[Node]:
@@ -191,7 +306,7 @@ def _check_header(header: Sequence[str], file: str) -> None:
         if column not in COLUMNS:
             raise unknown(place, Text("columna", "column"), column, COLUMNS)
     for column in COLUMNS:
-        if header.count(column) != 1:
+        if header.count(column) > 1 or (column in COLUMNS_1 and column not in header):
             raise place.error(
                 f"la columna «{column}» debe estar una vez.", f"the column “{column}” must be there once."
             )
@@ -204,27 +319,66 @@ def _row(header: Sequence[str], row: Sequence[str], file: str, line: int) -> Nod
             f"hay {len(row)} valores y no {len(header)}.", f"there are {len(row)} values, not {len(header)}."
         )
         raise LessonError(file, line, problem)
-    cells = dict(zip(header, row, strict=True))
-    lesson: dict[str, Node] = {key: Node(cells[key], file, line) for key in ("lesson", "at", "seed")}
-    lesson["variables"] = _cell_json(cells["variables"], file, line)
-    step = {key: Node(cells[key], file, line) for key in ("step", "passed") if cells[key]}
-    step |= {key: _cell_integer(cells[key], file, line) for key in ("hints", "hints-at-pass") if cells[key]}
-    steps = [Node(step, file, line)] if step else []
-    return Node(lesson | {"steps": Node(steps, file, line)}, file, line)
+    cells = {key: Node(cell, file, line) for key, cell in zip(header, row, strict=True) if cell}
+    blank = Node("", file, line)
+    lesson = {key: cells.get(key, blank) for key in ("lesson", "at", "seed")}
+    lesson["variables"] = _json_cell("variables", cells.get("variables", blank))
+    if "completions" in cells:
+        lesson["completions"] = _json_cell("completions", cells["completions"])
+    step = _row_step(cells)
+    return Node(lesson | {"steps": Node([Node(step, file, line)] if step else [], file, line)}, file, line)
 
 
-def _cell_json(cell: str, file: str, line: int) -> Node:
+def _row_step(cells: Mapping[str, Node]) -> dict[str, Node]:
+    """Return what the row has of a step, as JSON would have it; empty if nothing."""
+    step = {key: read(key, cells[key]) for key, read in _STEP_CELLS.items() if key in cells}
+    seen = cells.get("outcome") or cells.get("outcome-choice")
+    if seen:
+        blank = Node("", seen.file, seen.line)
+        value, choice = (_words_cell(key, cells.get(key, blank)) for key in ("outcome", "outcome-choice"))
+        step["outcome"] = Node({"value": value, "choice": choice}, seen.file, seen.line)
+    return step
+
+
+def _text_cell(column: str, cell: Node) -> Node:
+    return cell
+
+
+def _json_cell(column: str, cell: Node) -> Node:
     try:
-        return _place(json.loads(cell), None, file, line)
-    except json.JSONDecodeError as error:
-        problem = Text(
-            f"en variables no hay JSON válido ({error.msg}).", f"variables has no valid JSON ({error.msg})."
+        return _place(json.loads(cell.value), None, cell.file, cell.line)
+    except ValueError as error:
+        raise LessonError(cell.file, cell.line, _BAD_CELL.format(column=column, why=error)) from error
+
+
+def _words_cell(column: str, cell: Node) -> Node:
+    return _json_cell(column, cell) if cell.value.startswith('"') else cell
+
+
+def _yes_cell(column: str, cell: Node) -> Node:
+    if cell.value != YES:
+        raise cell.error(
+            f"en {column} va {YES} o nada, y no «{cell.value}».",
+            f"{YES} or nothing belongs in {column}, not “{cell.value}”.",
         )
-        raise LessonError(file, line, problem) from error
+    return replace(cell, value=True)
 
 
-def _cell_integer(cell: str, file: str, line: int) -> Node:
-    if not cell.isascii() or not cell.isdigit():
-        problem = Text(f"«{cell}» no es un número de pistas.", f"“{cell}” is no number of hints.")
-        raise LessonError(file, line, problem)
-    return Node(int(cell), file, line)
+def _integer_cell(column: str, cell: Node) -> Node:
+    if not cell.value.isascii() or not cell.value.isdigit() or len(cell.value) > INTEGER_DIGITS_MAX:
+        raise cell.error(
+            f"«{cell.value}» no es un número de pistas.", f"“{cell.value}” is no number of hints."
+        )
+    return replace(cell, value=int(cell.value))
+
+
+_STEP_CELLS: Mapping[str, Callable[[str, Node], Node]] = {
+    "step": _text_cell,
+    "passed": _text_cell,
+    "hints": _integer_cell,
+    "hints-at-pass": _integer_cell,
+    "skipped": _yes_cell,
+    "answer": _words_cell,
+}
+_NOT_JSON = Text("no es JSON válido ({why}).", "this is not valid JSON ({why}).")
+_BAD_CELL = Text("en {column} no hay JSON válido ({why}).", "{column} has no valid JSON ({why}).")

@@ -227,6 +227,17 @@ def test_an_attempt_with_no_passed_step_is_not_completed(progress: Progress) -> 
     assert (progress.completions("a/b"), progress.journal()) == ((), ())
 
 
+def test_a_change_for_which_there_is_no_space_is_told_and_not_made(progress: Progress) -> None:
+    progress.begin("a/b", {}, "one", seed="s")
+    pages = progress._connection.execute("PRAGMA page_count").fetchone()[0]
+    progress._connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(LabError, match="database or disk is full"):
+        progress.set_variables("a/b", {"LONG": "x" * 100_000})
+    assert variables(progress) == {}
+    progress.set_passed("a/b", "one", passed=True)
+    assert step(progress).passed
+
+
 def test_progress_survives_a_kill_right_after_the_call(tmp_path: Path) -> None:
     path = tmp_path / "progress.sqlite3"
     program = (
