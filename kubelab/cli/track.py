@@ -448,8 +448,8 @@ _NOT_OFFERED_ANY_MORE = Text(
     en="“{id}” is no longer in {source}: take it away with `kubelab track remove {id}`, or keep your copy.",
 )
 _BUILT_IN = Text(
-    es="kubelab ya trae un track «{id}»: pide a su autor otro id.",
-    en="kubelab comes with a track “{id}”: ask its author for another id.",
+    es="kubelab, o KUBELAB_LESSONS, trae ya un track «{id}»: pide a su autor otro id.",
+    en="kubelab, or KUBELAB_LESSONS, has a track “{id}” already: ask its author for another id.",
 )
 _THERE = Text(
     es="«{id}» ya está instalado desde ahí: `kubelab track update {id}` lo actualiza.",

@@ -197,7 +197,7 @@ def test_an_id_that_is_taken_is_refused_with_what_to_do(learner: Learner) -> Non
     assert f"from {learner.place}/repo: take it away first with `kubelab track remove puzzles`" in said
     create(other / "mine", "containers/01-mine")
     said = learner.types("add", "other/mine", "--yes", code=1)
-    assert "kubelab comes with a track “containers”" in said
+    assert "kubelab, or KUBELAB_LESSONS, has a track “containers” already" in said
 
 
 def test_of_several_tracks_all_are_added_or_those_that_are_named(learner: Learner) -> None:

@@ -219,7 +219,7 @@ def test_a_track_that_kubelab_brings_by_now_is_left_out(own: Path, installed: In
     write({f"puzzles/{path}": content for path, content in tree_of("puzzles").items()}, own)
     catalog = Catalog.load(installed=installed)
     assert [track.id for track in catalog.tracks] == ["mine", "puzzles"]
-    assert "kubelab comes with a track of that id" in catalog.problems[0].sentence.en
+    assert "has another of that id" in catalog.problems[0].sentence.en
 
 
 def test_the_home_screen_says_why_a_track_is_left_out(

@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import platformdirs
@@ -31,10 +32,12 @@ from kubelab.cluster.errors import LabError
 from kubelab.language import Text
 from kubelab.lessons.names import is_track_id
 from kubelab.lessons.privileges import undeclared
-from kubelab.lessons.thirdparty.offer import Offer
 from kubelab.lessons.thirdparty.source import Source
 from kubelab.lessons.track_files import TrackSource, track_source
 from kubelab.lessons.tree import read_tree, tree_hash, write_tree
+
+if TYPE_CHECKING:  # The app reads what is installed; archives and git are no part of its start.
+    from kubelab.lessons.thirdparty.offer import Offer
 
 RECORD_FORMAT = 1
 _RECORD = "record.json"
@@ -57,7 +60,7 @@ class Record:
     pinned: bool = False
 
 
-def record_of(offer: Offer, agreed: datetime, *, pinned: bool = False) -> Record:
+def record_of(offer: "Offer", agreed: datetime, *, pinned: bool = False) -> Record:
     return Record(
         format=RECORD_FORMAT,
         source=offer.source,
@@ -156,7 +159,7 @@ class InstalledTracks:
             shutil.rmtree(place, ignore_errors=True)
             os.close(lock)
 
-    def install(self, offer: Offer, record: Record, staging: Path) -> None:
+    def install(self, offer: "Offer", record: Record, staging: Path) -> None:
         """Install a track whose id is free.
 
         Raises:
@@ -172,7 +175,7 @@ class InstalledTracks:
         except OSError as error:
             raise self._no_place(error) from error
 
-    def replace(self, offer: Offer, record: Record, staging: Path) -> None:
+    def replace(self, offer: "Offer", record: Record, staging: Path) -> None:
         """Put another state of an installed track in its place.
 
         Raises:
