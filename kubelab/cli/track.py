@@ -3,6 +3,7 @@
 What a track may do is told, and agreed to, before it is installed or an update of it may do more.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -87,6 +88,8 @@ def add(source: str, only: Sequence[str], pin: bool, yes: bool) -> int:
         for offer in offers:
             installed.install(offer, record_of(offer, datetime.now(UTC), pinned=pin), staging)
             click.echo(_INSTALLED.format(id=offer.id, lesson=offer.track.lessons[0].id))
+        if os.geteuid() != 0:
+            click.echo(_wrapped(str(_FOR_THIS_USER), ""))
     return 0
 
 
@@ -342,7 +345,7 @@ def _described(offer: "Offer") -> str:
         f"{offer.track.title} ({offer.id}), {count}",
         f"  {_SOURCE}: {offer.source}",
         f"  {kind}: {offer.resolved[:SHORT]}",
-        *(_wrapped(f"{_WARNING}: {problem}", "  ") for problem in offer.warnings),
+        *(_wrapped(f"{_WARNING}: {problem}", "  ", "  ") for problem in offer.warnings),
         _privileges(offer.privileges),
     ]
     return "\n".join(lines)
@@ -351,7 +354,7 @@ def _described(offer: "Offer") -> str:
 def _privileges(privileges: Sequence[str]) -> str:
     from kubelab.lessons.privileges import WORDS
 
-    known = [_wrapped(f"- {name}: {WORDS[name]}", "    ") for name in privileges if name in WORDS]
+    known = [_wrapped(f"- {name}: {WORDS[name]}", "    ", "  ") for name in privileges if name in WORDS]
     return "\n".join([f"  {_MAY}", *known])
 
 
@@ -363,7 +366,11 @@ def _agreed(question: Text, yes: bool) -> bool:
         raise LabError(_NOBODY)
     click.echo("")
     click.echo(_wrapped(str(question), ""))
-    answer: str = click.prompt(str(_ASK), default="", show_default=False, prompt_suffix=" ")
+    try:
+        answer: str = click.prompt(str(_ASK), default="", show_default=False, prompt_suffix=" ")
+    except click.Abort:
+        click.echo("")
+        raise
     return answer.strip().lower() in ("y", "yes", "s", "si", "sí")
 
 
@@ -394,8 +401,8 @@ def _tell(label: Text, value: str) -> None:
     click.echo(f"  {label}: {value}")
 
 
-def _wrapped(text: str, indent: str) -> str:
-    return click.wrap_text(text, 100, indent, indent + "  ")
+def _wrapped(text: str, indent: str, hanging: str = "") -> str:
+    return click.wrap_text(text, 100, indent, indent + hanging)
 
 
 _SOURCE = Text(es="de", en="from")
@@ -434,6 +441,10 @@ _NOTHING_DONE = Text(es="No se ha instalado nada.", en="Nothing was installed.")
 _INSTALLED = Text(
     es="✓ {id} está instalado: `kubelab`, o `kubelab --plain {lesson}`.",
     en="✓ {id} is installed: `kubelab`, or `kubelab --plain {lesson}`.",
+)
+_FOR_THIS_USER = Text(
+    es="Es para tu usuario: si abres el laboratorio con sudo, añádelo también con sudo.",
+    en="It is there for your user: if you open the lab with sudo, add it with sudo as well.",
 )
 _NO_TRACKS = Text(
     es="No hay tracks instalados: `kubelab track add SOURCE` añade uno.",

@@ -16,7 +16,7 @@ from kubelab.lessons.format import LessonSource
 from kubelab.lessons.located import Node, read_yaml
 from kubelab.lessons.prose import parse_document
 
-Privilege = Literal["root-shell", "setup", "cluster", "executables"]
+Privilege = Literal["root-shell", "setup", "cluster", "kubeconfig", "executables"]
 PRIVILEGES: tuple[Privilege, ...] = get_args(Privilege)
 
 _PROGRAMS = (b"#!", b"\x7fELF")
@@ -35,6 +35,10 @@ WORDS: Mapping[str, Text] = {
     "cluster": Text(
         "usar el clúster del laboratorio como su administrador, con un shell de root en sus nodos",
         "use the lab's cluster as its administrator, with a root shell on its nodes",
+    ),
+    "kubeconfig": Text(
+        "trabajar en un clúster tuyo, con los derechos de tu kubeconfig, si lo pides",
+        "work on a cluster of yours, with your kubeconfig's rights, if you ask for that",
     ),
     "executables": Text(
         "poner en la máquina programas de su autor, para que los ejecutes",
@@ -61,6 +65,8 @@ def uses(source: LessonSource) -> Iterator[Use]:
         yield Use("setup", file, node.line)
     if (cluster := front.get("cluster")) is not None and cluster.value is not None:
         yield Use("cluster", file, cluster.line)
+    if (backends := front.get("backends")) is not None:
+        yield from (Use("kubeconfig", file, node.line) for node in backends.items() if node.value != "netns")
     for name, content in source.files.items():
         if content.startswith(_PROGRAMS):
             yield Use("executables", f"{source.path}/files/{name}", 0)

@@ -49,6 +49,12 @@ def test_a_cluster_is_a_privilege() -> None:
     assert used(lesson)["cluster"] == ("01-sleep/es.md", line_of("cluster:", lesson))
 
 
+def test_a_cluster_of_the_learners_own_is_another() -> None:
+    lesson = NO_SETUP.replace("minutes: 5\n", "minutes: 5\nbackends: [netns, kubernetes]\n")
+    assert used(lesson)["kubeconfig"] == ("01-sleep/es.md", line_of("backends:", lesson))
+    assert "kubeconfig" not in used(lesson.replace(", kubernetes", ""))
+
+
 @pytest.mark.parametrize("content", [b"#!/bin/sh\n", b"\x7fELF\x02"])
 def test_a_file_that_can_be_run_is_a_privilege(content: bytes) -> None:
     assert used(NO_SETUP, {"run": content})["executables"] == ("01-sleep/files/run", 0)

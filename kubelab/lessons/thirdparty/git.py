@@ -141,9 +141,16 @@ class _Git:
         if code == -signal.SIGXFSZ:
             return LabError(_TOO_BIG.format(source=shown(self.title), limit=FILE_BYTES_MAX >> 20))
         lines = [line for line in complaints.decode(errors="replace").splitlines() if line.strip()]
-        told = next((line for line in lines if line.startswith("fatal: ")), lines[-1] if lines else f"{code}")
-        why = shown(told.removeprefix("fatal: "))[:200].rstrip(".")
+        why = shown(_point_of(lines).removeprefix("fatal: "))[:200].rstrip(".") or f"{code}"
         return LabError(_FAILED.format(source=shown(self.title), why=why))
+
+
+def _point_of(complaints: Sequence[str]) -> str:
+    """Return the line that says what is wrong: git's own, or ssh's before it."""
+    fatal = next((line for line in complaints if line.startswith("fatal: ")), "")
+    if not fatal or "Could not read from remote repository" in fatal:
+        return complaints[0].strip() if complaints else ""
+    return fatal
 
 
 def _limit() -> None:
