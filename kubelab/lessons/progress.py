@@ -1,8 +1,9 @@
 """What the learner has done: steps passed, hints seen, predictions, where they are, the variables drawn for
 them, the lessons completed, the language that they chose, and the journal of all that happened.
 
-One SQLite file under the XDG state directory (`progress_file`). Every change and the journal's line that
-tells of it are one transaction, which SIGKILL does not undo; several processes may change it at once.
+One SQLite file under the XDG state directory (`progress_file`, `progress_rows`). Every change and the line of
+the journal that tells of it are one transaction, which SIGKILL does not undo; several processes may change it
+at once.
 An attempt at a lesson is named by its seed. `start_over` begins another; completions and journal stay.
 `transfer` writes and reads what `export` returns and `merge` takes.
 Left out: a limit to the journal; a lesson makes a few dozen lines of it.
@@ -12,13 +13,13 @@ import datetime
 import json
 import secrets
 import sqlite3
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import platformdirs
 
@@ -26,7 +27,15 @@ from kubelab.cluster.errors import LabError
 from kubelab.language import LANGUAGES, Language, Text
 from kubelab.lessons.merge import merge, passed_steps
 from kubelab.lessons.progress_file import connect, transaction
-from kubelab.lessons.record import Completion, Entry, Event, LessonRecord, Outcome, StepRecord
+from kubelab.lessons.progress_rows import (
+    outcome_of,
+    put_entries,
+    put_record,
+    read_completions,
+    read_journal,
+    read_records,
+)
+from kubelab.lessons.record import Completion, Entry, Event, LessonRecord, Outcome
 
 __all__ = [
     "Completion",
@@ -39,8 +48,6 @@ __all__ = [
     "new_seed",
     "state_path",
 ]
-
-T = TypeVar("T")
 
 WORDS_LENGTH_MAX = 4096  # What was seen live may be a whole file.
 DETAIL_LENGTH_MAX = 200  # The journal tells, it does not keep.
@@ -119,7 +126,7 @@ class Progress:
             return None
         seed, variables, step, tested_out, passed_at = row
         steps = {
-            id_: StepProgress(hints, bool(passed), bool(skipped), answer, _outcome(value, choice))
+            id_: StepProgress(hints, bool(passed), bool(skipped), answer, outcome_of(value, choice))
             for id_, hints, passed, skipped, answer, value, choice in self._connection.execute(
                 "SELECT step, hints_shown, passed_at IS NOT NULL, skipped, answer, outcome_value,"
                 " outcome_choice FROM step WHERE lesson = ?",
@@ -219,7 +226,7 @@ class Progress:
 
     def completions(self, lesson_id: str) -> tuple[Completion, ...]:
         """Return the completions of all attempts at the lesson, the first one first."""
-        return tuple(one for _, one in self._completions(lesson_id))
+        return tuple(one for _, one in read_completions(self._connection, lesson_id))
 
     def note(self, lesson_id: str, step: str, what: Event, detail: str = "") -> None:
         """Write to the journal what changes nothing else: a lesson opened, a misconception shown.
@@ -231,14 +238,7 @@ class Progress:
 
     def journal(self, lesson_id: str | None = None) -> tuple[Entry, ...]:
         """Return what happened (in one lesson), in the order of time."""
-        return tuple(
-            Entry(at, lesson, step, Event(what), detail)
-            for at, lesson, step, what, detail in self._connection.execute(
-                "SELECT at, lesson, step, what, detail FROM journal WHERE ?1 IS NULL OR lesson = ?1"
-                " ORDER BY at, id",
-                (lesson_id,),
-            )
-        )
+        return tuple(read_journal(self._connection, lesson_id))
 
     def language(self) -> Language | None:
         """Return the language that the learner last chose in the app; None if they never did."""
@@ -252,30 +252,31 @@ class Progress:
     def start_over(self, lesson_id: str) -> None:
         """Forget the attempt's steps and variables: the next one draws others. The completions stay."""
         with self._changing():
-            self._end_attempt(lesson_id)
-            self._tell(lesson_id, "", Event.STARTED_OVER)
+            if self._end_attempt(lesson_id):
+                self._tell(lesson_id, "", Event.STARTED_OVER)
 
     def forget(self, lesson_id: str) -> None:
         """Forget all of the lesson, its completions too, as if it had never been done; the journal knows."""
         with self._changing() as connection:
-            self._end_attempt(lesson_id)
-            connection.execute("DELETE FROM completion WHERE lesson = ?", (lesson_id,))
-            self._tell(lesson_id, "", Event.FORGOTTEN)
+            ended = self._end_attempt(lesson_id)
+            gone = connection.execute("DELETE FROM completion WHERE lesson = ?", (lesson_id,)).rowcount
+            if ended or gone:
+                self._tell(lesson_id, "", Event.FORGOTTEN)
 
     def export(self) -> tuple[LessonRecord, ...]:
         """Return everything that is recorded, as `transfer` writes it to a file."""
         with self._reading():
-            return self._records()
+            return read_records(self._connection)
 
     def merge(self, records: Iterable[LessonRecord]) -> int:
         """Add *records* to what is recorded, as one transaction; return how many steps are passed by it."""
-        with self._changing():
-            mine = self._records()
+        with self._changing() as connection:
+            mine = read_records(connection)
             merged = merge(mine, records)
             for record in merged:
-                self._put(record)
-            news = Counter(_entries(merged)) - Counter(_entries(mine))
-            self._put_entries(sorted(news.elements()))
+                put_record(connection, record)
+            news = Counter(_journal(merged)) - Counter(_journal(mine))
+            put_entries(connection, sorted(news.elements()))
         return len(passed_steps(merged) - passed_steps(mine))
 
     @contextmanager
@@ -298,111 +299,24 @@ class Progress:
     def _tell(self, lesson_id: str, step: str, what: Event, detail: str = "") -> None:
         detail = _shortened(_storable(detail), DETAIL_LENGTH_MAX)
         at = self._now().strftime("%Y-%m-%d %H:%M:%S.%f")
-        self._put_entries([Entry(at, lesson_id, step, what, detail)])
+        put_entries(self._connection, [Entry(at, lesson_id, step, what, detail)])
 
     def _second(self) -> str:
         return self._now().strftime("%Y-%m-%d %H:%M:%S")
 
-    def _end_attempt(self, lesson_id: str) -> None:
+    def _end_attempt(self, lesson_id: str) -> bool:
+        """Return whether one was under way."""
         self._connection.execute("DELETE FROM step WHERE lesson = ?", (lesson_id,))
-        self._connection.execute("DELETE FROM lesson WHERE lesson = ?", (lesson_id,))
-
-    def _completions(self, lesson_id: str | None = None) -> Iterator[tuple[str, Completion]]:
-        rows = self._connection.execute(
-            "SELECT lesson, at, hints, steps, skipped, tested_out, attempt FROM completion"
-            " WHERE ?1 IS NULL OR lesson = ?1 ORDER BY at, rowid",
-            (lesson_id,),
-        )
-        for lesson, at, hints, steps, skipped, tested_out, attempt in rows:
-            yield lesson, Completion(at, hints, steps, skipped, bool(tested_out), attempt)
-
-    def _step_records(self) -> Iterator[tuple[str, StepRecord]]:
-        for (
-            lesson,
-            step,
-            hints,
-            hints_at_pass,
-            passed,
-            skipped,
-            answer,
-            value,
-            choice,
-        ) in self._connection.execute(
-            "SELECT lesson, step, hints_shown, hints_at_pass, passed_at, skipped, answer, outcome_value,"
-            " outcome_choice FROM step ORDER BY lesson, step"
-        ):
-            outcome = _outcome(value, choice)
-            yield lesson, StepRecord(step, hints, hints_at_pass, passed, bool(skipped), answer, outcome)
-
-    def _records(self) -> tuple[LessonRecord, ...]:
-        attempts = {
-            lesson: LessonRecord(lesson, at, seed, json.loads(variables))
-            for lesson, at, seed, variables in self._connection.execute(
-                "SELECT lesson, step, seed, variables FROM lesson"
-            )
-        }
-        steps, completions = _by_lesson(self._step_records()), _by_lesson(self._completions())
-        journal = _by_lesson((entry.lesson, entry) for entry in self.journal())
-        return tuple(
-            replace(
-                attempts.get(lesson, LessonRecord(lesson, "", "", {})),
-                steps=steps.get(lesson, ()),
-                completions=completions.get(lesson, ()),
-                journal=journal.get(lesson, ()),
-            )
-            for lesson in sorted({*attempts, *steps, *completions, *journal})
-        )
-
-    def _put(self, record: LessonRecord) -> None:
-        """Write what *record* has, but for its journal."""
-        if record.begun:
-            self._connection.execute(
-                "INSERT OR REPLACE INTO lesson (lesson, step, seed, variables) VALUES (?, ?, ?, ?)",
-                (record.lesson, record.at, record.seed, json.dumps(dict(record.variables))),
-            )
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO step (lesson, step, hints_shown, hints_at_pass, passed_at, skipped,"
-            " answer, outcome_value, outcome_choice) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [(record.lesson, *_step_row(step)) for step in record.steps],
-        )
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO completion (lesson, at, hints, steps, skipped, tested_out, attempt)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                (record.lesson, one.at, one.hints, one.steps, one.skipped, one.tested_out, one.attempt)
-                for one in record.completions
-            ],
-        )
-
-    def _put_entries(self, entries: Iterable[Entry]) -> None:
-        self._connection.executemany(
-            "INSERT INTO journal (at, lesson, step, what, detail) VALUES (?, ?, ?, ?, ?)",
-            [(entry.at, entry.lesson, entry.step, entry.what.value, entry.detail) for entry in entries],
-        )
+        ended = self._connection.execute("DELETE FROM lesson WHERE lesson = ?", (lesson_id,)).rowcount
+        return ended > 0
 
 
 def new_seed() -> str:
     return secrets.token_hex(8)
 
 
-def _entries(records: Iterable[LessonRecord]) -> Iterator[Entry]:
+def _journal(records: Iterable[LessonRecord]) -> Iterator[Entry]:
     return (entry for record in records for entry in record.journal)
-
-
-def _by_lesson(pairs: Iterable[tuple[str, T]]) -> dict[str, tuple[T, ...]]:
-    grouped: dict[str, list[T]] = defaultdict(list)
-    for lesson, value in pairs:
-        grouped[lesson].append(value)
-    return {lesson: tuple(values) for lesson, values in grouped.items()}
-
-
-def _step_row(step: StepRecord) -> tuple[Any, ...]:
-    outcome = (step.outcome.value, step.outcome.choice) if step.outcome else (None, None)
-    return step.step, step.hints, step.hints_at_pass, step.passed, step.skipped, step.answer, *outcome
-
-
-def _outcome(value: str | None, choice: str | None) -> Outcome | None:
-    return None if value is None else Outcome(value, choice or "")
 
 
 def _storable(text: str) -> str:

@@ -141,6 +141,8 @@ def test_the_journal_tells_what_happened_in_its_order(progress: Progress) -> Non
     progress.complete("a/b")
     progress.start_over("a/b")
     progress.forget("a/b")
+    for nothing in (progress.start_over, progress.forget):
+        nothing("a/b")
     progress.note("c/d", "one", Event.OPENED)
     assert [(entry.step, entry.what, entry.detail) for entry in progress.journal("a/b")] == [
         ("one", Event.OPENED, ""),

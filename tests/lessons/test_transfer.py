@@ -88,6 +88,7 @@ def test_what_is_exported_as_csv_is_imported_the_same_but_for_the_journal(
     assert parse(export(records, "csv"), "file") == kept
 
 
+@settings(max_examples=30)
 @given(record=lessons("a/b"))
 def test_no_cell_of_words_is_a_formula(record: LessonRecord) -> None:
     for row in csv.DictReader(io.StringIO(export([record], "csv"), newline="")):
