@@ -1,9 +1,11 @@
 """One interface in cgroup v2's words over v1, hybrid and v2 hosts."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
+from kubelab.cluster.errors import KernelError
 from kubelab.cluster.linux.cgroups import (
     Cgroup,
     CgroupTree,
@@ -124,3 +126,83 @@ def test_the_running_kernel_s_controllers_take_the_limits():
     finally:
         cgroup.remove()
     assert not any(Path(directory).exists() for directory in cgroup.directories)
+
+
+V1_FILES = {
+    "cpu.shares": "1024\n",
+    "cpu.cfs_quota_us": "-1\n",
+    "cpu.cfs_period_us": "100000\n",
+    "cpu.stat": "nr_periods 10\nnr_throttled 4\nthrottled_time 5000000\n",
+    "cpuacct.usage": "7000000\n",
+    "cpuacct.usage_user": "4000000\n",
+    "memory.usage_in_bytes": "8192\n",
+    "memory.max_usage_in_bytes": "9000\n",
+    "memory.limit_in_bytes": "9223372036854771712\n",
+    "memory.memsw.limit_in_bytes": "9223372036854771712\n",
+    "memory.memsw.usage_in_bytes": "9192\n",
+    "memory.stat": "rss 1\ncache 2\ntotal_rss 10\ntotal_cache 20\n",
+    "pids.events": "max 3\n",
+    "blkio.throttle.read_bps_device": "",
+    "blkio.throttle.write_bps_device": "8:0 1048576\n",
+    "blkio.throttle.io_service_bytes_recursive": "8:0 Read 5\n8:0 Write 6\n8:0 Sync 11\nTotal 11\n",
+    "blkio.throttle.io_serviced_recursive": "8:0 Read 1\n8:0 Write 2\nTotal 3\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "file", "text"),
+    [
+        ("cpu.weight", "cpu.shares", "39"),
+        ("cpu.max", "cpu.cfs_quota_us", "max 100000"),
+        (
+            "cpu.stat",
+            "cpu.stat",
+            "usage_usec 7000\nuser_usec 4000\nnr_periods 10\nnr_throttled 4\nthrottled_usec 5000",
+        ),
+        ("memory.current", "memory.usage_in_bytes", "8192"),
+        ("memory.peak", "memory.max_usage_in_bytes", "9000"),
+        ("memory.max", "memory.limit_in_bytes", "max"),
+        ("memory.swap.max", "memory.memsw.limit_in_bytes", "max"),
+        ("memory.swap.current", "memory.memsw.usage_in_bytes", "1000"),
+        ("memory.stat", "memory.stat", "anon 10\nfile 20"),
+        ("pids.events", "pids.events", "max 3"),
+        ("io.max", "blkio.throttle.read_bps_device", "8:0 rbps=max wbps=1048576 riops=max wiops=max"),
+        ("io.stat", "blkio.throttle.io_service_bytes_recursive", "8:0 rbytes=5 wbytes=6 rios=1 wios=2"),
+        ("cgroup.controllers", "cgroup.controllers", "cpu memory pids io"),
+    ],
+)
+def test_what_v1_says_is_told_in_v2_s_words(tmp_path, field, file, text):
+    cgroup = _cgroup(tmp_path, 1, ("cpu", "cpuacct", "memory", "pids", "blkio"))
+    for name, content in V1_FILES.items():
+        (tmp_path / "x" / name).write_text(content)
+    assert cgroup.read(field) == text
+    assert cgroup.file(field) == (f"{tmp_path}/x/{file}")
+
+
+def test_a_field_that_v1_has_nothing_like_is_not_there(tmp_path):
+    cgroup = _cgroup(tmp_path, 1, ("memory",))
+    with pytest.raises(KernelError) as refused:
+        cgroup.read("memory.high")
+    assert refused.value.errno == errno.ENOENT
+    assert cgroup.read("memory.pressure") is None
+    assert cgroup.read("cgroup.events") is None
+
+
+def test_a_cgroup_of_some_hierarchies_has_their_controllers_and_members(tmp_path):
+    tree = CgroupTree(
+        (
+            Hierarchy("cpu", str(tmp_path / "cpu"), 1, ("cpu",)),
+            Hierarchy("memory", str(tmp_path / "memory"), 1, ("memory",)),
+            Hierarchy("unified", str(tmp_path / "unified"), 2, ()),
+        )
+    )
+    directory = tmp_path / "memory" / "x"
+    directory.mkdir(parents=True)
+    (directory / "tasks").write_text("7\n")
+    cgroup = tree.at("x")
+    assert cgroup.read("cgroup.controllers") == "memory"
+    assert cgroup.file("cgroup.procs") == str(directory / "cgroup.procs")
+    assert cgroup.read("cgroup.threads") == "7"
+    assert cgroup.file("cgroup.events") == str(tmp_path / "unified" / "x" / "cgroup.events")
+    with pytest.raises(KernelError):
+        tree.at("y").read("cgroup.controllers")

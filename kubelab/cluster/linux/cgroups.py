@@ -267,8 +267,8 @@ class Cgroup:
         return h.version if h else 1
 
 
-# What every cgroup of every hierarchy has.
-_IN_EVERY = ("cgroup.procs", "cgroup.threads")
+# What every cgroup of every hierarchy has; of the last v1 has no file, but `Cgroup.read` knows it.
+_IN_EVERY = ("cgroup.procs", "cgroup.threads", "cgroup.controllers")
 
 
 def _controller_of(field: str) -> str:
