@@ -4,6 +4,8 @@ from typing import Any
 
 from kubelab.cluster.objects import DEPLOYMENTS, PODS, Object
 from kubelab.lessons.checks import Scope
+from kubelab.lessons.checks.cgroup_fields import CgroupFile, CgroupText
+from kubelab.lessons.checks.file_question import FileAt, FileSeen
 from kubelab.lessons.observation import (
     Address,
     Link,
@@ -76,6 +78,9 @@ _OF_POD_NETWORK = Network(
     (Address("lo", "127.0.0.1/8"), Address("eth0", "10.9.0.2/24")),
     (Route("default", "10.9.0.1", "eth0"), Route("10.9.0.0/24", "", "eth0", "10.9.0.2")),
 )
+_MOTD = FileAt(MACHINE, "/etc/motd", 30, 30, _OF_MACHINE["mnt"], with_content=True)
+_EVENTS = CgroupFile(MACHINE, "demo", "memory.events")
+_EVENTS_FILE = "/sys/fs/cgroup/demo/memory.events"
 _MASQUERADE = Rule("ip", "nat", "postrouting", "ip saddr 10.9.0.0/24 masquerade")
 
 IDLE = Observation(
@@ -89,7 +94,7 @@ IDLE = Observation(
         )
     },
     resources={PODS: ResourceState((_OLD,)), DEPLOYMENTS: ResourceState(), **IDLE_RESOURCES},
-    answers=IDLE_ANSWERS,
+    answers={_MOTD: FileSeen(), _EVENTS: CgroupText(_EVENTS_FILE, None), **IDLE_ANSWERS},
 )
 """A shell, a `stress`, and a pod `old` of which nothing runs."""
 
@@ -116,6 +121,10 @@ REACHED = Observation(
         DEPLOYMENTS: ResourceState(),
         **REACHED_RESOURCES,
     },
-    answers=REACHED_ANSWERS,
+    answers={
+        _MOTD: FileSeen("file", mode=0o644, size_bytes=12, content="hello, world"),
+        _EVENTS: CgroupText(_EVENTS_FILE, "oom 1\noom_kill 1"),
+        **REACHED_ANSWERS,
+    },
 )
 """The shell is in the network of pod `web`; `sleep 1000` is PID 1 of its own; `stress` and `old` are gone."""
