@@ -1,6 +1,7 @@
 """Watch one check on a lab as a session does: observe, evaluate, ask what the check asks, wait, again."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 from observed import check
@@ -24,8 +25,15 @@ class Trial:
 
     async def becomes(self, verdict: Verdict) -> Finding:
         """Return the first finding of that verdict."""
+        return await self._first(lambda finding: finding.verdict is verdict)
+
+    async def tells(self, words: str) -> Finding:
+        """Return the first finding in which *words* were observed."""
+        return await self._first(lambda finding: words in finding.observed.en)
+
+    async def _first(self, wanted: Callable[[Finding], bool]) -> Finding:
         async with asyncio.timeout(PATIENCE_S):
-            while (finding := self._evaluated()).verdict is not verdict:
+            while not wanted(finding := self._evaluated()):
                 await self._change()
         return finding
 

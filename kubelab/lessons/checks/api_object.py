@@ -254,11 +254,10 @@ class ObjectCheck(Comparison, Measure):
             holds = any(self.holds(value, self.amount) for value in values)
         if self.increased is None:
             return Aspect(holds, _shown(values), look)
-        total = sum((self.amount(value) or Decimal(0) for value in values), Decimal(0))
+        total = sum(map(_number, values), Decimal(0))
         first = scope.memory.first((self, uid_of(obj)), total)
-        grown = Text(f"al comienzo: {first}; ahora: {total}", f"at first: {first}; now: {total}")
-        enough = compare.kubernetes(self.increased) or Decimal(0)
-        return Aspect(holds and total - first >= enough, grown, look)
+        grown = Text(f"al comienzo: {first:f}; ahora: {total:f}", f"at first: {first:f}; now: {total:f}")
+        return Aspect(holds and total - first >= self.increased, grown, look)
 
     def _events_aspect(
         self, wanted: EventsAbout, obj: Object, served: Served, observation: Observation, scope: Scope
@@ -336,6 +335,11 @@ class ObjectCount(Comparison, Measure):
             + (f" -l {written}" if selector else "")
             + (f" --field-selector {self.fields}" if self.fields else "")
         )
+
+
+def _number(value: Any) -> Decimal:
+    """Return the number that a Quantity is, 0 for what is none; `compare` counts in billionths."""
+    return (compare.kubernetes(value) or Decimal(0)).scaleb(-9).normalize()
 
 
 def _shown(values: list[Any]) -> Text:
