@@ -73,12 +73,16 @@ _SOME_IDS = click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @_YES
 def add(source: str, only: Sequence[str], pin: bool, yes: bool) -> int:
     from kubelab.lessons.thirdparty.installed import InstalledTracks, record_of
+    from kubelab.lessons.thirdparty.offer import wanted
     from kubelab.lessons.thirdparty.source import Source
 
     parsed = Source.parse(source)
     installed = InstalledTracks.default()
     with installed.staging() as staging:
-        offers = _wanted(_fetch(parsed, staging), only)
+        try:
+            offers = wanted(_fetch(parsed, staging), only)
+        except LabError as error:
+            raise _told(error) from error
         for offer in offers:
             _refuse_taken(installed, offer)
         click.echo("\n\n".join(_described(offer) for offer in offers))
@@ -221,35 +225,6 @@ def _set_pinned(ids: Sequence[str], said: Text, *, pinned: bool) -> None:
         click.echo(f"{id_}: {said.format(state=record.resolved[:SHORT])}")
 
 
-def _wanted(fetched: "Fetched", only: Sequence[str]) -> "list[Offer]":
-    """Return the tracks to install; if one of those that were meant has mistakes, none is.
-
-    Raises:
-        LabError: a track has mistakes (all are told), or there is none of a wanted id.
-    """
-    from kubelab.lessons.thirdparty.offer import FaultyTrackError, look_over, track_directories
-
-    offers: dict[str, Offer] = {}
-    faulty: list[FaultyTrackError] = []
-    for directory in track_directories(fetched):
-        try:
-            offer = look_over(fetched, directory)
-        except FaultyTrackError as error:
-            faulty.append(error)
-            continue
-        if offer.id in offers:
-            raise LabError(_TWICE.format(id=offer.id))
-        offers[offer.id] = offer
-    wanted = [offers[id_] for id_ in only or offers if id_ in offers]
-    if faulty and (not only or len(wanted) < len(only)):
-        for other in faulty[:-1]:
-            _complain(other)
-        raise _told(faulty[-1])
-    if absent := [id_ for id_ in only if id_ not in offers]:
-        raise LabError(_NOT_OFFERED.format(id=absent[0], ids=", ".join(offers)))
-    return wanted
-
-
 def _refuse_taken(installed: "InstalledTracks", offer: "Offer") -> None:
     from kubelab.lessons.catalog import own_ids
 
@@ -267,12 +242,14 @@ def _refuse_taken(installed: "InstalledTracks", offer: "Offer") -> None:
 def _update(installed: "InstalledTracks", id_: str, record: "Record", yes: bool) -> Text:
     """Bring the track up to date; return what has happened. Raises LabError."""
     from kubelab.lessons.thirdparty.installed import record_of
+    from kubelab.lessons.thirdparty.offer import offered_again
 
     sound = installed.is_sound(id_)
     if record.pinned and sound:
         return _STAYS.format(state=record.resolved[:SHORT])
     with installed.staging() as staging:
-        offer = _again(_fetch(record.source, staging, record.resolved if record.pinned else ""), id_, record)
+        fetched = _fetch(record.source, staging, record.resolved if record.pinned else "")
+        offer = offered_again(fetched, id_, record.directory)
         new = record_of(offer, datetime.now(UTC), pinned=record.pinned)
         if record.pinned and new.tree != record.tree:
             raise LabError(_PIN_LOST.format(id=id_))
@@ -285,24 +262,6 @@ def _update(installed: "InstalledTracks", id_: str, record: "Record", yes: bool)
                 return _KEPT.format(**change)
         installed.replace(offer, new, staging)
         return (_UPDATED if change["old"] != change["new"] else _MENDED).format(**change)
-
-
-def _again(fetched: "Fetched", id_: str, record: "Record") -> "Offer":
-    """Return the track in what was fetched again, wherever in it it is now. Raises LabError."""
-    from kubelab.lessons.thirdparty.offer import FaultyTrackError, look_over, track_directories
-
-    directories = track_directories(fetched)
-    directories.sort(key=lambda directory: directory != record.directory)
-    for directory in directories:
-        try:
-            offer = look_over(fetched, directory)
-        except FaultyTrackError:
-            if directory == record.directory:
-                raise
-            continue
-        if offer.id == id_:
-            return offer
-    raise LabError(_NOT_OFFERED_ANY_MORE.format(id=id_, source=record.source))
 
 
 def _fetch(source: "Source", staging: Path, resolved: str = "") -> "Fetched":
@@ -449,14 +408,6 @@ _FOR_THIS_USER = Text(
 _NO_TRACKS = Text(
     es="No hay tracks instalados: `kubelab track add SOURCE` añade uno.",
     en="No tracks are installed: `kubelab track add SOURCE` adds one.",
-)
-_TWICE = Text(es="hay dos tracks con el id «{id}».", en="there are two tracks with the id “{id}”.")
-_NOT_OFFERED = Text(
-    es="ahí no hay ningún track «{id}»; hay: {ids}.", en="there is no track “{id}” there; there are: {ids}."
-)
-_NOT_OFFERED_ANY_MORE = Text(
-    es="«{id}» ya no está en {source}: quítalo con `kubelab track remove {id}`, o sigue con tu copia.",
-    en="“{id}” is no longer in {source}: take it away with `kubelab track remove {id}`, or keep your copy.",
 )
 _BUILT_IN = Text(
     es="kubelab, o KUBELAB_LESSONS, trae ya un track «{id}»: pide a su autor otro id.",

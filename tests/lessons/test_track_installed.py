@@ -21,7 +21,14 @@ from kubelab.lessons.catalog import Catalog
 from kubelab.lessons.progress import Progress
 from kubelab.lessons.thirdparty.fetching import Fetched
 from kubelab.lessons.thirdparty.installed import InstalledTracks, Record, record_of
-from kubelab.lessons.thirdparty.offer import FaultyTrackError, Offer, look_over, track_directories
+from kubelab.lessons.thirdparty.offer import (
+    FaultyTrackError,
+    Offer,
+    look_over,
+    offered_again,
+    track_directories,
+    wanted,
+)
 from kubelab.lessons.thirdparty.source import Source
 from kubelab.lessons.tree import Tree, tree_hash
 
@@ -124,6 +131,31 @@ def test_a_stale_translation_is_no_reason_to_refuse_a_third_party() -> None:
     tree = tree_of() | {"01-sleep/es.md": SPANISH.replace("Eso es poco.", "Es poquísimo.").encode()}
     (warning,) = offer_of(tree).warnings
     assert "this translates another text" in str(warning)
+
+
+def under(directory: str, tree: Tree) -> Tree:
+    return {f"{directory}/{path}": content for path, content in tree.items()}
+
+
+def test_of_several_tracks_one_with_mistakes_keeps_back_all_but_those_that_are_named() -> None:
+    several = under("a", tree_of("a")) | under("b", tree_of("b", privileges="")) | under("c", tree_of("c"))
+    with pytest.raises(FaultyTrackError, match="the track in b has mistakes"):
+        wanted(fetched(several))
+    assert [offer.id for offer in wanted(fetched(several), ["c", "a", "c"])] == ["c", "a"]
+    with pytest.raises(FaultyTrackError):
+        wanted(fetched(several), ["a", "b"])
+
+
+def test_two_tracks_of_one_id_are_refused() -> None:
+    with pytest.raises(LabError, match="two tracks with the id “a”"):
+        wanted(fetched(under("x", tree_of("a")) | under("y", tree_of("a"))))
+
+
+def test_a_track_that_has_moved_inside_its_source_is_found_again() -> None:
+    moved = under("x", tree_of("other")) | under("y", tree_of("puzzles"))
+    assert offered_again(fetched(moved), "puzzles", "x").directory == "y"
+    with pytest.raises(LabError, match="“gone” is no longer in"):
+        offered_again(fetched(moved), "gone", "x")
 
 
 # Installed

@@ -1,7 +1,7 @@
 """What a source offers: its tracks, each looked over before anything of it is installed. Pure."""
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kubelab.cluster.errors import LabError
@@ -39,7 +39,13 @@ class FaultyTrackError(LabError):
 
     def __init__(self, directory: str, problems: tuple[Problem, ...]) -> None:
         super().__init__(_FAULTY.format(track=shown(directory)))
+        self.directory = directory
         self.problems = problems
+
+    @classmethod
+    def all_of(cls, errors: Sequence["FaultyTrackError"]) -> "FaultyTrackError":
+        directories = ", ".join(error.directory for error in errors)
+        return cls(directories, tuple(problem for error in errors for problem in error.problems))
 
 
 def track_directories(fetched: Fetched) -> list[str]:
@@ -55,6 +61,51 @@ def track_directories(fetched: Fetched) -> list[str]:
     if not found:
         raise LabError(_NONE.format(source=shown(str(fetched.source))))
     return found
+
+
+def wanted(fetched: Fetched, only: Sequence[str] = ()) -> list[Offer]:
+    """Return all tracks that are offered, or those with the ids *only*.
+
+    Raises:
+        FaultyTrackError: one of those that were meant may be one that has mistakes.
+        LabError: there is none of a wanted id, or two of one.
+    """
+    offers: dict[str, Offer] = {}
+    faulty: list[FaultyTrackError] = []
+    for directory in track_directories(fetched):
+        try:
+            offer = look_over(fetched, directory)
+        except FaultyTrackError as error:
+            faulty.append(error)
+            continue
+        if offer.id in offers:
+            raise LabError(_TWICE.format(id=offer.id))
+        offers[offer.id] = offer
+    absent = [id_ for id_ in only if id_ not in offers]
+    if faulty and (absent or not only):
+        raise FaultyTrackError.all_of(faulty)
+    if absent:
+        raise LabError(_NOT_OFFERED.format(id=shown(absent[0]), ids=", ".join(offers)))
+    return [offers[id_] for id_ in dict.fromkeys(only or offers)]
+
+
+def offered_again(fetched: Fetched, id_: str, directory: str) -> Offer:
+    """Return the track of that id, which was in *directory*, wherever it is now.
+
+    Raises:
+        FaultyTrackError: the track in that directory has mistakes.
+        LabError: it is not offered any more.
+    """
+    for place in sorted(track_directories(fetched), key=lambda place: place != directory):
+        try:
+            offer = look_over(fetched, place)
+        except FaultyTrackError:
+            if place == directory:
+                raise
+            continue
+        if offer.id == id_:
+            return offer
+    raise LabError(_NOT_OFFERED_ANY_MORE.format(id=id_, source=shown(str(fetched.source))))
 
 
 def look_over(fetched: Fetched, directory: str) -> Offer:
@@ -107,4 +158,12 @@ _NONE = Text(
 _FAULTY = Text(
     "el track de {track} tiene errores y no se instala: díselo a quien lo escribe.",
     "the track in {track} has mistakes and is not installed: tell whoever writes it.",
+)
+_TWICE = Text(es="hay dos tracks con el id «{id}».", en="there are two tracks with the id “{id}”.")
+_NOT_OFFERED = Text(
+    es="ahí no hay ningún track «{id}»; hay: {ids}.", en="there is no track “{id}” there; there are: {ids}."
+)
+_NOT_OFFERED_ANY_MORE = Text(
+    es="«{id}» ya no está en {source}: quítalo con `kubelab track remove {id}`, o sigue con tu copia.",
+    en="“{id}” is no longer in {source}: take it away with `kubelab track remove {id}`, or keep your copy.",
 )
