@@ -11,7 +11,7 @@ The app uses it so:
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -250,6 +250,8 @@ class Session:
             if id_ in ids:
                 self._states[ids.index(id_)] = _resumed(known)
         self._view = self._draw()
+        if self._view.finished:  # It may have been killed between the last pass and this.
+            self._progress.complete(self.lesson.id, tested_out=self.mode is Mode.TEST_OUT)
 
     def _go_to(self, index: int) -> None:
         if 0 <= index < len(self.lesson.steps):
@@ -373,11 +375,11 @@ class Session:
         """Forget what *step* captured: it is captured anew when the step begins again."""
         kept = {name: v for name, v in self.lesson.variables.items() if name not in step.structure.capture}
         if kept != self.lesson.variables:
-            self._substitute(kept)
+            self._substitute(kept, forget=step.structure.capture)
 
-    def _substitute(self, values: Mapping[str, Any]) -> None:
+    def _substitute(self, values: Mapping[str, Any], *, forget: Iterable[str] = ()) -> None:
         self.lesson = replace(parse_lesson(self.lesson.source, values), home=self.lesson.home)
-        self._progress.set_variables(self.lesson.id, values)
+        self._progress.set_variables(self.lesson.id, values, forget=tuple(forget))
 
     def _observed_machines(self) -> Iterator[str]:
         """All of a cluster's, for a pod may be on any; else only the lesson's own."""
@@ -403,7 +405,7 @@ def _begin_attempt(lesson: Lesson, progress: Progress) -> LessonProgress:
     choices = {name: variable.pick for name, variable in lesson.structure.vars.items()}
     recorded = LessonProgress(seed, variables.draw(choices, seed), lesson.steps[0].id)
     progress.begin(lesson.id, recorded.variables, recorded.step, seed)
-    return recorded
+    return progress.lesson(lesson.id) or recorded  # Another app may have begun it at the same moment.
 
 
 def _resumed(known: StepProgress) -> StepState:
