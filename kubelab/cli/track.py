@@ -103,7 +103,7 @@ def list_tracks() -> int:
     from kubelab.lessons.thirdparty.installed import InstalledTracks
 
     installed = InstalledTracks.default()
-    catalog = Catalog.load(installed=installed)
+    catalog = Catalog.of_installed(installed)
     problems = {problem.id: problem.sentence for problem in catalog.problems}
     tracks = {track.id: track for track in catalog.tracks}
     for id_ in installed.ids():
@@ -128,8 +128,8 @@ def show(id_: str) -> int:
 
     installed = InstalledTracks.default()
     record = installed.record(id_)
-    catalog = Catalog.load(installed=installed)
-    found = next((track for track in catalog.tracks if track.id == id_ and id_ in catalog.installed), None)
+    catalog = Catalog.of_installed(installed)
+    found = next((track for track in catalog.tracks if track.id == id_), None)
     click.echo(f"{found.title if found else id_} ({id_})")
     _tell(_SOURCE, str(record.source) + (f" ({record.directory})" if record.directory else ""))
     if record.source.kind != "directory":
@@ -164,13 +164,12 @@ def update(ids: Sequence[str], yes: bool) -> int:
     from kubelab.lessons.thirdparty.installed import InstalledTracks
 
     installed = InstalledTracks.default()
-    records = {id_: installed.record(id_) for id_ in ids or installed.ids()}
-    if not records:
+    if not (ids or installed.ids()):
         click.echo(_NO_TRACKS)
     failed = False
-    for id_, record in records.items():
+    for id_ in ids or installed.ids():
         try:
-            click.echo(f"{id_}: {_update(installed, id_, record, yes)}")
+            click.echo(f"{id_}: {_update(installed, id_, installed.record(id_), yes)}")
         except LabError as error:
             failed = True
             _complain(error, f"{id_}: ")

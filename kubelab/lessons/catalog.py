@@ -77,6 +77,12 @@ class Catalog:
         others, problems = _installed(installed, {track.id for track in own})
         return cls((*own, *_in_order(others)), tuple(problems), frozenset(track.id for track in others))
 
+    @classmethod
+    def of_installed(cls, installed: InstalledTracks) -> "Catalog":
+        """Read the installed tracks alone. Raises LabError only if their place cannot be read."""
+        tracks, problems = _installed(installed, own_ids())
+        return cls(tuple(_in_order(tracks)), tuple(problems), frozenset(track.id for track in tracks))
+
     def lessons(self) -> Iterator[Lesson]:
         for track in self.tracks:
             yield from track.lessons

@@ -57,11 +57,13 @@ class Gathering:
 
     def add_directory(self, path: str) -> None:
         """Count it. Raises LabError."""
-        self._count()
-        self._checked(path)
+        if not self._is_passed_over(path):
+            self._checked(path)
 
     def add_file(self, path: str, content: BinaryIO) -> None:
         """Read *content*, no further than the limits allow. Raises LabError."""
+        if self._is_passed_over(path):
+            return
         path = self._new(path)
         room = min(self.limits.file_bytes, self.limits.total_bytes - self._bytes)
         data = content.read(room + 1)
@@ -72,7 +74,8 @@ class Gathering:
 
     def add_link(self, path: str, target: str) -> None:
         """Raises LabError."""
-        self._links[self._new(path)] = target
+        if not self._is_passed_over(path):
+            self._links[self._new(path)] = target
 
     def refuse_special(self, path: str) -> LabError:
         return self.refused(_SPECIAL.format(path=shown(path)))
@@ -95,8 +98,12 @@ class Gathering:
                     raise self.refused(_TWICE.format(path=parent))
         return dict(sorted(files.items()))
 
-    def _new(self, path: str) -> str:
+    def _is_passed_over(self, path: str) -> bool:
+        """Whoever packs a working copy packs its `.git` with it."""
         self._count()
+        return not NOT_CONTENT.isdisjoint(path.split("/"))
+
+    def _new(self, path: str) -> str:
         path = self._checked(path)
         if not path or path in self._files or path in self._links:
             raise self.refused(_TWICE.format(path=path or "."))

@@ -188,6 +188,29 @@ def test_what_was_pinned_and_changed_and_is_gone_from_its_source_is_told(learner
     assert "`kubelab track unpin puzzles`" in learner.types("update", code=1)
 
 
+def test_one_track_that_is_beyond_mending_keeps_no_other_from_its_update(learner: Learner) -> None:
+    create(learner.place / "repo", "riddles/01-first")
+    learner.types("add", "repo", "--yes")
+    (learner.place / "data/kubelab/tracks/puzzles/record.json").write_text("{")
+    said = learner.types("update", code=1)
+    assert "puzzles: it cannot be read where track “puzzles” came from" in said
+    assert "riddles: unchanged" in said
+    assert "✗ puzzles" in learner.types("list", code=1)
+    learner.types("remove", "puzzles")
+    assert "✓ riddles" in learner.types("list")
+
+
+def test_mistakes_in_ones_own_lessons_do_not_hide_what_is_installed(
+    learner: Learner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner.types("add", "repo", "--yes")
+    create(learner.place / "own", "mine/01-first")
+    (learner.place / "own/mine/track.yaml").write_text("{")
+    monkeypatch.setenv("KUBELAB_LESSONS", str(learner.place / "own"))
+    assert "✓ puzzles" in learner.types("list")
+    assert "puzzles/01-first" in learner.types("show", "puzzles")
+
+
 def test_an_id_that_is_taken_is_refused_with_what_to_do(learner: Learner) -> None:
     learner.types("add", "repo", "--yes")
     assert "`kubelab track update puzzles`" in learner.types("add", "repo", "--yes", code=1)

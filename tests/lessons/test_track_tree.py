@@ -137,6 +137,12 @@ def test_a_part_of_a_tree_has_paths_from_there() -> None:
 # Archives
 
 
+def test_what_belongs_to_version_control_is_left_out_of_an_archive_too(tmp_path: Path) -> None:
+    tree = {"t/.git/config": b"1", "t/.git/hooks/x": b"2", "t/.gitignore": b"3"}
+    link = member("t/.git/link", tarfile.SYMTYPE, "/etc/passwd")
+    assert read_archive(tar(tmp_path / "x.tgz", link, tree=tree)) == {"t/.gitignore": b"3"}
+
+
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
 def test_a_tar_is_read_however_it_is_compressed_and_named(tmp_path: Path, mode: str) -> None:
     tree = tree_of()
