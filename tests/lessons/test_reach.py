@@ -4,18 +4,24 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
+from observed import check
 from trial import Trial, found_on
 
+from kubelab.cluster.clock import SystemClock
 from kubelab.cluster.machine.machine import Machine
+from kubelab.cluster.objects import NODES
 from kubelab.lessons import answering
 from kubelab.lessons.answering import icmp
+from kubelab.lessons.checks import Needs, Scope, judge
 from kubelab.lessons.checks.places import Place
 from kubelab.lessons.checks.reach import Probe, Reply
 from kubelab.lessons.checks.service import Requests, Tally
-from kubelab.lessons.observation import Unseen
+from kubelab.lessons.observation import ResourceState, Unseen
+from kubelab.lessons.observe import Observer
 from kubelab.lessons.view import Verdict
 
 PASSED, NOT_YET, CANNOT = Verdict.PASSED, Verdict.NOT_YET, Verdict.CANNOT_CHECK
@@ -161,3 +167,27 @@ def test_an_echo_request_is_what_rfc_792_says() -> None:
     assert icmp.answer(error, 0x4321, 1) is None
     for end in range(len(error)):
         assert icmp.answer(error[:end], 0x1234, 1) is None
+
+
+async def test_a_cut_cable_is_seen_as_no_carrier_and_nobody_answers(lab) -> None:
+    nodes = {NODES: ResourceState(({"metadata": {"name": "lab"}},))}
+    cable = check("{node: lab, cable: cut}")
+    async with lab.scratch("lab"):
+        host = lab._network.plan.host.ip
+        await found_on(lab, f"{{reach: {host}}}", PASSED)
+        observer = Observer(lab, lambda: lab.machines, SystemClock())
+        async with observer.watching(Needs(processes=True)), asyncio.timeout(10):
+            for act, verdict in (
+                (lab._network.heal, NOT_YET),
+                (lab._network.cut, PASSED),
+                (lab._network.heal, NOT_YET),
+            ):
+                await act("lab")
+                while True:
+                    finding = judge(cable, replace(observer.observation, resources=nodes), Scope("lab"))
+                    if finding.verdict is verdict and finding.observed.en.startswith("cable"):
+                        break
+                    await observer.changed.wait()
+                    observer.changed.clear()
+            await lab._network.cut("lab")
+            await found_on(lab, f"{{reach: {host}, answers: false}}", PASSED)
