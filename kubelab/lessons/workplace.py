@@ -21,7 +21,7 @@ from kubelab.lessons.lab import LabPort
 from kubelab.lessons.variables import substitute
 
 STARTUP_PATH = "/run/kubelab/bashrc"
-RESTORE_TIMEOUT_S = 2.0  # A machine whose init answers no sooner is damaged.
+EXAMINATION_TIMEOUT_S = 3.0  # A machine whose init answers no sooner is damaged.
 
 
 class Workplace:
@@ -71,25 +71,30 @@ class Workplace:
             await self.leave()
             await self.enter()
             return
-        damages = await self._end_programs()
-        await self.close_shells()
-        if damages:
+        if await self._damages():
             await self._lab.restart(self._lesson.machine)
+        await self.close_shells()
         await self._furnish()  # The clean-up may want its files, and may remove them.
         for command in self._lesson.structure.cleanup:
             await self.execute(command)
         await self._furnish()
 
-    async def _end_programs(self) -> tuple[str, ...]:
+    async def _damages(self) -> tuple[str, ...]:
         """End what runs on the machine but pods; return what of the machine is damaged."""
+        # In a task of its own: to stop waiting for it is then no cancellation of ours.
+        examining = asyncio.ensure_future(self._end_programs_and_examine())
         try:
-            async with asyncio.timeout(RESTORE_TIMEOUT_S):
-                await self.machine.end_programs()
-                return await self.machine.examine()
+            await asyncio.wait([examining], timeout=EXAMINATION_TIMEOUT_S)
+            return examining.result() if examining.done() else ("it does not answer",)
         except LabError as error:
             return (str(error),)
-        except TimeoutError:
-            return ("it does not answer",)
+        finally:
+            examining.cancel()
+            await asyncio.wait([examining])
+
+    async def _end_programs_and_examine(self) -> tuple[str, ...]:
+        await self.machine.end_programs()
+        return await self.machine.examine()
 
     async def _furnish(self) -> None:
         await self.machine.write_file(bashrc.PATH, bashrc.CONTENT.encode())
@@ -104,9 +109,9 @@ class Workplace:
         await self.machine.write_file(f"{self._lesson.directory}/{name}", content, mode=mode)
 
     async def leave(self) -> None:
-        await self.close_shells()
         lifetime, self._lifetime = self._lifetime, AsyncExitStack()
         await lifetime.aclose()
+        await self.close_shells()  # On a machine that is gone there is nothing to wait for.
 
     async def shell(
         self, size: WindowSize, language: Language, machine: str | None = None, startup: bytes = b""

@@ -77,6 +77,7 @@ class Shim:
     def __init__(self, name: str, sock: socket.socket, errors_fd: int) -> None:
         self.name = name
         self._errors_fd = errors_fd
+        self._last_words = ""
         self.pid = 0
         self._socket = sock
         self._loop = asyncio.get_running_loop()
@@ -202,8 +203,10 @@ class Shim:
 
     def _gone(self) -> MachineGoneError:
         """Return the error; its last words are in there, should it have died of a bug."""
-        lines = os.pread(self._errors_fd, 65536, 0).decode(errors="replace").splitlines() or [""]
-        return MachineGoneError(_GONE.format(name=self.name, words=f" ({lines[-1]})" if lines[-1] else ""))
+        if self._errors_fd >= 0:
+            lines = os.pread(self._errors_fd, 65536, 0).decode(errors="replace").splitlines() or [""]
+            self._last_words = f" ({lines[-1]})" if lines[-1] else ""
+        return MachineGoneError(_GONE.format(name=self.name, words=self._last_words))
 
     def _lose(self) -> None:
         """The shim is dead, and with it all that ran on its machine."""
@@ -237,6 +240,7 @@ class Shim:
     def close(self) -> None:
         self._socket.close()
         os.close(self._errors_fd)
+        self._errors_fd = -1
 
 
 @dataclass(frozen=True, slots=True)
