@@ -77,7 +77,8 @@ def _look(command: str) -> str:
 
 
 def _type(class_: type) -> str:
-    words = f" Known are: {', '.join(map(str, map(KindName, RESOURCES)))}." if class_ is KindName else ""
+    served = ", ".join(map(str, map(KindName, RESOURCES)))
+    words = f" The lab's own cluster serves: {served}." if class_ is KindName else ""
     return f"### {_title(class_)}\n\n{_sentence(class_)}{words}\n\n{_table(class_)}".rstrip()
 
 
