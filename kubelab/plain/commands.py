@@ -17,7 +17,7 @@ from kubelab.lessons.session import Session
 from kubelab.lessons.view import Mode, PredictionView
 from kubelab.plain import words
 from kubelab.plain.console import Console
-from kubelab.plain.difference import difference_sentences
+from kubelab.plain.difference import ALL, KINDS, difference_sentences
 from kubelab.plain.port import LabPort
 from kubelab.plain.prediction import letters, meant
 from kubelab.plain.shell import Shell
@@ -242,8 +242,11 @@ class Commands:
 
     # The live state.
 
-    async def _changed(self, _: str) -> None:
-        await self._console.say(*difference_sentences(self._live.what_changed()))
+    async def _changed(self, kind: str) -> None:
+        if kind not in ("", ALL, *KINDS):
+            await self._console.say(words.CHANGE_KINDS.format(kinds=", ".join(KINDS)))
+            return
+        await self._console.say(*difference_sentences(self._live.what_changed(), kind))
 
     async def _state(self, _: str) -> None:
         snapshots = self._port.snapshots()

@@ -27,7 +27,7 @@ from kubelab.lessons.view import Mode
 from kubelab.plain import words
 from kubelab.plain.commands import Commands, Leave
 from kubelab.plain.console import Console
-from kubelab.plain.marks import Place, Word
+from kubelab.plain.marks import ENTER_ALTERNATE, LEAVE_ALTERNATE, Place, Word
 from kubelab.plain.port import LabPort
 from kubelab.plain.shell import INTERRUPT, Shell
 from kubelab.plain.shells import Shells
@@ -150,9 +150,15 @@ class LessonTalk:
             self._commands.names,
             self._console.term,
         )
+        await self._put_in_front(shell)
+        return shell
+
+    async def _put_in_front(self, shell: Shell) -> None:
+        """Give *shell* the keys; a full-screen program that was there leaves the screen."""
+        if self.shells.front and self.shells.front.marks.alternate:
+            await self._console.output.program(LEAVE_ALTERNATE)
         self.shells.bring(shell)
         self._quiet = False
-        return shell
 
     async def open_shell(self, machine: str) -> None:
         """Start one more and say so; the first of all needs no announcement."""
@@ -163,11 +169,12 @@ class LessonTalk:
 
     async def show_shell(self, shell: Shell) -> None:
         """Put *shell* in front, and let follow what it printed meanwhile."""
-        self.shells.bring(shell)
-        self._quiet = False
+        await self._put_in_front(shell)
         await self._console.say(words.SHELL_RESUMED.format(number=shell.number, machine=shell.machine))
         if shell.has_news:
             await self._console.say(words.MEANWHILE_CUT if shell.kept.cut else words.MEANWHILE)
+        if shell.marks.alternate:
+            await self._console.output.program(ENTER_ALTERNATE)
         if kept := shell.kept.take():
             await self._emit(shell, kept)
         else:

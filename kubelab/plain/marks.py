@@ -14,6 +14,9 @@ from enum import Enum, auto
 
 MARK_BYTES_MAX = 256  # A longer one is none of ours.
 _MARK = re.compile(rb"\x1b\](133|7733);([^\x07\x1b]*)\x07")
+_ALTERNATE = re.compile(rb"\x1b\[\?(?:1049|1047|47)([hl])")
+ENTER_ALTERNATE, LEAVE_ALTERNATE = b"\x1b[?1049h", b"\x1b[?1049l"
+ALTERNATE_BYTES = len(ENTER_ALTERNATE) - 1  # A chunk may end within one.
 _BEGINNINGS = (b"\x1b]133;", b"\x1b]7733;")
 
 
@@ -34,13 +37,15 @@ class Word:
 
 class Marks:
     """Follows a shell's output. `prompt` is the present one and `prompts` how many there were;
-    `at_line_start` tells whether the output so far ends with a whole line."""
+    `at_line_start` tells whether the output so far ends with a whole line; `alternate` whether a full-screen
+    program has switched to the terminal's alternate screen."""
 
     def __init__(self) -> None:
         self.place = Place.RUNNING
         self.prompt = b""
         self.prompts = 0
         self.at_line_start = True
+        self.alternate = False
         self._line = b""
         self._held = b""
 
@@ -63,6 +68,8 @@ class Marks:
 
     def _text(self, text: bytes) -> Iterator[bytes]:
         if text:
+            for switch in _ALTERNATE.finditer(self._line[-ALTERNATE_BYTES:] + text):
+                self.alternate = switch[1] == b"h"
             self._line = (self._line + text).rpartition(b"\n")[2][-4096:]
             self.at_line_start = not self._line.strip(b"\r")
             yield text

@@ -3,6 +3,7 @@
 Every line says in words what the app says with signs and colours.
 """
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -38,7 +39,13 @@ class Teller:
 
     def say(self, text: Text) -> list[str]:
         """Return a sentence of the interface; it is no Markdown."""
-        return text.in_(self.language).splitlines()
+        return [line for given in text.in_(self.language).splitlines() for line in self._wrapped(given)]
+
+    def _wrapped(self, line: str) -> list[str]:
+        """Break between words: a terminal would break within one."""
+        if self.width is None or len(line) <= self.width:
+            return [line]
+        return textwrap.wrap(line, max(self.width, 1), break_long_words=False, break_on_hyphens=False)
 
     def prose(self, text: Text) -> list[str]:
         return plain_lines(text.in_(self.language), self.width)

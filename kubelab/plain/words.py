@@ -68,7 +68,7 @@ HELP = Text(
     ":back      paso anterior\n"
     ":text      lee el paso otra vez\n"
     ":predict   responde a la pregunta del paso: :predict a, o sin nada, y te la pide\n"
-    ":changed   qué ha cambiado desde que empezó el paso\n"
+    ":changed   qué ha cambiado desde que empezó el paso; :changed all, sin abreviar\n"
     ":state     el estado en vivo\n"
     ":shells    los shells abiertos, y dónde se puede abrir otro\n"
     ":shell     pasa a otro: :shell minion-2, o :shell 1; :shell new abre uno más\n"
@@ -86,7 +86,7 @@ HELP = Text(
     ":back      the step before\n"
     ":text      reads the step again\n"
     ":predict   answers the step's question: :predict a, or alone, and it asks you\n"
-    ":changed   what is different since the step began\n"
+    ":changed   what is different since the step began; :changed all, unabridged\n"
     ":state     the live state\n"
     ":shells    the open shells, and where another can be opened\n"
     ":shell     goes to another: :shell minion-2, or :shell 1; :shell new opens one more\n"
@@ -177,6 +177,14 @@ COMPARE = Text("Compáralo con tu predicción.", "Compare it with your predictio
 
 NOTHING_CHANGED = Text(
     "Nada ha cambiado desde que empezó el paso.", "Nothing is different since the step began."
+)
+MORE_CHANGES = Text("y más; :changed {kind} lo dice todo.", "and more; :changed {kind} tells all.")
+CHANGE_KINDS = Text(
+    ":changed quiere all, o una clase de cosas: {kinds}.", ":changed takes all, or a kind of things: {kinds}."
+)
+NOTHING_OF_THAT_KIND = Text(
+    "Nada de esa clase ha cambiado desde que empezó el paso.",
+    "Nothing of that kind is different since the step began.",
 )
 CHANGED_ON = Text("Ha cambiado en {place}:", "Different on {place}:")
 CHANGED_IN_CLUSTER = Text("Ha cambiado en el clúster:", "Different in the cluster:")

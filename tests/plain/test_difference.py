@@ -2,15 +2,15 @@
 
 from kubelab.language import Text
 from kubelab.lessons.change import About, Change, Sign
-from kubelab.plain.difference import difference_sentences
+from kubelab.plain.difference import ALL, difference_sentences
 
 
 def change(sign: Sign, about: About, place: str, what: str) -> Change:
     return Change(sign, about, place, Text(what, what))
 
 
-def said(*changes: Change, language: str = "en") -> list[str]:
-    return [text.es if language == "es" else text.en for text in difference_sentences(changes)]
+def said(*changes: Change, language: str = "en", kind: str = "") -> list[str]:
+    return [text.es if language == "es" else text.en for text in difference_sentences(changes, kind)]
 
 
 CHANGES = (
@@ -43,11 +43,32 @@ def test_in_spanish_the_word_agrees_with_what_it_is_about() -> None:
 
 def test_nothing_changed_is_said() -> None:
     assert said() == ["Nothing is different since the step began."]
+    assert said(*CHANGES, kind="mount") == ["Nothing of that kind is different since the step began."]
 
 
 def test_the_apps_signs_are_said_in_words() -> None:
     zombie = change(Sign.OTHER, About.PROCESS, "lab", "18 sleep: zombie: – → ✓")
     assert said(zombie)[1] == "Process, changed: 18 sleep: zombie: nothing, now yes"
+
+
+def test_of_many_alike_the_first_are_told_and_the_others_on_demand() -> None:
+    mounts = [change(Sign.NEW, About.MOUNT, "lab", f"/{number}") for number in range(5)]
+    process = change(Sign.NEW, About.PROCESS, "lab", "18 bash")
+    assert said(process, *mounts)[2:] == [
+        "Mount, new: /0",
+        "Mount, new: /1",
+        "Mount, new: /2",
+        "Mount, new: and more; :changed mount tells all.",
+    ]
+    assert said(process, *mounts, kind="mount")[1:] == [f"Mount, new: /{number}" for number in range(5)]
+    assert len(said(process, *mounts, kind=ALL)) == 1 + 1 + 5
+
+
+def test_long_identifiers_are_cut() -> None:
+    pod = "kubepods/podbe3d58d1-7586-47d9-987b-0409573f4e5d/" + "ab3a4b284834" + "0" * 52
+    assert said(change(Sign.NEW, About.CGROUP, "lab", pod))[1] == (
+        "Cgroup, new: kubepods/podbe3d58d1/ab3a4b284834"
+    )
 
 
 def test_every_kind_and_sign_has_its_words() -> None:

@@ -53,6 +53,13 @@ def test_what_only_begins_like_a_mark_is_not_held_back_for_ever() -> None:
     assert followed(endless)[1] == endless
 
 
+@pytest.mark.parametrize("cut", range(9))
+def test_a_full_screen_program_is_known_by_the_alternate_screen(cut: int) -> None:
+    enter, leave = b"\x1b[?1049h", b"\x1b[?1049l"
+    assert followed(b"$ vim\r\n", enter[:cut], enter[cut:])[0].alternate
+    assert not followed(enter, b"text", leave[:cut], leave[cut:])[0].alternate
+
+
 @given(st.lists(st.integers(0, len(OUTPUT)), max_size=8))
 def test_chunks_may_be_cut_anywhere(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(OUTPUT)]

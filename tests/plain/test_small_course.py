@@ -1,11 +1,15 @@
 """Questions, differences, several shells, solutions, tests and reviews in plain mode, on a small course."""
 
+import datetime
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 from lab_program import command, environment
 from small_course import write_course
+
+from kubelab.lessons.progress import Progress, new_seed
 
 pytestmark = pytest.mark.root
 PATIENCE_S = 40
@@ -50,7 +54,7 @@ def in_order(said: str, *expected: str) -> None:
 SOLVED = r"sleep $(sed -n 's/^sleep //p' note.txt) &"
 
 
-def test_what_was_predicted_stands_beside_what_the_live_system_answers(learner: Learner) -> None:
+def test_what_was_predicted_stands_beside_what_happened_and_what_changed_is_told(learner: Learner) -> None:
     said = learner.writes(
         "sleep",
         ":predict d",
@@ -59,6 +63,9 @@ def test_what_was_predicted_stands_beside_what_the_live_system_answers(learner: 
         "b",
         SOLVED,
         ":wait",
+        ":changed",
+        ":changed mount",
+        ":changed all of it",
         ":predict a",
         ":next",
         ":predict it's none, I'd say",
@@ -80,6 +87,10 @@ def test_what_was_predicted_stands_beside_what_the_live_system_answers(learner: 
         "It does not agree with your prediction.\n"
         "One program, one process.\n"
         "It slept.\n",
+        "Different on bench:\n",
+        "Process, new: ",
+        "Nothing of that kind is different since the step began.",
+        ":changed takes all, or a kind of things: object, process, ",
         "The system has answered already",
         "Step 2 of 2: To wake",
         "Answer with :predict, if you like: it will ask you.",
@@ -88,11 +99,6 @@ def test_what_was_predicted_stands_beside_what_the_live_system_answers(learner: 
         "Step passed: To wake.\nYou predicted: it's none, I'd say\nThe system answers: ",
         "Lesson passed: Sleeping.",
     )
-
-
-def test_what_changed_since_the_step_began_is_told_in_words(learner: Learner) -> None:
-    said = learner.writes("sleep", ":changed", "sleep 33 & sleep 0.3", ":changed")
-    in_order(said, ":changed\n", "sleep 33 &", "Different on bench:\n", "Process, new: ", "sleep 33\n")
 
 
 def test_each_shell_keeps_its_place_and_what_it_printed_behind(learner: Learner) -> None:
@@ -152,9 +158,10 @@ def test_the_lab_solves_a_step_only_when_it_is_told_twice_and_says_so(learner: L
 
 def test_a_test_has_goals_and_no_help(learner: Learner) -> None:
     said = learner.writes(
+        ":hint",
+        ":home",
         "test",
         "test 1",
-        ":hint",
         ":skip yes",
         SOLVED,
         ":wait",
@@ -162,35 +169,43 @@ def test_a_test_has_goals_and_no_help(learner: Learner) -> None:
         "pkill sleep",
         ":wait",
         ":home",
+        options=("demo/01-sleep", "--test-out"),
     )
     in_order(
         said,
+        "The test on “Sleeping” is being set up.",
+        "This is a test: no hints and no solutions.",
+        "In a test there are no hints and no solutions.",
         ":test takes the number or the name of a lesson",
         "The test on “Sleeping” is being set up.",
         "This is a test: no hints and no solutions.",
         "In a test there are no hints and no solutions.",
-        "In a test there are no hints and no solutions.",
         "Step passed: To sleep.",
         "Test passed: Sleeping.",
-        "Passed by a test.",
+        "1. Sleeping: 2 of 2 steps passed, 2 min, demo/01-sleep\nPassed by a test.",
     )
     assert "Question." not in said
-    listed = learner.writes("quit")
-    assert "1. Sleeping: 2 of 2 steps passed" in listed
-    assert "Passed by a test." in listed
-
-
-def test_a_test_can_be_asked_for_when_starting(learner: Learner) -> None:
-    said = learner.writes(":quit", options=("demo/01-sleep", "--test-out"))
-    in_order(said, "The test on “Sleeping” is being set up.", "This is a test")
 
 
 def test_again_begins_anew_with_other_values(learner: Learner) -> None:
-    def seconds(said: str) -> str:
-        return said.partition("Sleep ")[2].partition(" seconds.")[0]
+    said = learner.writes("sleep", ":skip yes", ":home", *["again 1", ":home"] * 4, "sleep")
+    first, *others = re.findall(r"Sleep (\d+) seconds", said)
+    assert len(others) == 5
+    assert set(others) != {first}  # Eight values are there to draw from.
+    assert others[-1] == others[-2]  # Who only comes back finds them as they were.
+    in_order(
+        said,
+        "1. Sleeping: 1 of 2 steps passed",
+        "The lesson “Sleeping” is being set up anew, from its beginning.\nStep 1 of 2: To sleep",
+        "1. Sleeping: 0 of 2 steps passed",
+    )
 
-    first = learner.writes("sleep", ":skip yes", ":home")
-    assert "1 of 2 steps passed" in first
-    values = {seconds(first), *(seconds(learner.writes("again 1", ":quit")) for _ in range(3))}
-    assert len(values) > 1  # Eight values are there to draw from, four times.
-    in_order(learner.writes("sleep", ":quit"), "0 of 2 steps passed", "Step 1 of 2: To sleep")
+
+def test_a_lesson_of_long_ago_is_due_for_review(learner: Learner) -> None:
+    state = learner.place.with_suffix(".state") / "kubelab/progress.sqlite3"
+    with Progress.open(state, lambda: datetime.datetime(2026, 1, 31, tzinfo=datetime.UTC)) as progress:
+        progress.begin("demo/01-sleep", {"SECS": 1001}, "sleep", new_seed())
+        for step in ("sleep", "wake"):
+            progress.set_passed("demo/01-sleep", step, passed=True)
+        progress.complete("demo/01-sleep")
+    in_order(learner.writes("quit"), "2 of 2 steps passed, 2 min, demo/01-sleep\nDue for review: :again 1\n")

@@ -113,3 +113,9 @@ def test_the_state_of_a_cluster_is_its_nodes_and_pods() -> None:
         "It waits for a node.",
         "Revision of the store: 7.",
     ]
+
+
+def test_on_a_terminal_sentences_are_broken_between_words() -> None:
+    long = Text("uno dos tres cuatro", "one two three four")
+    assert Teller("en", 9).say(long) == ["one two", "three", "four"]
+    assert Teller("en").say(long) == ["one two three four"]
