@@ -8,7 +8,7 @@ up beside it. Leaving takes the lab down (`LabPort.close`) before the terminal i
 import asyncio
 import os
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 # How long a lone Esc waits for the rest of a sequence. Textual's 100 ms are felt at each Esc in vim.
 # Sequences arrive in one piece; for a slow line the variable can be set. Textual reads it when it is
@@ -23,12 +23,15 @@ from kubelab.cluster.errors import LabError
 from kubelab.cluster.lab.phases import Phase
 from kubelab.cluster.lab.snapshot import LabSnapshot
 from kubelab.language import Language
-from kubelab.lessons.view import LessonEntry, TrackEntry, sentence_of
+from kubelab.lessons.view import LessonEntry, Mode, TrackEntry, sentence_of
 from kubelab.ui.driver import TerminalDriver
 from kubelab.ui.home import HomeScreen
 from kubelab.ui.lab_screen import LabScreen
 from kubelab.ui.port import LabPort
 from kubelab.ui.theme import PALETTE, RICH, SIXTEEN, theme_for
+
+if TYPE_CHECKING:
+    from kubelab.ui.lesson import LessonScreen
 
 SNAPSHOT_S = 0.25  # At most four pictures a second.
 FAREWELL_S = 1.0
@@ -92,8 +95,10 @@ class KubelabApp(App[None], inherit_bindings=False):
             await asyncio.sleep(SNAPSHOT_S)
 
     def _lab_changed(self) -> None:
-        if isinstance(self.screen, LabScreen) and self.screen.is_mounted:
-            self.screen.lab_changed()
+        below = self.screen_stack[-2:-1] if self.screen.is_modal else []  # It is seen behind a menu.
+        for screen in (*below, self.screen):
+            if isinstance(screen, LabScreen) and screen.is_mounted:
+                screen.lab_changed()
 
     # Language.
 
@@ -113,11 +118,19 @@ class KubelabApp(App[None], inherit_bindings=False):
 
         self.push_screen(HelpScreen())
 
-    def open_lesson(self, lesson_id: str) -> None:
+    def open_lesson(self, lesson_id: str, mode: Mode = Mode.LEARN, *, again: bool = False) -> None:
         from kubelab.ui.lesson import LessonScreen
 
         if not isinstance(self.screen, LessonScreen):  # Enter may be pressed twice.
-            self.push_screen(LessonScreen(self._entry(lesson_id)))
+            self.push_screen(LessonScreen(self._entry(lesson_id), mode, again=again))
+
+    def reopen(self, screen: "LessonScreen", mode: Mode, *, again: bool = False) -> None:
+        """Leave the lesson on *screen*, and enter it again in another way."""
+        self.run_worker(self._reopen(screen, mode, again), group="leave")
+
+    async def _reopen(self, screen: "LessonScreen", mode: Mode, again: bool) -> None:
+        await self._go_home(screen)
+        self.open_lesson(screen.entry.id, mode, again=again)
 
     def _entry(self, lesson_id: str) -> LessonEntry:
         return next(entry for track in self.catalog() for entry in track.lessons if entry.id == lesson_id)
@@ -180,7 +193,8 @@ async def run_app(port: LabPort, language: Language) -> int:
 
 def _warm_up() -> None:
     """Import what a lesson needs while the learner chooses: 0.5 s, most of it cffi reading declarations."""
-    import kubelab.ui.lesson  # noqa: F401
+    import kubelab.ui.lesson
+    import kubelab.ui.menu  # noqa: F401
     from kubelab.ui.emulator import Emulator
     from kubelab.ui.keyboard import KeyEncoder
     from kubelab.ui.mouse import MouseEncoder

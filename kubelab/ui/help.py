@@ -59,6 +59,7 @@ def _lines(language: Language) -> Iterator[Content]:
     for key, letter, meaning in words.HELP_KEYS:
         yield _entry(f"{key:<6} {letter:<4}", meaning.in_(language))
     yield Content(words.HELP_SHELL.in_(language))
+    yield Content(words.HELP_OTHER_SHELLS.in_(language))
     yield Content.from_markup("\n[bold $primary]$heading[/]", heading=words.HELP_SIGNS_HEADING.in_(language))
     for sign, meaning in words.HELP_SIGNS:
         yield _entry(f"{sign:<11}", meaning.in_(language))

@@ -3,25 +3,33 @@
 from collections.abc import Iterable
 from typing import ClassVar
 
+from rich.cells import cell_len, set_cell_size
 from textual.binding import Binding, BindingType
-from textual.containers import Container
+from textual.containers import Container, VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from kubelab.lessons.view import LessonEntry, LessonStatus, TrackEntry, sentence_of
+from kubelab.language import Text
+from kubelab.lessons.view import LessonEntry, LessonStatus, Mode, TrackEntry, sentence_of
 from kubelab.ui import words
+from kubelab.ui.home_menu import home_entries, is_due, review_entries, review_title
 from kubelab.ui.key_bar import Key
 from kubelab.ui.lab_screen import LabScreen
 from kubelab.ui.line_view import LineView
+from kubelab.ui.menu import MenuScreen
 from kubelab.ui.picture import Line, fitted
 
+COURSE_COLUMNS = 18
 _STATUS = {
     LessonStatus.NEW: ("○", "$muted", words.NEW),
     LessonStatus.STARTED: ("◐", "$warning", words.STARTED),
     LessonStatus.PASSED: ("✓", "$success", words.PASSED),
 }
+
+
+_DUE = "↻", "$warning", words.PASSED
 
 
 class HomeScreen(LabScreen):
@@ -45,6 +53,7 @@ class HomeScreen(LabScreen):
         Binding("f1,question_mark", "app.help", show=False),
         Binding("f2,l", "app.language", show=False),
         Binding("f10,q,ctrl+c,ctrl+q", "app.leave", show=False),
+        Binding("f12,m", "menu", show=False),
         Binding("j", "down", show=False),
         Binding("k", "up", show=False),
     ]
@@ -54,13 +63,14 @@ class HomeScreen(LabScreen):
         Key("F1", words.KEY_HELP, "app.help"),
         Key("F2", words.KEY_LANGUAGE, "app.language"),
         Key("F10", words.KEY_QUIT, "app.leave"),
+        Key("F12", words.KEY_MENU, "menu"),
     )
 
     def contents(self) -> Iterable[Widget]:
         yield Static(id="banner")
         lessons = OptionList(id="lessons", classes="pane", markup=False)
         lab = LineView(self._draw_lab, id="lab", classes="pane")
-        missing = Static(id="missing", classes="pane", markup=False)
+        missing = VerticalScroll(Static(id="sentences", markup=False), id="missing", classes="pane")
         yield Container(lessons, lab, missing, id="panes")
 
     def on_mount(self) -> None:
@@ -74,13 +84,22 @@ class HomeScreen(LabScreen):
 
     def redraw(self) -> None:
         super().redraw()
-        banner = Content.from_markup(
-            "[bold $primary]◆ kubelab[/]\n[$muted]  $motto[/]", motto=self.say(words.MOTTO)
-        )
-        self.query_one("#banner", Static).update(banner)
+        self.query_one("#banner", Static).update(self._banner())
         self._list_lessons()
         self._list_missing()
         self.lab_changed()
+
+    def _banner(self) -> Content:
+        due = sum(is_due(entry) for entry in self._entries())
+        text = words.ONE_TO_REVIEW if due == 1 else words.TO_REVIEW.format(n=due)
+        return Content.from_markup(
+            "[bold $primary]◆ kubelab[/][bold $warning]$due[/]\n[$muted]  $motto[/]",
+            due=f"   {self.say(text)}" if due else "",
+            motto=self.say(words.MOTTO),
+        )
+
+    def _entries(self) -> list[LessonEntry]:
+        return [entry for track in self.lab_app.catalog() for entry in track.lessons]
 
     def lab_changed(self) -> None:
         lab = self.query_one("#lab", LineView)
@@ -111,18 +130,19 @@ class HomeScreen(LabScreen):
         return [heading, *(Option(self._lesson(entry), id=entry.id) for entry in track.lessons)]
 
     def _lesson(self, entry: LessonEntry) -> Content:
-        sign, colour, word = _STATUS[entry.status]
+        sign, colour, word = _DUE if is_due(entry) else _STATUS[entry.status]
+        word = words.BY_TEST if entry.tested_out and entry.status is LessonStatus.PASSED else word
         width = max(20, self.query_one("#lessons").scrollable_content_region.width - 2)
-        steps = self.say(words.STEPS.format(passed=entry.steps_passed, n=entry.steps))
+        course = self.say(_course(entry))
         minutes = self.say(words.MINUTES.format(n=entry.minutes)).rjust(7)
-        right = f"{self.say(word):>9}  {steps:>12} {minutes}"
+        right = f"{self.say(word):>10}  {course:>{COURSE_COLUMNS}} {minutes}"
         title = self.say(entry.title)
         room = width - len(right) - 5
-        title = title if len(title) <= room else title[: room - 1] + "…"
+        title = title if cell_len(title) <= room else set_cell_size(title, room - 1) + "…"
         line = Content.from_markup(
             f"  [{colour}]$sign[/] $title[$muted]$right[/]",
             sign=sign,
-            title=title.ljust(room + 1),
+            title=set_cell_size(title, room + 1),
             right=right,
         )
         if entry.missing:
@@ -131,7 +151,7 @@ class HomeScreen(LabScreen):
 
     def _highlight(self, lesson_id: str | None) -> None:
         """Keep the cursor where it was, or put it on the first lesson not yet passed."""
-        entries = [entry for track in self.lab_app.catalog() for entry in track.lessons]
+        entries = self._entries()
         if lesson_id is None and entries:
             unfinished = (entry for entry in entries if entry.status is not LessonStatus.PASSED)
             lesson_id = next(unfinished, entries[0]).id
@@ -140,11 +160,12 @@ class HomeScreen(LabScreen):
             lessons.highlighted = lessons.get_option_index(lesson_id)
 
     def _list_missing(self) -> None:
-        missing = self.query_one("#missing", Static)
+        missing = self.query_one("#missing")
         sentences = self.lab_app.port.missing()
         missing.display = bool(sentences)
         missing.border_title = self.say(words.MISSING)
-        missing.update("\n".join(f"! {self.say(sentence)}" for sentence in sentences))
+        lines = "\n".join(f"! {self.say(sentence)}" for sentence in sentences)
+        self.query_one("#sentences", Static).update(lines)
 
     def _draw_lab(self, width: int, height: int) -> list[Line]:
         app = self.lab_app
@@ -179,8 +200,22 @@ class HomeScreen(LabScreen):
         ]
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        if event.option_id:
-            self.lab_app.open_lesson(event.option_id)
+        entry = self._entry(event.option_id)
+        if entry and is_due(entry):
+            self.app.push_screen(MenuScreen(review_title(entry), review_entries(entry)))
+        elif entry:
+            self.lab_app.open_lesson(entry.id)
+
+    def _entry(self, lesson_id: str | None) -> LessonEntry | None:
+        return next((entry for entry in self._entries() if entry.id == lesson_id), None)
+
+    def action_menu(self) -> None:
+        highlighted = self.query_one("#lessons", OptionList).highlighted_option
+        entry = self._entry(highlighted.id if highlighted else None)
+        self.app.push_screen(MenuScreen(words.MENU, home_entries(entry)))
+
+    def action_enter(self, lesson_id: str, mode: str = Mode.LEARN, again: bool = False) -> None:
+        self.lab_app.open_lesson(lesson_id, Mode(mode), again=again)
 
     def action_open(self) -> None:
         self.query_one("#lessons", OptionList).action_select()
@@ -190,3 +225,13 @@ class HomeScreen(LabScreen):
 
     def action_up(self) -> None:
         self.query_one("#lessons", OptionList).action_cursor_up()
+
+
+def _course(entry: LessonEntry) -> Text:
+    """Return how far the learner is, or, of a lesson that was passed, when it is worth doing again."""
+    days = entry.review_in_days
+    if entry.status is not LessonStatus.PASSED or days is None:
+        return words.STEPS.format(passed=entry.steps_passed, n=entry.steps)
+    if days <= 0:
+        return words.REVIEW_NOW
+    return words.REVIEW_TOMORROW if days == 1 else words.REVIEW_LATER.format(n=days)

@@ -14,12 +14,13 @@ from kubelab.language import Language, Text
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """`action` as in Textual's bindings. A key that is not `essential` gives way where the row is short."""
+    """`action` as in Textual's bindings. Where the row is short the keys of the highest `rank` give way: the
+    menu has them all."""
 
     key: str
     label: Text
     action: str
-    essential: bool = True
+    rank: int = 0
 
 
 class KeyBar(Widget):
@@ -37,16 +38,18 @@ class KeyBar(Widget):
         self._keys = keys
         self._language = language
 
-    def redraw(self, language: Language) -> None:
-        self._language = language
-        self.refresh()
+    def show(self, keys: Sequence[Key], language: Language) -> None:
+        if (keys, language) != (self._keys, self._language):
+            self._keys, self._language = keys, language
+            self.refresh()
 
     def shown(self) -> list[tuple[Key, int]]:
         """Return the keys that fit, each with the columns it takes."""
-        all_keys = [(key, self._columns(key)) for key in self._keys]
-        if sum(columns for _, columns in all_keys) <= self.size.width + 1:
-            return all_keys
-        return [(key, columns) for key, columns in all_keys if key.essential]
+        keys = [(key, self._columns(key)) for key in self._keys]
+        while sum(columns for _, columns in keys) > self.size.width + 1 and keys:
+            first_to_go = max(keys, key=lambda shown: shown[0].rank)
+            keys.remove(first_to_go)
+        return keys
 
     def _columns(self, key: Key) -> int:
         return len(key.key) + 1 + len(key.label.in_(self._language)) + 1

@@ -12,12 +12,12 @@ from textual.widgets import Static
 from kubelab.language import Text
 from kubelab.ui import words
 from kubelab.ui.key_bar import Key, KeyBar
+from kubelab.ui.layout import COLUMNS_ROOMY, ROWS_ROOMY
 
 if TYPE_CHECKING:
     from kubelab.ui.app import KubelabApp
 
 COLUMNS_MIN, ROWS_MIN = 80, 24
-COLUMNS_WIDE, ROWS_TALL = 120, 36
 
 
 class TooSmall(Static):
@@ -34,12 +34,12 @@ class LabScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - declared as Textual declares it
         (0, "-slim"),
         (COLUMNS_MIN, "-narrow"),
-        (COLUMNS_WIDE, "-wide"),
+        (COLUMNS_ROOMY, "-wide"),
     ]
     VERTICAL_BREAKPOINTS = [  # noqa: RUF012
         (0, "-flat"),
         (ROWS_MIN, "-short"),
-        (ROWS_TALL, "-tall"),
+        (ROWS_ROOMY, "-tall"),
     ]
     DEFAULT_CSS = """
     LabScreen {
@@ -61,18 +61,22 @@ class LabScreen(Screen[None]):
         """Return *text* in the language of the moment."""
         return text.in_(self.lab_app.language)
 
+    def keys(self) -> Sequence[Key]:
+        """Return the keys that do something just now."""
+        return self.KEYS
+
     def contents(self) -> Iterable[Widget]:
         """Return the widgets of the screen but the key bar."""
         raise NotImplementedError
 
     def compose(self) -> ComposeResult:
         yield from self.contents()
-        yield KeyBar(self.KEYS, self.lab_app.language)
+        yield KeyBar(self.keys(), self.lab_app.language)
         yield TooSmall(markup=False)
 
     def redraw(self) -> None:
         """Say everything again: the language or the state of the lab changed."""
-        self.query_one(KeyBar).redraw(self.lab_app.language)
+        self.query_one(KeyBar).show(self.keys(), self.lab_app.language)
         self.query_one(TooSmall).redraw()
 
     def lab_changed(self) -> None:

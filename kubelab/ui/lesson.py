@@ -1,11 +1,13 @@
-"""The lesson screen: the step's text, a real shell, the live state; steps tick themselves off.
+"""The lesson screen: the step's text, real shells, the live state; steps tick themselves off.
 
-All keys are the shell's while it has the focus, but the function keys F1 to F10.
+All keys are the shell's while it has the focus, but the function keys F1 to F12. What asks to be confirmed is
+done by the same letter typed twice, or from the menu.
 """
 
+import asyncio
 import contextlib
-from collections.abc import Awaitable, Iterable
-from typing import TYPE_CHECKING, ClassVar, cast
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -16,67 +18,59 @@ from textual.worker import Worker, WorkerCancelled
 from kubelab.cluster.errors import LabError
 from kubelab.cluster.machine.machine import Process, WindowSize
 from kubelab.language import Text
-from kubelab.lessons.view import LessonEntry, LessonView, Verdict, sentence_of
+from kubelab.lessons.change import Change
+from kubelab.lessons.view import LessonEntry, LessonView, Mode
 from kubelab.ui import words
 from kubelab.ui.cluster_picture import cluster_picture
 from kubelab.ui.key_bar import Key
-from kubelab.ui.lab_screen import COLUMNS_WIDE, ROWS_TALL, LabScreen
-from kubelab.ui.layout import FOCUS_ORDER, Pane, next_focus, visible_panes
+from kubelab.ui.lab_screen import LabScreen
+from kubelab.ui.layout import FOCUS_ORDER, Pane, Panes, next_focus, room, turn_with, visible_panes
+from kubelab.ui.lesson_bar import LessonBar
+from kubelab.ui.lesson_menu import lesson_entries, shell_entries
 from kubelab.ui.line_view import LineView
-from kubelab.ui.picture import Line, Span, fitted, spread
+from kubelab.ui.menu import MenuScreen
+from kubelab.ui.opening import Opening
+from kubelab.ui.picture import Line
 from kubelab.ui.port import LessonSession, Place
+from kubelab.ui.prediction import PredictionBox
 from kubelab.ui.process_picture import process_picture
+from kubelab.ui.shells import SHELLS_MAX, Shells
+from kubelab.ui.state_panes import ChangesView, StateView
 from kubelab.ui.step_pane import StepPane
-from kubelab.ui.terminal import TerminalPane
+from kubelab.ui.tabs import Tab, entitle, tabs_content
 
-if TYPE_CHECKING:
-    from textual.timer import Timer
-
-SPARKLES = "✧", "✦", "✶", "✦"
-SPARKLE_S = 0.15
-CELEBRATION_TICKS = 10
-
-_SCORE: dict[Verdict, Span] = {
-    Verdict.PASSED: ("✓", "good"),
-    Verdict.NOT_YET: ("…", "busy"),
-    Verdict.CANNOT_CHECK: ("?", "bad"),
-}
-
-
-class StateView(LineView, can_focus=True):
-    """The live state; it scrolls where it does not fit."""
-
-    DEFAULT_CSS = "StateView { scrollbar-gutter: stable; padding: 0 0 0 1; }"
+SHOWN_S = 0.03  # How long a view stays at the least; what comes meanwhile is shown as one.
+_ASKS = {"r": words.RESET_ASKS, "d": words.FORWARD_ASKS, "o": words.START_OVER_ASKS}
+_NAMES: dict[Pane, Text] = {"text": words.TEXT, "state": words.STATE, "changes": words.CHANGES}
 
 
 class LessonScreen(LabScreen):
     AUTO_FOCUS = ""
     DEFAULT_CSS = """
-    LessonScreen #top { height: 1; background: $panel; dock: top; padding: 0 1; }
-    LessonScreen #top.-celebrates { background: $celebration; }
-    LessonScreen #opening { padding: 1 2; }
     LessonScreen #stage { display: none; height: 1fr; }
     LessonScreen.-open #stage { display: block; }
-    LessonScreen.-open #opening { display: none; }
     LessonScreen #upper { height: 1fr; }
     LessonScreen .pane {
         border-top: solid $edge; border-title-color: $muted; border-subtitle-color: $warning;
         background: $background;
     }
-    LessonScreen .pane:focus {
+    LessonScreen .pane:focus-within {
         border-top: heavy $primary; border-title-color: $primary; border-title-style: bold;
     }
     LessonScreen #text { height: 5fr; }
-    LessonScreen #shell { height: 6fr; background: $shell; color: $shell-text; }
-    LessonScreen #state { height: 10; }
-    LessonScreen.-narrow.-short #state { dock: top; height: 45%; }
-    LessonScreen.-tall #state { height: 14; }
+    LessonScreen #shell { height: 6fr; }
+    LessonScreen TerminalPane { background: $shell; color: $shell-text; }
+    LessonScreen #lower { height: 10; layout: horizontal; }
+    LessonScreen #lower > * { width: 1fr; height: 100%; }
+    LessonScreen #lower.-both #changes { width: 54; }
+    LessonScreen.-narrow.-short #lower { dock: top; height: 45%; }
+    LessonScreen.-tall #lower { height: 14; }
     LessonScreen.-wide #upper { layout: horizontal; }
     LessonScreen.-wide #text { height: 100%; width: 9fr; }
     LessonScreen.-wide #shell { height: 100%; width: 11fr; }
     LessonScreen.-wide .pane { border: round $edge; }
-    LessonScreen.-wide .pane:focus { border: heavy $primary; }
-    LessonScreen.-zoomed #state { height: 100%; dock: top; }
+    LessonScreen.-wide .pane:focus-within { border: heavy $primary; }
+    LessonScreen.-zoomed #lower { height: 100%; dock: top; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1", "app.help", priority=True, show=False),
@@ -89,6 +83,8 @@ class LessonScreen(LabScreen):
         Binding("f8", "zoom", priority=True, show=False),
         Binding("f9", "check", priority=True, show=False),
         Binding("f10", "leave", priority=True, show=False),
+        Binding("f11", "next_shell", priority=True, show=False),
+        Binding("f12", "menu", priority=True, show=False),
         Binding("question_mark", "app.help", show=False),
         Binding("l", "app.language", show=False),
         Binding("h", "hint", show=False),
@@ -96,62 +92,93 @@ class LessonScreen(LabScreen):
         Binding("n", "next", show=False),
         Binding("tab,shift+tab", "focus_pane", show=False),
         Binding("s", "state", show=False),
+        Binding("w", "changes", show=False),
         Binding("z", "zoom", show=False),
-        Binding("c", "check", show=False),
+        Binding("v", "check", show=False),
+        Binding("t", "next_shell", show=False),
+        Binding("d", "forward", show=False),
         Binding("r", "reset", show=False),
+        Binding("o", "start_over", show=False),
+        Binding("m", "menu", show=False),
         Binding("q", "leave", show=False),
         Binding("escape", "cancel", show=False),
     ]
     KEYS: ClassVar = (
         Key("F1", words.KEY_HELP, "app.help"),
-        Key("F2", words.KEY_LANGUAGE, "app.language"),
+        Key("F2", words.KEY_LANGUAGE, "app.language", rank=3),
         Key("F3", words.KEY_HINT, "hint"),
         Key("F4", words.KEY_PREVIOUS, "previous"),
         Key("F5", words.KEY_NEXT, "next"),
         Key("F6", words.KEY_FOCUS, "focus_pane"),
         Key("F7", words.KEY_STATE, "state"),
-        Key("F8", words.KEY_ZOOM, "zoom"),
-        Key("F9", words.KEY_CHECK, "check", essential=False),
+        Key("F8", words.KEY_ZOOM, "zoom", rank=2),
+        Key("F9", words.KEY_CHECK, "check", rank=4),
         Key("F10", words.KEY_HOME, "leave"),
+        Key("F11", words.KEY_SHELL, "next_shell", rank=5),
+        Key("F12", words.KEY_MENU, "menu"),
     )
 
-    def __init__(self, entry: LessonEntry) -> None:
+    def __init__(self, entry: LessonEntry, mode: Mode = Mode.LEARN, *, again: bool = False) -> None:
         super().__init__()
         self.entry = entry
+        self.mode = mode
+        self._again = again
         self.session: LessonSession | None = None
         self._place: Place | None = None  # Kept: while a step is reset there may be no machine to ask.
         self._view: LessonView | None = None
         self._attendance: Worker[None] | None = None
         self._zoomed: Pane | None = None
-        self._state_toggled = False
-        self._celebration: Timer | None = None
-        self._ticks = 0
-        self._note: Text | None = None
-        self._reset_asked = False
+        self._room = room(0, 0)
+        self._turn = 0  # How often F7 was pressed.
         self._left = False
-        self.shell = TerminalPane(self._start_shell, heard=self._look_soon, id="shell")
+        self.shells = Shells(self._start_shell, heard=self._look_soon, id="shell")
+
+    def keys(self) -> Sequence[Key]:
+        """Only what does something: no hints in a test, no panes where there is only text to read."""
+        useless = {"F3"} if self.mode is Mode.TEST_OUT else set()
+        if len(self.shells.panes) < 2:
+            useless.add("F11")
+        if self._view and not self._place:
+            useless |= {"F6", "F7", "F8", "F9"}
+        return [key for key in self.KEYS if key.key not in useless]
 
     def contents(self) -> Iterable[Widget]:
-        yield LineView(self._draw_top, id="top")
-        yield LineView(self._draw_opening, id="opening")
-        text, state = StepPane(id="text"), StateView(self._draw_state, id="state")
-        for pane in (text, self.shell, state):
-            pane.add_class("pane")
-        yield Container(Container(text, self.shell, id="upper"), state, id="stage")
+        yield LessonBar(self.entry.title, self.mode, self.lab_app.language, id="top")
+        yield Opening(self.entry.title, id="opening")
+        text = StepPane(id="text", classes="pane")
+        state = StateView(self._draw_state, id="state", classes="pane")
+        changes = ChangesView(self._what_changed, id="changes", classes="pane")
+        yield Container(
+            Container(text, self.shells, id="upper"), Container(state, changes, id="lower"), id="stage"
+        )
 
     def on_mount(self) -> None:
         self._attendance = self.run_worker(self._attend(), group="attendance")
         self.redraw()
+
+    @property
+    def _bar(self) -> LessonBar:
+        return self.query_one(LessonBar)
+
+    @property
+    def _text(self) -> StepPane:
+        return self.query_one(StepPane)
+
+    @property
+    def _changes(self) -> ChangesView:
+        return self.query_one(ChangesView)
 
     # The lesson's life.
 
     async def _attend(self) -> None:
         app = self.lab_app
         try:
-            async with app.port.open_lesson(self.entry.id, app.language) as session:
+            lesson = app.port.open_lesson(self.entry.id, app.language, self.mode, again=self._again)
+            async with lesson as session:
                 self.session, self._place = session, session.machine
                 async for view in session.changes():
                     self._show(view)
+                    await asyncio.sleep(SHOWN_S)
         except LabError as error:
             app.complain(error)
             app.go_home(self)
@@ -159,27 +186,31 @@ class LessonScreen(LabScreen):
             self.session = None
 
     async def leave(self) -> None:
-        """End the shell, then the session, each to its end."""
-        await self.shell.end()
+        """End the shells, then the session, each to its end."""
+        await self.shells.end()
         if self._attendance:
             self._attendance.cancel()
             with contextlib.suppress(WorkerCancelled):
                 await self._attendance.wait()
 
-    async def _start_shell(self, size: WindowSize) -> Process:
-        assert self.session  # The shell is seen, and started, only once there is a session.
-        return await self.session.shell(size)
+    async def _start_shell(self, size: WindowSize, machine: str) -> Process:
+        assert self.session  # A shell is seen, and started, only once there is a session.
+        return await self.session.shell(size, machine)
 
     def _look_soon(self) -> None:
         if self.session:
             self.session.look_soon()
 
+    def _what_changed(self) -> Sequence[Change]:
+        return self.session.what_changed() if self.session else ()
+
     def on_key(self, event: events.Key) -> None:
         """While the lesson opens nothing has the focus: what is typed then is meant for the shell."""
-        if event.key != "r":
-            self._reset_asked = False  # "r r" is typed as one: no word that was meant for the shell does it.
-        if self.focused is None and not self.shell.running and event.key != "escape":
-            self.shell.on_key(event)
+        # "r r" is typed as one: no word that was meant for the shell does it.
+        self._bar.unsay(*(ask for letter, ask in _ASKS.items() if letter != event.key))
+        first = self.shells.active
+        if self.focused is None and not first.running and event.key != "escape":
+            first.on_key(event)
 
     # What is shown.
 
@@ -188,91 +219,36 @@ class LessonScreen(LabScreen):
         if before is None:
             self._begin()
         elif before.index != view.index:
-            self._reset_asked, self._note = False, None
-            self._end_celebration()
-        elif view.step.passed and not before.step.passed:
-            self._celebrate(view)
-        self.query_one(StepPane).show(view, self.lab_app.language)
-        self._redraw_top()
+            self._changes.begin_again()
+        self._text.show(view, self.lab_app.language)
+        self._bar.show(view)
 
     def _begin(self) -> None:
         self.add_class("-open")
+        self.query_one(Opening).end()
         self._arrange()
-        self._name_panes()
         if self._place:
             self.call_after_refresh(self._begin_shell)
 
     def _begin_shell(self) -> None:
-        if self.session:  # The learner may have left already.
-            self.shell.focus()
-            self.shell.restart()
+        if self.session and self._place:  # The learner may have left already.
+            self.shells.begin(self._place.name)
+            self._name_panes()
 
     def redraw(self) -> None:
         super().redraw()
         if self.session:
             self.session.language = self.lab_app.language
+        self._bar.language = self.lab_app.language
         if self._view:
-            self.query_one(StepPane).show(self._view, self.lab_app.language)
+            self._text.show(self._view, self.lab_app.language)
+        self._changes.redraw()
         self._name_panes()
         self.lab_changed()
 
     def lab_changed(self) -> None:
-        self._redraw_top()
+        self._bar.redraw()
         self.query_one("#opening" if self.session is None else "#state", LineView).redraw()
-
-    def _redraw_top(self) -> None:
-        self.query_one("#top", LineView).redraw()
-
-    def _name_panes(self) -> None:
-        machine = self._place.name if self._place else ""
-        names = {"text": words.TEXT, "state": words.STATE, "shell": words.SHELL.format(machine=machine)}
-        room = (
-            "" if self.app.size.width >= COLUMNS_WIDE else " "
-        )  # A rule without corners needs air around its title.
-        for pane, name in names.items():
-            self.query_one(f"#{pane}").border_title = f"{room}{self.say(name)}{room}"
-        self.shell.border_subtitle = self.say(words.HISTORY) if self.shell.in_history else None
-
-    def _draw_top(self, width: int, height: int) -> list[Line]:
-        title: Line = (("◆ ", "mark"), (self.say(self.entry.title), "strong"))
-        if self._view is None:
-            return [fitted(title, width)]
-        left = self._celebration_line() or (*title, *self._step_line(self._view))
-        return [spread(left, self._score(self._view), width)]
-
-    def _step_line(self, view: LessonView) -> Line:
-        n_of_count = self.say(words.STEP_OF.format(n=view.index + 1, count=len(view.steps)))
-        dots: list[Span] = []
-        for i, step in enumerate(view.steps):
-            sign = "✓" if step.passed else "●" if i == view.index else "○"
-            dots.append((sign, "good" if step.passed else "strong" if i == view.index else "muted"))
-        note: Line = (("  " + self.say(self._note), "busy"),) if self._note else ()
-        return ((f"  {n_of_count}  ", "plain"), *dots, *note)
-
-    def _score(self, view: LessonView) -> Line:
-        """How many checks are met, not yet met, and not checkable: also seen while the text is hidden."""
-        verdicts = [check.verdict for check in view.step.checks]
-        score: list[Span] = []
-        for verdict, (sign, tone) in _SCORE.items():
-            if count := verdicts.count(verdict):
-                score.append((f" {sign}{count}", tone))
-        return tuple(score)
-
-    def _draw_opening(self, width: int, height: int) -> list[Line]:
-        app = self.lab_app
-        lines: list[Line] = [
-            ((self.say(words.OPENING.format(title=self.say(self.entry.title))), "strong"),),
-            (),
-            *(
-                ((("✓ ", "good") if phase.done else ("… ", "busy")), (self.say(phase.name), "plain"))
-                for phase in app.phases
-            ),
-        ]
-        if app.lab_failure:
-            lines.append(((self.say(sentence_of(app.lab_failure)), "bad"),))
-        elif not app.lab_ready:
-            lines.append(((self.say(words.OPENING_WAITS), "muted"),))
-        return [fitted(line, width) for line in [*lines, (), ((self.say(words.OPENING_CANCEL), "muted"),)]]
 
     def _draw_state(self, width: int, height: int) -> list[Line]:
         snapshot, language = self.lab_app.snapshot, self.lab_app.language
@@ -283,161 +259,250 @@ class LessonScreen(LabScreen):
             return [((self.say(words.NOTHING_YET), "muted"),)]
         return cluster_picture(snapshot, width, height, language)
 
-    # Celebration: a line at the top, gone with the next step.
+    def _name_panes(self) -> None:
+        wide = self.has_class("-wide")
+        for pane in _NAMES:
+            entitle(self.query_one(f"#{pane}"), tabs_content(self._tabs(pane)), wide=wide)
+        self.shells.redraw()
+        super().redraw()  # The key bar: another shell has come or gone.
 
-    def _celebrate(self, view: LessonView) -> None:
-        self._end_celebration()
-        self._ticks = 0
-        self.query_one("#top").add_class("-celebrates")
-        self._celebration = self.set_interval(SPARKLE_S, self._sparkle, repeat=CELEBRATION_TICKS)
+    def _tabs(self, pane: Pane) -> list[Tab]:
+        """Return the names of *pane* and of those that F7 shows in its place."""
+        sharing: dict[str, tuple[Pane, ...]] = {
+            "tight": ("text", "state", "changes"),
+            "roomy": ("state", "changes"),
+            "broad": (),
+        }
+        panes = sharing[self._room] if self._place else ()
+        named = panes if pane in panes else (pane,)
+        return [Tab(self._tab(each), f"screen.show_pane('{each}')", open=each == pane) for each in named]
 
-    def _sparkle(self) -> None:
-        self._ticks += 1
-        self._redraw_top()
+    def _tab(self, pane: Pane) -> str:
+        name = self.say(_NAMES[pane])
+        score = self._changes.score if pane == "changes" and pane in self._visible() else ""
+        return f"{name} {score}".rstrip()
 
-    def _end_celebration(self) -> None:
-        if self._celebration:
-            self._celebration.stop()
-            self._celebration = None
-        self.query_one("#top").remove_class("-celebrates")
-
-    def _celebration_line(self) -> Line:
-        if self._celebration is None or self._view is None:
-            return ()
-        sparkle = SPARKLES[self._ticks % len(SPARKLES)]
-        done = self._view.finished
-        what = words.LESSON_PASSED if done else words.STEP_PASSED
-        title = self._view.title if done else self._view.step.title
-        then = words.LESSON_PASSED_NEXT if done else words.STEP_PASSED_NEXT
-        said = self.say(what.format(title=self.say(title)))
-        return ((f"{sparkle} {said} {sparkle} ", "good"), (f" {self.say(then)}", "strong"))
+    def on_changes_view_counted(self) -> None:
+        self._name_panes()
 
     # Layout.
 
     def on_resize(self, event: events.Resize) -> None:
+        present = room(*self.app.size)
+        if present != self._room:
+            self._room, self._turn = present, 0
         self._arrange()
 
-    def _visible(self) -> frozenset[Pane]:
+    def _visible(self) -> Panes:
         if self._view and not self._place:
             return frozenset({"text"})  # Open for reading.
-        roomy = self.app.size.width >= COLUMNS_WIDE or self.app.size.height >= ROWS_TALL
-        return visible_panes(roomy=roomy, state_toggled=self._state_toggled, zoomed=self._zoomed)
+        return visible_panes(self._room, self._turn, self._zoomed)
 
     def _arrange(self) -> None:
         visible = self._visible()
         self.set_class(self._zoomed is not None, "-zoomed")
         for pane in FOCUS_ORDER:
             self.query_one(f"#{pane}").display = pane in visible
-        self.query_one("#upper").display = visible != {"state"}
+        self.query_one("#upper").display = bool(visible & {"text", "shell"})
+        self.query_one("#lower").display = bool(visible & {"state", "changes"})
+        self.query_one("#lower").set_class(visible >= {"state", "changes"}, "-both")
         self._name_panes()
+        self.call_after_refresh(self._changes.follow, seen="changes" in visible)
         if self._focused_pane() not in visible:
             self._focus(next_focus(visible, None))
 
     def _focused_pane(self) -> Pane | None:
-        focused = self.focused.id if self.focused else None
-        return cast("Pane", focused) if focused in ("text", "shell", "state") else None
+        inside = self.focused.ancestors_with_self if self.focused else ()
+        return next((node.id for node in inside if node.id in FOCUS_ORDER), None)
 
     def _focus(self, pane: Pane) -> None:
         if self._view:
-            self.query_one(f"#{pane}").focus()
+            (self.shells.active if pane == "shell" else self.query_one(f"#{pane}")).focus()
 
-    def on_terminal_pane_changed(self) -> None:
-        self._name_panes()
+    def _bring(self, pane: Pane) -> None:
+        """Have *pane* seen, whichever panes are: who asks for a hint wants to read the text."""
+        if pane not in self._visible():
+            self._zoomed, self._turn = None, turn_with(pane, self._room, self._turn)
+            self._arrange()
 
-    def on_terminal_pane_ended(self, event: TerminalPane.Ended) -> None:
-        if not self.shell.ended:
-            return  # A reset has started another one.
-        if event.failure:
-            self.shell.say(self.say(sentence_of(event.failure)))
-        self.shell.say(self.say(words.SHELL_FAILED if event.failure else words.SHELL_ENDED))
-
-    # Actions.
+    # Actions: reading.
 
     def action_hint(self) -> None:
         if not (self.session and self._view):
             return
-        self._show_text()
+        self._bring("text")
         step = self._view.step
+        if self.mode is Mode.TEST_OUT:
+            self._bar.say(words.TEST_HAS_NO_HINTS)
+            return
         if step.hints_shown >= len(step.hints):
-            self._say_on_top(words.NO_HINTS)
+            self._bar.say(words.NO_HINTS)
         self.session.hint()
 
     def action_next(self) -> None:
         if self.session and self._view:
-            self._show_text()
+            self._bring("text")
             if self._view.index + 1 == len(self._view.steps):
-                self._say_on_top(words.LAST_STEP)
+                self._bar.say(words.LAST_STEP)
             self.session.next()
 
     def action_previous(self) -> None:
         if self.session and self._view:
-            self._show_text()
+            self._bring("text")
             if self._view.index == 0:
-                self._say_on_top(words.FIRST_STEP)
+                self._bar.say(words.FIRST_STEP)
             self.session.previous()
 
-    def _show_text(self) -> None:
-        """Whoever asks for a hint or another step wants to read it, whichever panes are shown."""
-        if "text" not in self._visible():
-            self._zoomed, self._state_toggled = None, False
-            self._arrange()
+    def action_answer(self) -> None:
+        self._bring("text")
+        self._text.seek_prediction()
 
-    def _say_on_top(self, note: Text) -> None:
-        self._note = note
-        self._end_celebration()
-        self._redraw_top()
-        self.set_timer(4, lambda: self._unsay(note))
+    def action_predict(self, index: int) -> None:
+        self._text.prediction.choose(index)
 
-    def _unsay(self, note: Text) -> None:
-        if self._note is note:
-            self._note, self._reset_asked = None, False
-            self._redraw_top()
+    def on_prediction_box_predicted(self, event: PredictionBox.Predicted) -> None:
+        if self.session:
+            self.session.predict(event.answer)
+        if self._focused_pane() == "text":
+            self._focus("text")  # The line that was typed gives its place back to the keys.
+
+    # Actions: panes.
 
     def action_focus_pane(self) -> None:
         self._focus(next_focus(self._visible(), self._focused_pane()))
 
     def action_state(self) -> None:
         self._zoomed = None
-        self._state_toggled = not self._state_toggled
+        self._turn += 1
         self._arrange()
+
+    def action_changes(self) -> None:
+        self.action_show_pane("changes")
+
+    def action_show_pane(self, pane: Pane) -> None:
+        if self._place:
+            self._bring(pane)
+            self._focus(pane)
 
     def action_zoom(self) -> None:
         self._zoomed = None if self._zoomed else self._focused_pane() or "shell"
         self._arrange()
-
-    def action_check(self) -> None:
-        if self.session:
-            self.run_worker(self._check(self.session), group="check", exclusive=True)
-
-    async def _check(self, session: LessonSession) -> None:
-        await self._attempt(session.check_now())
-        self._say_on_top(words.CHECKED_NOW)
-
-    def action_reset(self) -> None:
-        if self.session and self._reset_asked:
-            self.run_worker(self._reset(self.session), group="reset", exclusive=True)
-        elif self.session:
-            self._say_on_top(words.RESET_ASKS)
-            self._reset_asked = True
-
-    async def _reset(self, session: LessonSession) -> None:
-        await self._attempt(session.reset())
-        await self.shell.end()
-        self.shell.forget()
-        self.shell.restart()
-        self._say_on_top(words.RESET_DONE)
-
-    async def _attempt(self, action: Awaitable[None]) -> None:
-        try:
-            await action
-        except LabError as error:
-            self.lab_app.complain(error)
 
     def action_cancel(self) -> None:
         if self.session is None:
             self.lab_app.go_home(self)
         elif "shell" in self._visible():
             self._focus("shell")
+
+    # Actions: shells.
+
+    def action_next_shell(self) -> None:
+        self._bring("shell")
+        self.shells.next()
+        self._focus("shell")
+
+    def action_show_shell(self, index: int) -> None:
+        self.shells.show(index)
+        self._focus("shell")
+
+    def action_choose_machine(self) -> None:
+        if self.session:
+            entries = shell_entries(self.session.shell_machines())
+            self.app.push_screen(MenuScreen(words.MENU_SHELLS_TITLE, entries))
+
+    def action_new_shell(self, machine: str) -> None:
+        if self.shells.full:
+            self._bar.say(words.SHELLS_FULL.format(n=SHELLS_MAX))
+        elif self.session:
+            self._bring("shell")
+            self.run_worker(self._open_shell(machine), group="shells")
+
+    async def _open_shell(self, machine: str) -> None:
+        await self.shells.open(machine)
+        self._focus("shell")
+
+    def on_shells_moved(self) -> None:
+        self._name_panes()
+
+    # Actions: the lesson.
+
+    def action_menu(self) -> None:
+        if self.session and self._view:
+            machines = self.session.shell_machines() if self._place else ()
+            entries = lesson_entries(self._view, machines, len(self.shells.panes))
+            self.app.push_screen(MenuScreen(words.MENU, entries))
+
+    def action_check(self) -> None:
+        if self.session and self._place:
+            self.run_worker(self._check(self.session), group="check", exclusive=True)
+
+    async def _check(self, session: LessonSession) -> None:
+        await self._attempt(session.check_now())
+        self._bar.say(words.CHECKED_NOW)
+
+    def _confirmed(self, ask: Text, *, sure: bool) -> bool:
+        """Ask once; whoever asks again while the question stands is sure."""
+        sure = sure or self._bar.note is ask
+        if sure:
+            self._bar.unsay(ask)
+        else:
+            self._bar.say(ask)
+        return sure
+
+    def _free(self) -> LessonSession | None:
+        """Return the session if it can be asked to do something that takes time."""
+        return self.session if self._place and not self._bar.busy else None
+
+    def action_reset(self, sure: bool = False) -> None:
+        session = self._free()
+        if session and self._confirmed(words.RESET_ASKS, sure=sure):
+            self.run_worker(self._reset(session), group="work")
+
+    async def _reset(self, session: LessonSession) -> None:
+        self._bar.do(words.RESETTING)
+        try:
+            await self._attempt(session.reset())
+            await self.shells.begin_again()
+        finally:
+            self._bar.do(None)
+        self._changes.begin_again()
+        self._bar.say(words.RESET_DONE)
+
+    def action_forward(self, sure: bool = False) -> None:
+        session = self._free()
+        if not (session and self._view):
+            return
+        if self.mode is Mode.TEST_OUT:
+            self._bar.say(words.TEST_HAS_NO_HINTS)
+        elif self._view.step.passed:
+            self._bar.say(words.PASSED_ALREADY)
+        elif self._confirmed(words.FORWARD_ASKS, sure=sure):
+            self.run_worker(self._forward(session), group="work")
+
+    async def _forward(self, session: LessonSession) -> None:
+        self._bar.do(words.FORWARDING)
+        try:
+            await self._attempt(session.fast_forward())
+        finally:
+            self._bar.do(None)
+
+    def action_start_over(self, sure: bool = False) -> None:
+        if self._free() and self._confirmed(words.START_OVER_ASKS, sure=sure):
+            self.lab_app.reopen(self, self.mode, again=True)
+
+    def action_test_out(self) -> None:
+        if self._free():
+            self.lab_app.reopen(self, Mode.TEST_OUT)
+
+    def action_learn(self) -> None:
+        if self._free():
+            self.lab_app.reopen(self, Mode.LEARN)
+
+    async def _attempt(self, action: Awaitable[None]) -> None:
+        try:
+            await action
+        except LabError as error:
+            self.lab_app.complain(error)
 
     def action_leave(self) -> None:
         """Go home; asked again while that is under way, as the home screen would be asked: quit."""

@@ -50,10 +50,11 @@ class TerminalPane(Widget, can_focus=True):
         """The view moved in or out of history."""
 
     class Ended(Message):
-        """The program ended, or could not be started: then *failure* says why."""
+        """The program of *pane* ended, or could not be started: then *failure* says why."""
 
-        def __init__(self, failure: LabError | None = None) -> None:
+        def __init__(self, pane: "TerminalPane", failure: LabError | None = None) -> None:
             super().__init__()
+            self.pane = pane
             self.failure = failure
 
     ALLOW_SELECT = False
@@ -63,12 +64,12 @@ class TerminalPane(Widget, can_focus=True):
         start: Callable[[WindowSize], Awaitable[Process]],
         *,
         heard: Callable[[], None] = lambda: None,
-        id: str | None = None,  # noqa: A002 - Textual's name
+        classes: str | None = None,
     ) -> None:
         """*heard* is called whenever the program has written something."""
-        super().__init__(id=id)
+        super().__init__(classes=classes)
+        self.heard = heard
         self._start = start
-        self._heard = heard
         self._ended = False
         self._typed_early = b""
         self._life: Worker[None] | None = None
@@ -138,7 +139,7 @@ class TerminalPane(Widget, can_focus=True):
 
     def _end(self, failure: LabError | None) -> None:
         self._ended, self._typed_early = True, b""
-        self.post_message(self.Ended(failure))
+        self.post_message(self.Ended(self, failure))
 
     def say(self, sentence: str) -> None:
         """Write *sentence* into the terminal, on a line of its own."""
@@ -174,7 +175,7 @@ class TerminalPane(Widget, can_focus=True):
     def _output(self, data: bytes) -> None:
         self._emulator.feed(data)
         self._ask_for_frame()
-        self._heard()
+        self.heard()
 
     def _reply(self, data: bytes) -> None:
         if self._link:

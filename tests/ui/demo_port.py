@@ -19,11 +19,16 @@ from kubelab.cluster.lab.snapshot import (
 )
 from kubelab.cluster.machine.machine import WindowSize
 from kubelab.language import Language, Text
+from kubelab.lessons.change import About, Change, Sign
 from kubelab.lessons.view import (
     CheckView,
+    ChoiceView,
     LessonEntry,
     LessonStatus,
     LessonView,
+    Mode,
+    OutcomeView,
+    PredictionView,
     StepView,
     TrackEntry,
     Verdict,
@@ -68,7 +73,34 @@ CATALOG = (
     TrackEntry(
         "workloads",
         Text("Cargas de trabajo", "Workloads"),
-        (LessonEntry("workloads/01-pod", Text("Pod", "Pod"), 15, ("pod",), LessonStatus.PASSED, 3, 3, None),),
+        (
+            LessonEntry(
+                "workloads/01-pod", Text("Pod", "Pod"), 15, ("pod",), LessonStatus.PASSED, 3, 3, None
+            ),
+            LessonEntry(
+                "workloads/02-replicas",
+                Text("Réplicas", "Replicas"),
+                15,
+                ("replicaset",),
+                LessonStatus.PASSED,
+                3,
+                3,
+                None,
+                review_in_days=0,
+            ),
+            LessonEntry(
+                "workloads/03-service",
+                Text("Servicio", "Service"),
+                20,
+                ("service",),
+                LessonStatus.PASSED,
+                4,
+                4,
+                None,
+                review_in_days=12,
+                tested_out=True,
+            ),
+        ),
     ),
 )
 
@@ -153,6 +185,44 @@ PASSED_STEP = replace(
     POD_STEP, passed=True, checks=tuple(replace(check, verdict=Verdict.PASSED) for check in POD_STEP.checks)
 )
 
+QUESTION = PredictionView(
+    Text(
+        "¿Cuántos procesos tendrá el pod, si el manifiesto pide **un** contenedor?",
+        "How many processes will the pod have, if the manifest asks for **one** container?",
+    ),
+    (
+        ChoiceView("one", Text("uno, el de `web`", "one, that of `web`")),
+        ChoiceView("two", Text("dos: `pause` y el de `web`", "two: `pause` and that of `web`")),
+        ChoiceView("vm", Text("muchos: un pod es una máquina virtual", "many: a pod is a virtual machine")),
+    ),
+)
+FREE_QUESTION = PredictionView(
+    Text("¿Qué número imprimirá `echo $$`?", "Which number will `echo $$` print?"), ()
+)
+EXPLANATION = Text(
+    "`pause` guarda los espacios de nombres; por eso está en todos los pods.",
+    "`pause` keeps the namespaces, which is why every pod has it.",
+)
+TWO = Text("2", "2")
+
+CHANGES = (
+    Change(Sign.NEW, About.OBJECT, "", Text("pod default/web", "pod default/web")),
+    Change(Sign.NEW, About.PROCESS, "minion-1", Text("17 /pause", "17 /pause")),
+    Change(
+        Sign.NEW,
+        About.PROCESS,
+        "minion-1",
+        Text("23 /usr/bin/python3 -m http.server", "23 /usr/bin/python3 -m http.server"),
+    ),
+    Change(Sign.GONE, About.MOUNT, "minion-1", Text("/mnt/old (tmpfs)", "/mnt/old (tmpfs)")),
+    Change(
+        Sign.OTHER,
+        About.CGROUP,
+        "minion-1",
+        Text("memory.max de demo: max → 33554432", "memory.max of demo: max → 33554432"),
+    ),
+)
+
 SNAPSHOT = LabSnapshot(
     machines=(
         MachineView("master-1", "master", "10.77.0.11", 4026532300, ()),
@@ -211,7 +281,11 @@ class DemoPlace:
 PLACES = {
     "containers/01-pid": DemoPlace("lesson", "scratch"),
     "workloads/01-pod": DemoPlace("minion-1", "minion"),
+    "workloads/02-replicas": DemoPlace("minion-1", "minion"),
 }
+
+
+MACHINES = {"lesson": ("lesson",), "minion-1": ("minion-1", "minion-2", "master-1")}
 
 
 def _with_obstacle(steps: tuple[StepView, ...], obstacle: Text | None) -> tuple[StepView, ...]:
@@ -226,8 +300,12 @@ class DemoSession:
     shell_argv: tuple[str, ...]
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     shells: list[LocalProcess] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    different: tuple[Change, ...] = ()
+    asked_what_changed: int = 0
     looks: int = 0
+    released: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def changes(self) -> AsyncIterator[LessonView]:
         while True:
@@ -244,10 +322,35 @@ class DemoSession:
         steps[self.view.index] = step
         self.publish(replace(self.view, steps=tuple(steps)))
 
-    async def shell(self, size: WindowSize) -> LocalProcess:
+    async def shell(self, size: WindowSize, machine: str = "") -> LocalProcess:
+        self.places.append(machine)
         shell = await LocalProcess.spawn(self.shell_argv, size, PLAIN_ENVIRONMENT)
         self.shells.append(shell)
         return shell
+
+    def shell_machines(self) -> tuple[str, ...]:
+        return () if self.machine is None else MACHINES[self.machine.name]
+
+    def predict(self, answer: str) -> None:
+        if asked := self.view.step.prediction:
+            self.publish_step(replace(self.view.step, prediction=replace(asked, answer=answer)))
+
+    def answer_live(self, outcome: OutcomeView) -> None:
+        asked = self.view.step.prediction
+        assert asked
+        self.publish_step(replace(self.view.step, prediction=replace(asked, outcome=outcome)))
+
+    def what_changed(self) -> tuple[Change, ...]:
+        self.asked_what_changed += 1
+        return self.different
+
+    async def fast_forward(self) -> None:
+        """Done once it is `released`."""
+        self.calls.append("fast_forward")
+        self.publish(replace(self.view, busy=Text("Se escribe la solución", "Typing the solution")))
+        await self.released.wait()
+        self.publish(replace(self.view, busy=None))
+        self.publish_step(replace(PASSED_STEP, skipped=True))
 
     def hint(self) -> None:
         shown = min(len(self.view.step.hints), self.view.step.hints_shown + 1)
@@ -287,6 +390,7 @@ class DemoPort:
         self.closed = False
         self.remembered: list[Language] = []
         self.lessons_left: list[str] = []
+        self.opened: list[tuple[str, Mode, bool]] = []
         self.lab_is_ready = asyncio.Event()
         self._shell = tuple(shell)
         self._failure = failure
@@ -314,10 +418,15 @@ class DemoPort:
         await asyncio.Event().wait()
 
     @asynccontextmanager
-    async def open_lesson(self, lesson_id: str, language: Language) -> AsyncIterator[DemoSession]:
+    async def open_lesson(
+        self, lesson_id: str, language: Language, mode: Mode = Mode.LEARN, *, again: bool = False
+    ) -> AsyncIterator[DemoSession]:
+        self.opened.append((lesson_id, mode, again))
         await self.lab_is_ready.wait()
         entry = next(entry for track in CATALOG for entry in track.lessons if entry.id == lesson_id)
-        view = replace(POD_LESSON, lesson_id=lesson_id, steps=_with_obstacle(POD_LESSON.steps, entry.missing))
+        view = replace(
+            POD_LESSON, lesson_id=lesson_id, mode=mode, steps=_with_obstacle(POD_LESSON.steps, entry.missing)
+        )
         self.session = DemoSession(view, None if entry.missing else PLACES[lesson_id], language, self._shell)
         try:
             yield self.session

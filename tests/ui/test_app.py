@@ -1,19 +1,18 @@
 """The app from a learner's chair: every journey by keyboard, on a lab made of frozen views."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
+from chair import Until, at_home, checks, focused, in_lesson, keys, markdown, said, seen, top
 from demo_port import CATALOG, PASSED_STEP, POD_STEP, DemoPort, DemoSession
-from textual.pilot import Pilot
-from textual.widget import Widget
-from textual.widgets import Markdown, OptionList, Static
+from textual.widgets import OptionList, Static
 
 from kubelab.cluster.errors import LabError
 from kubelab.language import Language, Text
-from kubelab.ui.app import KubelabApp
+from kubelab.lessons.view import Mode
 from kubelab.ui.help import HelpScreen
 from kubelab.ui.home import HomeScreen
 from kubelab.ui.lab_screen import TooSmall
@@ -21,59 +20,6 @@ from kubelab.ui.lesson import LessonScreen
 from kubelab.ui.line_view import LineView
 from kubelab.ui.terminal import TerminalPane
 from kubelab.ui.theme import SIXTEEN
-
-Until = Callable[[Pilot[None], Callable[[], bool]], Awaitable[None]]
-
-
-@asynccontextmanager
-async def at_home(
-    port: DemoPort, language: Language = "en", size: tuple[int, int] = (80, 24)
-) -> AsyncIterator[tuple[KubelabApp, Pilot[None]]]:
-    app = KubelabApp(port, language)
-    async with app.run_test(size=size) as pilot:
-        await pilot.pause()
-        yield app, pilot
-
-
-@asynccontextmanager
-async def in_lesson(
-    until: Until, port: DemoPort, size: tuple[int, int] = (80, 24)
-) -> AsyncIterator[tuple[KubelabApp, Pilot[None], DemoSession]]:
-    app = KubelabApp(port, "en")
-    async with app.run_test(size=size) as pilot:
-        app.open_lesson("workloads/01-pod")
-        await until(pilot, lambda: bool(port.session and port.session.shells))
-        assert port.session
-        yield app, pilot, port.session
-        screen = app.screen
-        if isinstance(screen, LessonScreen):
-            await screen.leave()
-
-
-def said(widget: Widget) -> str:
-    """What a widget of one or more lines shows."""
-    return "\n".join(widget.render_line(y).text.rstrip() for y in range(widget.size.height))
-
-
-def top(app: KubelabApp) -> str:
-    return said(app.screen.query_one("#top"))
-
-
-def keys(app: KubelabApp) -> str:
-    return said(app.screen.query_one("KeyBar"))
-
-
-def checks(app: KubelabApp) -> str:
-    return str(app.screen.query_one("#checks", Static).content)
-
-
-def markdown(app: KubelabApp, part: str) -> str:
-    return app.screen.query_one(f"#{part}", Markdown).source
-
-
-def seen(app: KubelabApp) -> set[str]:
-    return {pane for pane in ("text", "shell", "state") if app.screen.query_one(f"#{pane}").region.area}
-
 
 # Home.
 
@@ -103,7 +49,7 @@ async def test_home_tells_why_the_lab_did_not_come_up(until: Until) -> None:
 async def test_home_tells_what_the_machine_lacks() -> None:
     port = DemoPort(missing=(Text("Falta nft.", "nft is missing."),))
     async with at_home(port) as (app, _):
-        assert app.screen.query_one("#missing", Static).content == "! nft is missing."
+        assert app.screen.query_one("#sentences", Static).content == "! nft is missing."
 
 
 async def test_the_first_unfinished_lesson_is_chosen() -> None:
@@ -231,7 +177,7 @@ async def test_a_machine_that_is_away_for_a_moment_does_not_disturb_the_screen(u
         del session.machine
         app.screen.lab_changed()
         await pilot.press("f2")
-        assert app.screen.query_one("#shell").border_title == " Terminal en minion-1 "
+        assert app.screen.query_one(TerminalPane).border_title == " Terminal en minion-1 "
 
 
 async def test_the_step_is_read_and_its_checks_are_told_in_words(until: Until) -> None:
@@ -280,7 +226,7 @@ async def test_a_misconception_is_named_and_seen(until: Until) -> None:
 async def test_escape_leads_back_to_the_shell(until: Until) -> None:
     async with in_lesson(until, DemoPort()) as (app, pilot, _):
         await pilot.press("f6", "escape")
-        assert app.focused and app.focused.id == "shell"
+        assert focused(app) == "shell"
 
 
 async def test_a_step_that_begins_again_has_a_new_shell(until: Until) -> None:
@@ -298,7 +244,7 @@ async def test_a_step_passes_on_its_own_and_is_celebrated_without_stopping_anybo
         await until(pilot, lambda: "Step passed! Create a pod" in top(app))
         assert "F5: next" in top(app)
         assert "Kubernetes does the same" in markdown(app, "debrief")
-        assert app.screen.focused and app.screen.focused.id == "shell"
+        assert focused(app) == "shell"
         await pilot.press("f5")
         await until(pilot, lambda: "Step 2 of 2  ✓●" in top(app))
 
@@ -361,12 +307,13 @@ async def test_a_hint_or_another_step_brings_the_text_back(until: Until, away: s
 
 async def test_with_room_text_shell_and_state_are_seen_together(until: Until) -> None:
     async with in_lesson(until, DemoPort()) as (app, pilot, _):
-        for size in ((160, 45), (120, 24), (80, 45)):
+        for size in ((120, 24), (80, 45)):
             await pilot.resize_terminal(*size)
             await until(pilot, lambda: seen(app) == {"text", "shell", "state"})
-        await pilot.press("f7")
-        await pilot.pause()
-        assert seen(app) == {"text", "shell"}
+        await pilot.press("f7", "f7")
+        await until(pilot, lambda: seen(app) == {"text", "shell"})
+        await pilot.resize_terminal(160, 45)
+        await until(pilot, lambda: seen(app) == {"text", "shell", "state", "changes"})
 
 
 async def test_f6_moves_the_focus_and_f8_zooms_it(until: Until) -> None:
@@ -374,7 +321,7 @@ async def test_f6_moves_the_focus_and_f8_zooms_it(until: Until) -> None:
         await pilot.press("f8")
         await pilot.pause()
         assert seen(app) == {"shell"}
-        assert app.screen.query_one("#shell").size == (80, 21)
+        assert app.screen.query_one(TerminalPane).size == (80, 21)
         await pilot.press("f8", "f6", "z")
         await pilot.pause()
         assert seen(app) == {"text"}
@@ -430,7 +377,9 @@ async def test_a_signal_or_quit_in_a_lesson_leaves_it_before_the_lab_goes_down(u
 async def test_a_lesson_that_cannot_be_set_up_leads_back_home(until: Until) -> None:
     class Refusing(DemoPort):
         @asynccontextmanager
-        async def open_lesson(self, lesson_id: str, language: Language) -> AsyncIterator[DemoSession]:
+        async def open_lesson(
+            self, lesson_id: str, language: Language, mode: Mode = Mode.LEARN, *, again: bool = False
+        ) -> AsyncIterator[DemoSession]:
             raise LabError(Text("No queda memoria.", "No memory is left."))
             yield
 

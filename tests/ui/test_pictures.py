@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kubelab.cluster.lab.snapshot import LabSnapshot
 from kubelab.language import LANGUAGES, Language
 from kubelab.ui.cluster_picture import cluster_picture
-from kubelab.ui.layout import next_focus, visible_panes
+from kubelab.ui.layout import next_focus, room, turn_with, visible_panes
 from kubelab.ui.picture import Line, fitted, spread, width_of
 from kubelab.ui.process_picture import process_picture
 
@@ -102,22 +102,41 @@ def test_two_lines_are_spread_over_the_width(left: Line, right: Line, width: int
     assert width_of(spread(left, right, width)) == width
 
 
-def test_with_room_everything_is_seen_and_f7_hides_the_state() -> None:
-    assert visible_panes(roomy=True, state_toggled=False, zoomed=None) == {"text", "shell", "state"}
-    assert visible_panes(roomy=True, state_toggled=True, zoomed=None) == {"text", "shell"}
+def test_what_is_seen_follows_from_columns_and_rows() -> None:
+    assert [room(*size) for size in ((80, 24), (120, 24), (80, 45), (160, 24))] == [
+        "tight",
+        "roomy",
+        "roomy",
+        "broad",
+    ]
 
 
-def test_in_80x24_f7_puts_the_state_in_the_texts_place() -> None:
-    assert visible_panes(roomy=False, state_toggled=False, zoomed=None) == {"text", "shell"}
-    assert visible_panes(roomy=False, state_toggled=True, zoomed=None) == {"shell", "state"}
+def test_where_it_is_broad_everything_is_seen_and_f7_hides_the_lower_panes() -> None:
+    assert visible_panes("broad", 0, None) == {"text", "shell", "state", "changes"}
+    assert visible_panes("broad", 1, None) == {"text", "shell"}
+
+
+def test_with_room_f7_goes_from_state_to_changes_to_neither() -> None:
+    seen = [visible_panes("roomy", turn, None) - {"text", "shell"} for turn in range(4)]
+    assert seen == [{"state"}, {"changes"}, set(), {"state"}]
+
+
+def test_in_80x24_f7_puts_state_and_changes_in_the_texts_place() -> None:
+    seen = [visible_panes("tight", turn, None) - {"shell"} for turn in range(4)]
+    assert seen == [{"text"}, {"state"}, {"changes"}, {"text"}]
+
+
+def test_a_pane_that_is_asked_for_is_found() -> None:
+    assert "changes" in visible_panes("tight", turn_with("changes", "tight", 0), None)
+    assert turn_with("changes", "broad", 2) == 2
 
 
 def test_zoom_shows_one_pane() -> None:
-    assert visible_panes(roomy=True, state_toggled=False, zoomed="shell") == {"shell"}
+    assert visible_panes("broad", 0, "shell") == {"shell"}
 
 
 def test_focus_goes_round_the_panes_that_are_seen() -> None:
-    seen = visible_panes(roomy=False, state_toggled=True, zoomed=None)
+    seen = visible_panes("tight", 1, None)
     assert next_focus(seen, "shell") == "state"
     assert next_focus(seen, "state") == "shell"
     assert next_focus(seen, "text") == "shell"

@@ -5,13 +5,17 @@ After a wanted change: `pytest tests/ui/test_snapshots.py --snapshot-update`, an
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
-from demo_port import PASSED_STEP, DemoPort
+from demo_port import CHANGES, DEATH_STEP, EXPLANATION, PASSED_STEP, QUESTION, TWO, DemoPort
 from textual.pilot import Pilot
 
 from kubelab.language import LANGUAGES, Language, Text
+from kubelab.lessons.view import OutcomeView, PredictionView
 from kubelab.ui.app import KubelabApp
+from kubelab.ui.state_panes import ChangesView
+from kubelab.ui.step_pane import StepPane
 from kubelab.ui.terminal import TerminalPane
 
 # A shell whose screen is always the same: prompt, colours, wide characters.
@@ -50,7 +54,7 @@ async def open_lesson(pilot: Pilot[None], *keys: str) -> None:
 
 
 async def open_pod(pilot: Pilot[None]) -> None:
-    await open_lesson(pilot, "up", "enter")
+    await open_lesson(pilot, "down", "down", "enter")
 
 
 async def open_pid(pilot: Pilot[None]) -> None:
@@ -100,7 +104,7 @@ def test_lesson_without_a_cluster(snap_compare: Snapshot) -> None:
 
 
 def test_step_passed(snap_compare: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kubelab.ui.lesson.SPARKLES", ("✦",))
+    monkeypatch.setattr("kubelab.ui.lesson_bar.SPARKLES", ("✦",))
 
     async def pass_step(pilot: Pilot[None]) -> None:
         await open_pod(pilot)
@@ -109,6 +113,67 @@ def test_step_passed(snap_compare: Snapshot, monkeypatch: pytest.MonkeyPatch) ->
         await pilot.pause()
 
     assert snap_compare(app("en"), terminal_size=(160, 45), run_before=pass_step)
+
+
+def showing(
+    question: PredictionView, *keys: str, outcome: OutcomeView | None = None
+) -> Callable[[Pilot[None]], object]:
+    """A short step with a question, whose changes are seen."""
+
+    async def run(pilot: Pilot[None]) -> None:
+        await open_pod(pilot)
+        session = pilot.app.port.session  # type: ignore[attr-defined]
+        session.different = CHANGES
+        session.publish_step(replace(DEATH_STEP, prediction=question))
+        await pilot.press(*keys)
+        if outcome:
+            session.answer_live(outcome)
+        lesson = pilot.app.screen_stack[1]  # A menu may be over it.
+        await wait(lambda: lesson.query_one(StepPane).prediction.open is (outcome is None))
+        lesson.query_one(ChangesView).look()
+        await pilot.pause()
+
+    return run
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_lesson_with_a_question(snap_compare: Snapshot, language: Language) -> None:
+    run = showing(QUESTION, "f6", "b")
+    assert snap_compare(app(language), terminal_size=(120, 36), run_before=run)
+
+
+def test_lesson_that_answers_a_question(snap_compare: Snapshot) -> None:
+    question = replace(QUESTION, answer="one")
+    run = showing(question, outcome=OutcomeView(TWO, "two", right=False, explanation=EXPLANATION))
+    assert snap_compare(app("es"), terminal_size=(160, 45), run_before=run)
+
+
+def test_lesson_changes_in_the_texts_place(snap_compare: Snapshot) -> None:
+    assert snap_compare(app("es"), terminal_size=(80, 24), run_before=showing(QUESTION, "f7", "f7"))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_lesson_menu(snap_compare: Snapshot, language: Language) -> None:
+    run = showing(QUESTION, "f12", "d")
+    assert snap_compare(app(language), terminal_size=(80, 24), run_before=run)
+
+
+def test_lesson_as_a_test(snap_compare: Snapshot) -> None:
+    async def run(pilot: Pilot[None]) -> None:
+        await open_lesson(pilot, "down", "down", "m", "e")
+
+    assert snap_compare(app("es"), terminal_size=(80, 24), run_before=run)
+
+
+def test_lesson_with_two_shells(snap_compare: Snapshot) -> None:
+    async def run(pilot: Pilot[None]) -> None:
+        await open_pod(pilot)
+        await pilot.press("f12", "x", "2")
+        await wait(lambda: len(pilot.app.screen.query(TerminalPane)) == 2)
+        await wait(lambda: "42s" in pilot.app.screen.query(TerminalPane).last().screen_text())
+        await pilot.pause()
+
+    assert snap_compare(app("en"), terminal_size=(80, 24), run_before=run)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

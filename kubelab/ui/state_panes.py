@@ -1,0 +1,103 @@
+"""The two views of the live state, side by side where there is room: as it is, and what changed in the step.
+
+Changes are asked for at most four times a second, and only while they are seen.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, cast
+
+from textual.geometry import Region
+from textual.message import Message
+
+from kubelab.language import Language
+from kubelab.lessons.change import Change
+from kubelab.ui.changes_picture import changes_picture, line_of_news, score
+from kubelab.ui.lab_screen import LabScreen
+from kubelab.ui.line_view import LineView
+from kubelab.ui.picture import Line
+
+if TYPE_CHECKING:
+    from textual.timer import Timer
+
+LOOK_S = 0.25
+NEWS_LOOKS = 16  # For how many looks a change counts as news: 4 s.
+
+
+class StateView(LineView, can_focus=True):
+    """The live state; it scrolls where it does not fit."""
+
+    DEFAULT_CSS = "StateView { scrollbar-gutter: stable; padding: 0 0 0 1; }"
+
+
+class ChangesView(LineView, can_focus=True):
+    """What changed since the step began: *look* tells it."""
+
+    class Counted(Message):
+        """There are more or fewer changes than before; `ChangesView.score` tells how many."""
+
+    DEFAULT_CSS = "ChangesView { scrollbar-gutter: stable; padding: 0 0 0 1; }"
+
+    def __init__(
+        self,
+        look: Callable[[], Sequence[Change]],
+        *,
+        id: str | None = None,  # noqa: A002 - Textual's name
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(self._picture, id=id, classes=classes)
+        self._look = look
+        self._first_seen: dict[Change, int] = {}
+        self._looks = 0
+        self._timer: Timer | None = None
+        self.changes: Sequence[Change] = ()
+
+    def on_mount(self) -> None:
+        self._timer = self.set_interval(LOOK_S, self.look, pause=True)
+
+    def follow(self, *, seen: bool) -> None:
+        """Keep looking while the view is *seen*."""
+        if self._timer and seen:
+            self._timer.resume()
+            self.look()
+        elif self._timer:
+            self._timer.pause()
+
+    def look(self) -> None:
+        """Look again; what is new is brought into view, unless the learner is reading here."""
+        if not self.region.area:
+            return
+        self._looks += 1
+        before, self.changes = self.score, self._look()
+        self._first_seen = {change: self._first_seen.get(change, self._looks) for change in self.changes}
+        self.redraw()
+        if self._looks in self._first_seen.values() and not self.has_focus:
+            self._bring_news_into_view()
+        if self.score != before:
+            self.post_message(self.Counted())
+
+    @property
+    def score(self) -> str:
+        return score(self.changes)
+
+    def begin_again(self) -> None:
+        """Another step began: nothing that is shown holds any more."""
+        self._first_seen.clear()
+        self._looks = 0
+        self.look()
+
+    @property
+    def _language(self) -> Language:
+        return cast("LabScreen", self.screen).lab_app.language
+
+    def _news(self) -> set[Change]:
+        oldest = self._looks - NEWS_LOOKS
+        return {change for change, first in self._first_seen.items() if first > max(1, oldest)}
+
+    def _bring_news_into_view(self) -> None:
+        width = self.scrollable_content_region.width
+        line = line_of_news(self.changes, width, self._language, self._news())
+        if line >= 0:
+            self.scroll_to_region(Region(0, line, width, 1), animate=False)
+
+    def _picture(self, width: int, height: int) -> list[Line]:
+        return changes_picture(self.changes, width, self._language, self._news())
