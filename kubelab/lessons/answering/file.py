@@ -146,7 +146,7 @@ def _candidates(pid: int, known: str | None) -> Iterator[str]:
     """Yield the pids here of what may be the process that has *pid* in a pid namespace below."""
     if known is not None:
         yield known
-    for entry in os.scandir("/proc"):
+    for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and pid in _pids(entry.name):
             yield entry.name
 
