@@ -99,7 +99,7 @@ async def test_an_owner_is_who_controls_and_what_it_owns_is_found_by_labels(lab:
     await lab.api.create(DEPLOYMENTS, made)
     await found(lab, "{object: replicaset, labels: app=owned, owner: {kind: Deployment, name: owned}}")
     await found(lab, "{object: pod, labels: app=owned, owner: {kind: ReplicaSet}}")
-    await found(lab, "{object-count: pods, selector: 'app in (owned)', fields: status.phase=Running, eq: 2}")
+    await found(lab, "{object-count: pods, labels: 'app in (owned)', fields: status.phase=Running, eq: 2}")
     await found(
         lab, "{object: deployment, name: owned, condition: Available, reason: MinimumReplicasAvailable}"
     )

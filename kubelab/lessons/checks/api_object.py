@@ -1,29 +1,22 @@
 """`object`: API objects exist, or do not; what is so of one of them. `object-count`: how many there are."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from kubelab.cluster.objects import EVENTS, Object, controller_of, key_of, labels_of, uid_of
+from kubelab.cluster.objects import EVENTS, Object, controller_of, key_of, uid_of
 from kubelab.cluster.pods import condition_of
-from kubelab.cluster.selectors import (
-    EVERYTHING,
-    FieldSelector,
-    LabelSelector,
-    SelectorError,
-    parse_fields,
-    parse_labels,
-)
 from kubelab.language import Text
 from kubelab.lessons import compare
 from kubelab.lessons.checks import aspects
 from kubelab.lessons.checks.aspects import Aspect, EventsAbout, Owner
 from kubelab.lessons.checks.check import Finding, Measure, Needs, Scope, check, resource_state
 from kubelab.lessons.checks.kinds import KindName, Served, in_namespace, key_in
+from kubelab.lessons.checks.labels import Fields, Labels
 from kubelab.lessons.compare import Comparison
 from kubelab.lessons.jsonpath import JsonPath
-from kubelab.lessons.located import Node
+from kubelab.lessons.located import Node, unknown
 from kubelab.lessons.observation import Observation
 from kubelab.lessons.question import Question
 
@@ -46,41 +39,17 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
-    """A label selector as after `kubectl -l`: `app=web,tier in (a,b),!old`."""
+class Status:
+    """`True`, `False` or `Unknown`, with quotation marks or without."""
 
-    selector: LabelSelector
-
-    @classmethod
-    def read(cls, node: Node) -> "Labels":
-        try:
-            return cls(parse_labels(node.text()))
-        except SelectorError as error:
-            raise _no_selector(node, error) from error
-
-    def __str__(self) -> str:
-        return str(self.selector)
-
-
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """A field selector as after `kubectl --field-selector`: `status.phase=Running`; any field will do."""
-
-    selector: FieldSelector
+    text: str
 
     @classmethod
-    def read(cls, node: Node) -> "Fields":
-        try:
-            return cls(parse_fields(node.text()))
-        except SelectorError as error:
-            raise _no_selector(node, error) from error
-
-    def __str__(self) -> str:
-        return str(self.selector)
-
-
-def _no_selector(node: Node, error: SelectorError) -> Exception:
-    return node.error(f"no es un selector ({error}).", f"this is no selector ({error}).")
+    def read(cls, node: Node) -> "Status":
+        choices = ("True", "False", "Unknown")
+        if str(node.value) not in choices:
+            raise unknown(node, Text("estado", "status"), str(node.value), choices)
+        return cls(str(node.value))
 
 
 @check
@@ -91,7 +60,7 @@ class ObjectCheck(Comparison, Measure):
 
     object: Annotated[KindName, "The kind of object."]
     name: Annotated[str, "Its name; by default one of any name."] = ""
-    labels: Annotated[Labels | None, "The labels that it has, if not its name is known: a selector."] = None
+    labels: Annotated[Labels | None, "The labels that it has, for when its name is not known."] = None
     namespace: Annotated[
         str, "The namespace that it is in; by default `default`, if its kind has namespaces."
     ] = ""
@@ -104,7 +73,7 @@ class ObjectCheck(Comparison, Measure):
         int | None, "The value of `field`, or the sum of its values, grew by this much since the step began."
     ] = None
     condition: Annotated[str | None, "The type of a condition that it has."] = None
-    status: Annotated[Literal["True", "False", "Unknown"], "The status of that condition."] = "True"
+    status: Annotated[Status | None, "The status of that condition; by default True."] = None
     reason: Annotated[str | None, "The reason of that condition; by default any."] = None
     owner: Annotated[Owner | None, "The object that it belongs to."] = None
     orphan: Annotated[bool, "No owner controls it."] = False
@@ -163,6 +132,9 @@ class ObjectCheck(Comparison, Measure):
             return sum(self._events(self.events, obj, served, observation) for obj in found)
         return bool(found)
 
+    def _status(self) -> str:
+        return self.status.text if self.status else "True"
+
     def _title(self) -> Text:
         if self.name:
             return Text(f"`{self.object}/{self.name}`", f"`{self.object}/{self.name}`")
@@ -173,16 +145,16 @@ class ObjectCheck(Comparison, Measure):
     def _look(self) -> str:
         where = f" -n {self.namespace}" if self.namespace and self.object.resource.namespaced else ""
         which = f" {self.name}" if self.name else ""
-        return f"kubectl get {self.object}{which}{where}" + (f" -l '{self.labels}'" if self.labels else "")
+        return f"kubectl get {self.object}{which}{where}" + (self.labels.option if self.labels else "")
 
     def _found(self, served: Served) -> list[Object]:
         return [obj for obj in served.state.objects if self._is_meant(obj, served)]
 
     def _is_meant(self, obj: Object, served: Served) -> bool:
-        selector = self.labels.selector if self.labels else EVERYTHING
         if self.name and key_of(obj) != key_in(served.resource, self.namespace, self.name):
             return False
-        return in_namespace(served.resource, self.namespace, obj) and selector.matches(labels_of(obj))
+        labelled = self.labels is None or self.labels.match(obj)
+        return labelled and in_namespace(served.resource, self.namespace, obj)
 
     def _gone(self, served: Served, found: list[Object], scope: Scope, look: str) -> Finding:
         was_there = (self, "was there")
@@ -212,7 +184,7 @@ class ObjectCheck(Comparison, Measure):
         if self.field is not None:
             yield self._field_phrase(self.field.path.text)
         if self.condition is not None:
-            yield aspects.condition_phrase(self.condition, self.status, self.reason)
+            yield aspects.condition_phrase(self.condition, self._status(), self.reason)
         if self.owner is not None:
             yield self.owner.phrase()
         if self.orphan:
@@ -239,7 +211,7 @@ class ObjectCheck(Comparison, Measure):
         if self.field is not None:
             yield self._field(obj, self.field.path, scope)
         if self.condition is not None:
-            yield aspects.condition(obj, self.condition, self.status, self.reason)
+            yield aspects.condition(obj, self.condition, self._status(), self.reason)
         if self.owner is not None:
             yield self.owner.of(obj)
         if self.orphan:
@@ -281,10 +253,7 @@ class ObjectCount(Comparison, Measure):
 
     object_count: Annotated[KindName, "The kind of objects that are counted."]
     namespace: Annotated[str, "The namespace in which they are counted."] = "default"
-    labels: Annotated[
-        Mapping[str, str] | None, "Labels that each of them has; by default all objects count."
-    ] = None
-    selector: Annotated[Labels | None, "A label selector that each of them matches."] = None
+    labels: Annotated[Labels | None, "Labels that each of them has; by default all objects count."] = None
     fields: Annotated[Fields | None, "A field selector that each of them matches."] = None
 
     example = "{object-count: pods, labels: {app: web}, ge: 2}"
@@ -297,7 +266,7 @@ class ObjectCount(Comparison, Measure):
 
     def expected(self, scope: Scope) -> Text:
         plural, phrase = self.object_count.resource.plural, self.phrase()
-        which = ", ".join(filter(None, (self._selector(), str(self.fields or ""))))
+        which = ", ".join(str(selector) for selector in (self.labels, self.fields) if selector)
         labelled = Text(f" con {which}" if which else "", f" with {which}" if which else "")
         return Text(
             f"cantidad de {plural}{labelled.es}: {phrase.es}", f"number of {plural}{labelled.en}: {phrase.en}"
@@ -314,27 +283,16 @@ class ObjectCount(Comparison, Measure):
         return sum(self._counts(obj, served) for obj in served.state.objects)
 
     def _counts(self, obj: Object, served: Served) -> bool:
-        labels = labels_of(obj)
         return (
             in_namespace(served.resource, self.namespace, obj)
-            and (self.labels or {}).items() <= labels.items()
-            and (self.selector is None or self.selector.selector.matches(labels))
+            and (self.labels is None or self.labels.match(obj))
             and (self.fields is None or self.fields.selector.matches(obj))
         )
 
-    def _selector(self) -> str:
-        pairs = ",".join(f"{name}={value}" for name, value in (self.labels or {}).items())
-        return ",".join(filter(None, (pairs, str(self.selector or ""))))
-
     def _look(self) -> str:
-        selector = self._selector()
-        written = f"'{selector}'" if self.selector else selector
-        return (
-            f"kubectl get {self.object_count.resource.plural}"
-            + (f" -n {self.namespace}" if self.namespace != "default" else "")
-            + (f" -l {written}" if selector else "")
-            + (f" --field-selector {self.fields}" if self.fields else "")
-        )
+        where = f" -n {self.namespace}" if self.namespace != "default" else ""
+        options = "".join(selector.option for selector in (self.labels, self.fields) if selector)
+        return f"kubectl get {self.object_count.resource.plural}{where}{options}"
 
 
 def _number(value: Any) -> Decimal:

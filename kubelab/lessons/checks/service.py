@@ -8,11 +8,10 @@ the step's memory, and they are sent again after a rest.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from kubelab.cluster.objects import PODS, Object, key_of, labels_of
+from kubelab.cluster.objects import PODS, Object, key_of
 from kubelab.cluster.pods import is_ready
 from kubelab.language import Text
 from kubelab.lessons.checks.check import (
@@ -26,6 +25,7 @@ from kubelab.lessons.checks.check import (
     resource_state,
 )
 from kubelab.lessons.checks.kinds import SERVICE, key_in
+from kubelab.lessons.checks.labels import Labels
 from kubelab.lessons.checks.places import Origin, Place, Target
 from kubelab.lessons.checks.pods import ip_of
 from kubelab.lessons.checks.reach import HTTP_PORT
@@ -77,7 +77,7 @@ class RequestsCheck(Check):
     from_: Annotated[Origin | None, "Who sends them; by default the lesson's own machine."] = None
     backends: Annotated[int | None, "Exactly as many backends answer; by default any number."] = None
     labels: Annotated[
-        Mapping[str, str] | None,
+        Labels | None,
         "Each pod that has these labels and is Ready answers: what tells a backend apart has its name or IP.",
     ] = None
     header: Annotated[
@@ -185,8 +185,8 @@ class RequestsCheck(Check):
         return backends
 
     def _is_backend(self, pod: Object) -> bool:
-        labels = (self.labels or {}).items()
-        return key_of(pod).namespace == self.namespace and labels <= labels_of(pod).items() and is_ready(pod)
+        labelled = self.labels is not None and self.labels.match(pod)
+        return labelled and key_of(pod).namespace == self.namespace and is_ready(pod)
 
     def _whom(self) -> Text:
         if self.to is None:
@@ -197,10 +197,9 @@ class RequestsCheck(Check):
 
     def _backends_phrase(self) -> tuple[str, str]:
         if self.labels is not None:
-            selector = ",".join(f"{name}={value}" for name, value in self.labels.items())
             return (
-                f", y responde cada pod Ready con {selector}",
-                f", and each Ready pod with {selector} answers",
+                f", y responde cada pod Ready con {self.labels}",
+                f", and each Ready pod with {self.labels} answers",
             )
         if self.backends is None:
             return "", ""

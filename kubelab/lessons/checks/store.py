@@ -7,12 +7,12 @@ Source: D. Ongaro and J. Ousterhout, In Search of an Understandable Consensus Al
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from kubelab.cluster.objects import Object, key_of, labels_of, uid_of
+from kubelab.cluster.objects import Object, key_of, uid_of
 from kubelab.cluster.store.state import StoreState
 from kubelab.language import Text
-from kubelab.lessons.checks.api_object import Labels
 from kubelab.lessons.checks.check import CannotSee, Check, Finding, Measure, Needs, Scope, answer_to, check
 from kubelab.lessons.checks.kinds import KindName, Served, in_namespace
+from kubelab.lessons.checks.labels import Labels
 from kubelab.lessons.compare import Comparison
 from kubelab.lessons.observation import Observation
 from kubelab.lessons.question import Question
@@ -97,7 +97,7 @@ class Preserved(Check):
 
     preserved: Annotated[KindName, "The kind of objects."]
     namespace: Annotated[str, "The namespace that they are in, if their kind has namespaces."] = "default"
-    labels: Annotated[Labels | None, "Only those with such labels: a selector."] = None
+    labels: Annotated[Labels | None, "Only those that have such labels."] = None
 
     example = "preserved: configmaps"
 
@@ -132,7 +132,7 @@ class Preserved(Check):
         )
 
     def _counts(self, obj: Object, served: Served) -> bool:
-        selected = self.labels is None or self.labels.selector.matches(labels_of(obj))
+        selected = self.labels is None or self.labels.match(obj)
         return selected and in_namespace(served.resource, self.namespace, obj)
 
     def _known(self, present: dict[str, str], scope: Scope) -> dict[str, str]:
