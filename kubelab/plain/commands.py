@@ -3,8 +3,6 @@
 Every word is in English in both languages, as commands are; what it says is in the learner's.
 """
 
-import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Container
 from enum import Enum, auto
 from typing import Protocol
@@ -20,7 +18,7 @@ from kubelab.plain.console import Console
 from kubelab.plain.difference import ALL, KINDS, difference_sentences
 from kubelab.plain.port import LabPort
 from kubelab.plain.prediction import letters, meant
-from kubelab.plain.shell import Shell
+from kubelab.plain.shell import INTERRUPT, Shell
 from kubelab.plain.shells import SHELLS_MAX, Shells
 from kubelab.plain.state import state_sentences
 from kubelab.plain.waits import Waits
@@ -49,6 +47,9 @@ class Talk(Protocol):
 
     def heard(self) -> None:
         """What the view says by now is known: it is no news any more."""
+
+    async def recall_input(self) -> None:
+        """Leave what is typed from now on to somebody else."""
 
     async def read_line(self) -> str | None:
         """Return the learner's next line, whoever reads otherwise; None at the end."""
@@ -156,12 +157,33 @@ class Commands:
             await self._console.say(words.SECONDS_MEANT.format(word=argument))
             return
         seconds = int(argument or WAIT_S)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._passed()
+        interrupted = await self._interrupted(seconds)
         await self._talk.news()
         if not self._session.view.step.passed:
-            await self._console.say(words.WAITED_IN_VAIN.format(seconds=seconds))
+            in_vain = words.WAIT_INTERRUPTED if interrupted else words.WAITED_IN_VAIN
+            await self._console.say(in_vain.format(seconds=seconds))
+
+    async def _interrupted(self, seconds: float) -> bool:
+        """Wait until the step is passed, at most so long; tell whether Ctrl+C ended that."""
+        await self._talk.recall_input()
+        waits = Waits()
+        waits.start("passed", self._passed)
+        if self._console.interactive:
+            waits.start("interrupt", self._interrupt_key)
+        try:
+            return "interrupt" in await waits.first(seconds)
+        finally:
+            await waits.stop_all()
+
+    async def _interrupt_key(self) -> None:
+        """Return once Ctrl+C is typed; other keys are for the shell, later."""
+        source, keys = self._console.source, b""
+        try:
+            while INTERRUPT not in keys and (data := await source.read()):
+                keys += data
+        finally:
+            before, interrupt, after = keys.partition(INTERRUPT)
+            source.keep(after if interrupt else before)
 
     async def _passed(self) -> None:
         async for view in self._session.changes():

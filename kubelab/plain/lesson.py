@@ -9,7 +9,7 @@ News (a passed step, a misconception) is told at once, but never into a line tha
 where nothing is typed yet, or where a program's output has ended a line.
 
 Of several shells one is in front, and has the keys; what the others print is kept until they are.
-Left out: Ctrl+C while the lab itself works (`:wait`, `:solve`), which ends by itself in bounded time.
+Left out: Ctrl+C while the lab itself works (`:solve`, `:reset`), which ends by itself in bounded time.
 """
 
 import asyncio
@@ -86,7 +86,7 @@ class LessonTalk:
 
     async def _end(self) -> None:
         unread = "".join(f"{line}\n" for line in self._lines).encode() + self._partial
-        await self._recall_input()
+        await self.recall_input()
         await self._waits.stop_all()
         await self._between_lines()
         await self.close_shells()
@@ -131,7 +131,7 @@ class LessonTalk:
             self._quiet = self.shells.front.is_read
         return done
 
-    async def _recall_input(self) -> None:
+    async def recall_input(self) -> None:
         """Stop reading; what was read in the meantime is for whoever reads next."""
         self._console.source.keep(await self._waits.stop("typed") or b"")
 
@@ -281,7 +281,7 @@ class LessonTalk:
 
     async def read_line(self) -> str | None:
         """Return the next line that is written, for the lab and no shell; None at the end of the input."""
-        await self._recall_input()
+        await self.recall_input()
         if self._console.interactive:
             with line_by_line(self._console.source, self._console.output):
                 return await self._console.ask()

@@ -132,6 +132,10 @@ WAITED_IN_VAIN = Text(
     "El paso no se ha superado en {seconds} s: :check dice qué falta.",
     "The step did not pass within {seconds} s: :check says what is missing.",
 )
+WAIT_INTERRUPTED = Text(
+    "Ya no se espera. El paso no se ha superado: :check dice qué falta.",
+    "No longer waiting. The step has not passed: :check says what is missing.",
+)
 SECONDS_MEANT = Text(
     ":wait quiere un número de segundos, no «{word}»: por ejemplo, :wait 60.",
     ":wait takes a number of seconds, not “{word}”: for example, :wait 60.",
