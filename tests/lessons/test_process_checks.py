@@ -1,4 +1,4 @@
-"""Which process a check means: its root, ids, capabilities, cgroup, ancestry; and which namespaces it is in."""
+"""Which process a check means: its root, ids, capabilities, cgroup, ancestors; and whose namespaces it has."""
 
 import pytest
 from observed import HOST, SCOPE, check, found, machine, pod, pods, process
@@ -189,3 +189,9 @@ def test_machines_that_a_check_names_are_looked_at() -> None:
 def test_a_value_of_what_is_not_there_cannot_be_seen() -> None:
     with pytest.raises(CannotSee):
         value_of("{namespace: net, of: {comm: bash}}", machine())
+
+
+def test_what_is_on_another_machine_is_shown_by_a_shell_there() -> None:
+    look = found("{process: {comm: bash}, machine: minion-2}", two_machines()).look
+    assert look == "kubelab shell minion-2 ps -o pid,ppid,stat,args -p 3"
+    assert found("process: {comm: bash}", two_machines()).look == "ps -o pid,ppid,stat,args -p 8"

@@ -6,7 +6,7 @@ Left out: what a counter has grown by in a cgroup that was removed and made agai
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from kubelab.cluster.objects import uid_of
@@ -25,7 +25,7 @@ from kubelab.lessons.checks.check import (
     machine_state,
 )
 from kubelab.lessons.checks.selector import ProcessSelector
-from kubelab.lessons.checks.subject import Subject, View
+from kubelab.lessons.checks.subject import Subject, View, typed
 from kubelab.lessons.compare import Comparison
 from kubelab.lessons.located import Node
 from kubelab.lessons.observation import MachineState, Observation, Process
@@ -198,16 +198,21 @@ class CgroupCheck(Comparison, Measure):
 
     def _judge(self, asked: CgroupFile, observation: Observation, scope: Scope) -> Finding:
         try:
-            answer = answer_to(observation, asked)
+            finding = self._judge_answer(asked, answer_to(observation, asked), observation, scope)
         except CannotSee as reason:
             return Finding(reason.verdict, self.expected(scope), reason.reason)
+        return replace(finding, look=typed(finding.look, asked.machine, scope))
+
+    def _judge_answer(
+        self, asked: CgroupFile, answer: CgroupText, observation: Observation, scope: Scope
+    ) -> Finding:
         if self.increased is not None and self._field is not None:
             return self._judge_increase(asked, answer, self._field, scope)
         if answer.text is None:
-            return self.finding(self.absent, scope, _missing(asked, answer), _look_around(answer))
+            return self.finding(self.absent, scope, _missing(asked, answer), _look_around(asked, answer))
         if self.absent:
             there = Text(f"existe {_directory(answer, asked)}", f"{_directory(answer, asked)} is there")
-            return self.finding(False, scope, there, _look_around(answer))
+            return self.finding(False, scope, there, _look_around(asked, answer))
         if self._field is not None:
             return self._judge_field(answer, self._field, scope)
         if self._counts_members:
@@ -236,7 +241,7 @@ class CgroupCheck(Comparison, Measure):
         base = value if noted is None else noted if noted <= value else 0
         scope.memory.note(subject, base)
         if answer.text is None:
-            return self.finding(False, scope, _missing(asked, answer), _look_around(answer))
+            return self.finding(False, scope, _missing(asked, answer), _look_around(asked, answer))
         observed = Text(
             f"{field} es {value}; al empezar era {base}",
             f"{field} is {value}; it was {base} at the beginning",
@@ -261,7 +266,7 @@ class CgroupCheck(Comparison, Measure):
         listed = " ".join(has) or "-"
         observed = Text(f"sus controladores son: {listed}", f"its controllers are: {listed}")
         is_v2 = answer.file == f"/sys/fs/cgroup/{asked.path}/{CONTROLLERS_FILE}"
-        look = f"cat {answer.file}" if is_v2 else f"ls -d /sys/fs/cgroup/*/{asked.path}"
+        look = f"cat {answer.file}" if is_v2 else f"find /sys/fs/cgroup -path '*/{asked.path}'"
         return self.finding(set(self.controllers) <= set(has), scope, observed, look)
 
     def _value(self, answer: CgroupText) -> int | str | None:
@@ -293,7 +298,6 @@ def _missing(asked: CgroupFile, answer: CgroupText) -> Text:
     return Text(f"no existe {directory}", f"{directory} does not exist")
 
 
-def _look_around(answer: CgroupText) -> str:
-    """Return the command that lists what is beside the cgroup, or in the one above."""
-    hierarchy = answer.file.removeprefix("/sys/fs/cgroup").strip("/").split("/")
-    return "ls -d /sys/fs/cgroup" + (f"/{hierarchy[0]}/*/" if len(hierarchy) > 2 else "/*/")
+def _look_around(asked: CgroupFile, answer: CgroupText) -> str:
+    """Return the command that lists what there is instead."""
+    return f"ls {_directory(answer, asked).removesuffix(asked.path)}"

@@ -264,7 +264,7 @@ ROOT_INSIDE_ONLY = Criterion(
         f"su uid en la máquina es {process.uid}; {_uid_map_is(process).es}",
         f"its uid on the machine is {process.uid}; {_uid_map_is(process).en}",
     ),
-    "grep Uid /proc/{pid}/status; cat /proc/{pid}/uid_map",
+    "cat /proc/{pid}/uid_map",
 )
 
 

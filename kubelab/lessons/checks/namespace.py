@@ -9,7 +9,7 @@ from typing import Annotated
 
 from kubelab.language import Text
 from kubelab.lessons.checks.check import CannotSee, Finding, Measure, Needs, Scope, check
-from kubelab.lessons.checks.subject import Subject, View
+from kubelab.lessons.checks.subject import Subject, View, typed
 from kubelab.lessons.located import Node
 from kubelab.lessons.observation import NamespaceKind, Observation
 from kubelab.lessons.view import Verdict
@@ -108,7 +108,8 @@ class NamespaceCheck(Measure):
         listed = ", ".join(f"{self.namespace}:[{inode}]" for inode in mine[:3])
         other = f"{self.namespace}:[{theirs[0]}]"
         observed = Text(f"{listed}; el otro es {other}", f"{listed}; the other is {other}")
-        return self.finding(passed, scope, observed, f"lsns -t {self.namespace}")
+        look = typed(f"lsns -t {self.namespace}", machine, scope)
+        return self.finding(passed, scope, observed, look)
 
     def _other(self) -> Owner:
         return self.equals or self.differs_from or Owner(Subject())

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from kubelab.language import Text
 from kubelab.lessons.checks.check import Finding, Measure, Needs, Scope, check, machine_state
 from kubelab.lessons.checks.selector import ProcessSelector
+from kubelab.lessons.checks.subject import typed
 from kubelab.lessons.compare import Comparison
 from kubelab.lessons.observation import MachineState, Observation, Process
 
@@ -71,17 +72,19 @@ class ProcessCheck(Measure):
         if self.gone:
             return self._gone(state, found, scope)
         if self.absent:
-            return self.finding(not found, scope, _listed(found), self._look(found, state))
+            return self.finding(not found, scope, _listed(found), self._look(found, state, scope))
         if self.count is not None:
-            return self.finding(self.count.holds(len(found)), scope, _listed(found), self._look(found, state))
+            return self.finding(
+                self.count.holds(len(found)), scope, _listed(found), self._look(found, state, scope)
+            )
         if found:
-            return self.finding(True, scope, _listed(found), self._look(found, state))
+            return self.finding(True, scope, _listed(found), self._look(found, state, scope))
         return self._missed(state, scope)
 
     def _gone(self, state: MachineState, found: list[Process], scope: Scope) -> Finding:
         departed = self.process.find_departed(state)
         if found:
-            return self.finding(False, scope, _listed(found), self._look(found, state))
+            return self.finding(False, scope, _listed(found), self._look(found, state, scope))
         if departed:
             pids = ", ".join(str(process.pid) for process in departed)
             return self.finding(True, scope, Text(f"terminó el PID {pids}", f"PID {pids} ended"))
@@ -90,16 +93,17 @@ class ProcessCheck(Measure):
     def _missed(self, state: MachineState, scope: Scope) -> Finding:
         miss = self.process.nearest_miss(state)
         if miss is None:
-            return self.finding(False, scope, NONE, self._look([], state))
+            return self.finding(False, scope, NONE, self._look([], state, scope))
         process, instead = miss
         observed = Text(
             f"`{process.comm}` (PID {process.pid}): {instead.es}",
             f"`{process.comm}` (PID {process.pid}): {instead.en}",
         )
-        return self.finding(False, scope, observed, self._look([process], state))
+        return self.finding(False, scope, observed, self._look([process], state, scope))
 
-    def _look(self, processes: list[Process], state: MachineState) -> str:
-        return self.process.look(processes[0], state) if processes else LOOK_AT_ALL
+    def _look(self, processes: list[Process], state: MachineState, scope: Scope) -> str:
+        command = self.process.look(processes[0], state) if processes else LOOK_AT_ALL
+        return typed(command, state.name, scope)
 
 
 def _listed(processes: list[Process]) -> Text:

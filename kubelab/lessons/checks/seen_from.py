@@ -1,8 +1,10 @@
 """What the checks of mounts, files, networks have in common: they look from somebody's view. Pure."""
 
+from dataclasses import replace
+
 from kubelab.language import Text
 from kubelab.lessons.checks.check import CannotSee, Finding, Measure, Needs, Scope
-from kubelab.lessons.checks.subject import Subject, View
+from kubelab.lessons.checks.subject import Subject, View, typed
 from kubelab.lessons.observation import Observation
 
 
@@ -14,7 +16,7 @@ class SeenFrom(Measure):
     machine: str
 
     def judge_view(self, view: View, observation: Observation, scope: Scope) -> Finding:
-        """Return what is found from one view. Raises CannotSee."""
+        """Return what is found from one view, with the command to be run on its machine. Raises CannotSee."""
         raise NotImplementedError
 
     def needs(self) -> Needs:
@@ -34,6 +36,7 @@ class SeenFrom(Measure):
 
     def _judge(self, view: View, observation: Observation, scope: Scope) -> Finding:
         try:
-            return self.judge_view(view, observation, scope)
+            finding = self.judge_view(view, observation, scope)
+            return replace(finding, look=typed(finding.look, view.state.name, scope))
         except CannotSee as reason:
             return Finding(reason.verdict, self.expected(scope), reason.reason)

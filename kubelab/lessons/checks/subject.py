@@ -9,13 +9,18 @@ from typing import Annotated
 
 from kubelab.cluster.objects import PODS, Object, Resource
 from kubelab.language import Text
-from kubelab.lessons.checks.check import CannotSee, Needs, machine_state, resource_state
+from kubelab.lessons.checks.check import CannotSee, Needs, Scope, machine_state, resource_state
 from kubelab.lessons.checks.pods import find_pod, node_of, pod_processes
 from kubelab.lessons.checks.selector import ProcessSelector
 from kubelab.lessons.located import Node
 from kubelab.lessons.observation import MachineState, NamespaceKind, Observation, Process
 from kubelab.lessons.schema import read_fields
 from kubelab.lessons.view import Verdict
+
+
+def typed(command: str, machine: str, scope: Scope) -> str:
+    """Return *command* as it is typed into the lesson's shell, to be run on *machine*."""
+    return command if machine == scope.machine or not command else f"kubelab shell {machine} {command}"
 
 
 @dataclass(frozen=True, slots=True)
