@@ -81,19 +81,19 @@ def misconception(step: Step, observation: Observation, scope: Scope) -> Text | 
 
 def questions(step: Step, observation: Observation, scope: Scope) -> frozenset[Question[Any]]:
     """Return what must be asked besides for the step's checks."""
-    return frozenset().union(*(check.questions(observation, scope) for check in _checks(step)))
+    return frozenset().union(*(check.questions(observation, scope) for check in checks_of(step)))
 
 
 def needs(lesson: Lesson) -> Needs:
     """Return what must be observed for any of the lesson's steps."""
     total = Needs()
     for step in lesson.steps:
-        for check in _checks(step):
+        for check in checks_of(step):
             total |= check.needs()
     return total
 
 
-def _checks(step: Step) -> Iterator[Check]:
+def checks_of(step: Step) -> Iterator[Check]:
     """Yield everything of the step that looks at the live state."""
     structure, predict = step.structure, step.structure.predict
     yield from (wanted.check for wanted in structure.checks)

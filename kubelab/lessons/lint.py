@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kubelab.cluster.errors import LabError
 from kubelab.language import Text
+from kubelab.lessons import evaluation
 from kubelab.lessons.format import Lesson, LessonSource
 from kubelab.lessons.located import LessonError, read_yaml
 from kubelab.lessons.parse import TrackFile, parse_lesson, parse_track, parse_translation, text_hash
@@ -57,7 +58,7 @@ def find_lessons(path: Path) -> list[Path]:
 def lint_source(source: LessonSource) -> tuple[Problem, ...]:
     """Return the problems of one lesson. Raises LabError when it cannot be parsed."""
     lesson = parse_lesson(source)
-    return (*_stale(source), *_steps(lesson, source))
+    return (*_stale(source), *_steps(lesson, source), *_backends(lesson))
 
 
 def lint_track(track: TrackSource) -> tuple[Problem, ...]:
@@ -153,6 +154,28 @@ def _steps(lesson: Lesson, source: LessonSource) -> Iterator[Problem]:
                 f"el mensaje «{absent}» falta en un idioma.", f"message “{absent}” lacks in one language."
             )
             yield Problem(english.file, translation.line, sentence)
+
+
+def _backends(lesson: Lesson) -> Iterator[Problem]:
+    """What a lesson cannot ask of a cluster of which it has nothing but the API."""
+    if "kubernetes" not in lesson.structure.backends:
+        return
+    file = f"{lesson.source.path}/es.md"
+    if lesson.structure.cluster is None or lesson.structure.shell:
+        yield Problem(file, 1, _NO_MACHINES)
+    for step in lesson.steps:
+        if any(check.needs().processes for check in evaluation.checks_of(step)):
+            yield Problem(file, 1, _LOOKS_AT_MACHINES.format(step=step.id))
+
+
+_NO_MACHINES = Text(
+    "sobre kubernetes la lección necesita «cluster», y «shell» no nombra una máquina.",
+    "on kubernetes the lesson needs “cluster”, and “shell” names no machine.",
+)
+_LOOKS_AT_MACHINES = Text(
+    "sobre kubernetes no se ven máquinas, y el paso «{step}» las mira: quita «kubernetes» de backends.",
+    "on kubernetes no machine can be seen, and step “{step}” looks at them: take “kubernetes” off backends.",
+)
 
 
 def _step(document: Document, prose: StepProse) -> Iterator[Problem]:

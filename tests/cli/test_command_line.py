@@ -14,7 +14,7 @@ from kubelab.cluster.lab.snapshot import LabSnapshot, MachineView, NodeView, Pod
 from kubelab.language import LANGUAGES
 
 TRACK = "format: 1\nid: track\ntitle: {es: Pista, en: Track}\nlessons: [01-wrong]\n"
-COMMANDS = ("up", "status", "shell", "kubectl", "lesson", "progress", "doctor", "clean", "bench")
+COMMANDS = ("up", "status", "shell", "kubectl", "lesson", "track", "progress", "doctor", "clean", "bench")
 
 
 def kubelab(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -82,7 +82,7 @@ def test_an_unknown_jsonpath_is_an_error_at_its_line() -> None:
     error = error_of(
         "- process: {argv: sleep $SECS}\n  solve", "- {object: pod, name: x, field: '{.a..b}'}\n  solve"
     )
-    assert "“..b” in the JSONPath is not understood" in error.problem.en
+    assert "in the JSONPath is not understood" in error.problem.en
 
 
 def test_an_unknown_kind_of_object_gets_a_suggestion() -> None:
@@ -126,3 +126,13 @@ def test_a_change_of_checks_alone_makes_no_translation_stale() -> None:
 def test_a_missing_hint_is_a_problem_at_its_step() -> None:
     problems = lint_source(spanish("::: hint\nTres.\n:::\n", ""))
     assert any("has 3 hints, not 4" in problem.sentence.en for problem in problems)
+
+
+def test_what_runs_on_a_cluster_of_others_looks_at_its_api_alone() -> None:
+    anywhere = spanish("minutes: 5\n", "minutes: 5\nbackends: [netns, kubernetes]\n")
+    told = [problem.sentence.en for problem in lint_source(anywhere)]
+    assert told == [
+        "on kubernetes the lesson needs “cluster”, and “shell” names no machine.",
+        "on kubernetes no machine can be seen, and step “one” looks at them: take “kubernetes” off backends.",
+        "on kubernetes no machine can be seen, and step “two” looks at them: take “kubernetes” off backends.",
+    ]
