@@ -94,6 +94,7 @@ async def prove(
         async with asyncio.timeout(proving.patience.lesson_s):
             for way in (_err, _fast_forward):
                 await _prove_once(proving, way)
+        _all_answered(proving)
     except LabError as error:
         failure = Failure(proving.step, sentence_of(error))
     except TimeoutError:
@@ -105,7 +106,8 @@ async def prove(
 
 @dataclass(slots=True)
 class _Proving:
-    """`step` is the one at hand, "" outside the steps, since `entered_s`."""
+    """`step` is the one at hand, "" outside the steps, since `entered_s`. `answered`: those whose prediction
+    the live state has answered."""
 
     lesson: Lesson
     language: Language
@@ -115,6 +117,7 @@ class _Proving:
     entered_s: float
     step: str = ""
     durations_s: dict[str, float] = field(default_factory=dict)
+    answered: set[str] = field(default_factory=set)
 
     def enter(self, step: str) -> None:
         now_s = time.monotonic()
@@ -142,6 +145,8 @@ class _Learner:
         for step in self.session.lesson.steps:
             self.proving.enter(step.id)
             yield step
+            if self.view.prediction and self.view.prediction.outcome:
+                self.proving.answered.add(step.id)
             self.session.next()
 
     async def type(self, lines: tuple[str, ...], until: Callable[[], bool]) -> None:
@@ -200,6 +205,17 @@ async def _nothing_left(lab: LabPort, before: Inventory, with_cluster: bool) -> 
             listed = "; ".join(left[:5])
             raise _UnprovenError(f"después quedó: {listed}.", f"left behind: {listed}.")
         await asyncio.sleep(0.1)  # Processes that were told to end need a moment for it.
+
+
+def _all_answered(proving: _Proving) -> None:
+    """A prediction that the live state never answers, on either way, leaves the learner wondering."""
+    for step in proving.lesson.steps:
+        if step.structure.predict and step.id not in proving.answered:
+            proving.enter(step.id)
+            raise _UnprovenError(
+                "el estado real no responde a su predicción.",
+                "the live state does not answer its prediction.",
+            )
 
 
 async def _err(learner: _Learner) -> None:
