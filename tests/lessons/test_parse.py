@@ -80,7 +80,7 @@ def test_a_mistake_is_named_by_file_line_and_remedy(old: str, new: str, at: str,
 
 def test_an_unknown_jsonpath_is_an_error_at_its_line() -> None:
     error = error_of(
-        "- process: {argv: sleep $SECS}\n  solve", "- {object: pod, name: x, field: '{.a..b}'}\n  solve"
+        "- process: {argv: sleep $SECS}\n  solve", "- {object: pod, name: x, field: '{.a[}'}\n  solve"
     )
     assert "in the JSONPath is not understood" in error.problem.en
 
