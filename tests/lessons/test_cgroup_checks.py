@@ -9,7 +9,7 @@ from observed import HOST, check, found, pod, pods, process
 
 from kubelab.language import Text
 from kubelab.lessons.checks import Measure, Scope, judge
-from kubelab.lessons.checks.cgroup_fields import CgroupFile, CgroupText, FieldName
+from kubelab.lessons.checks.cgroup_fields import CgroupField, CgroupFile, CgroupText
 from kubelab.lessons.located import LessonError, read_yaml
 from kubelab.lessons.memory import Memory
 from kubelab.lessons.observation import MachineState, Observation, Unseen
@@ -209,7 +209,7 @@ def test_the_value_is_that_of_the_field(yaml: str, answers: dict[str, Any], valu
     ],
 )
 def test_a_field_is_a_file_and_a_key_in_it(text: str, file: str, key: str) -> None:
-    name = FieldName.read(read_yaml(text, "es.md"))
+    name = CgroupField.read(read_yaml(text, "es.md"))
     assert (name.file, name.key, str(name)) == (file, key, text)
 
 

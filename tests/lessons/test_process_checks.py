@@ -1,4 +1,4 @@
-"""Which process a check means: its root, ids, capabilities, cgroup, ancestors; and whose namespaces it has."""
+"""Which process a check means: its root, ids, capabilities, cgroup and ancestors; and whose namespaces."""
 
 import pytest
 from observed import HOST, SCOPE, check, found, machine, pod, pods, process

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from kubelab.cluster.objects import uid_of
 from kubelab.language import Text
 from kubelab.lessons import compare
-from kubelab.lessons.checks.cgroup_fields import CgroupFile, CgroupText, FieldName
+from kubelab.lessons.checks.cgroup_fields import CgroupField, CgroupFile, CgroupText
 from kubelab.lessons.checks.cgroup_paths import CgroupPaths, path_for
 from kubelab.lessons.checks.check import (
     CannotSee,
@@ -107,7 +107,7 @@ class CgroupCheck(Comparison, Measure):
     machine: Annotated[str, "The machine that is looked at; by default the lesson's own."] = ""
     absent: Annotated[bool, "There must be none."] = False
     field: Annotated[
-        FieldName | None, "A field by its cgroup-v2 name: `memory.max`, `memory.events.oom_kill`, …"
+        CgroupField | None, "A field by its cgroup-v2 name: `memory.max`, `memory.events.oom_kill`, …"
     ] = None
     key: Annotated[str, "The key in the field's file, if it is not written with the field."] = ""
     increased: Annotated[
@@ -154,10 +154,10 @@ class CgroupCheck(Comparison, Measure):
         return next((finding for finding in findings if finding.passed), findings[0])
 
     @property
-    def _field(self) -> FieldName | None:
+    def _field(self) -> CgroupField | None:
         if self.field is None or not self.key:
             return self.field
-        return FieldName(self.field.file, f"{self.field.key}.{self.key}".strip("."))
+        return CgroupField(self.field.file, f"{self.field.key}.{self.key}".strip("."))
 
     @property
     def _counts_members(self) -> bool:
@@ -185,7 +185,7 @@ class CgroupCheck(Comparison, Measure):
             wishes.append(Text(f"procesos: cantidad {asked.es}", f"a number of processes {asked.en}"))
         return wishes
 
-    def _field_wish(self, field: FieldName) -> Text:
+    def _field_wish(self, field: CgroupField) -> Text:
         if self.increased is not None:
             return Text(
                 f"que {field} aumente al menos en {self.increased}",
@@ -222,7 +222,7 @@ class CgroupCheck(Comparison, Measure):
         there = Text(f"existe {answer.file}", f"{answer.file} is there")
         return self.finding(True, scope, there, f"ls {answer.file}")
 
-    def _judge_field(self, answer: CgroupText, field: FieldName, scope: Scope) -> Finding:
+    def _judge_field(self, answer: CgroupText, field: CgroupField, scope: Scope) -> Finding:
         value, look = self._value(answer), f"cat {answer.file}"
         if value is None:
             none = Text(f"{field.file} no tiene {field.key}", f"{field.file} has no {field.key}")
@@ -231,7 +231,7 @@ class CgroupCheck(Comparison, Measure):
         return self.finding(self.holds(value, compare.kernel), scope, is_, look)
 
     def _judge_increase(
-        self, asked: CgroupFile, answer: CgroupText, field: FieldName, scope: Scope
+        self, asked: CgroupFile, answer: CgroupText, field: CgroupField, scope: Scope
     ) -> Finding:
         """A cgroup that is not there yet has counted nothing."""
         value = compare.kernel(self._value(answer)) or 0

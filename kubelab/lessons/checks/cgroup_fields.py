@@ -20,7 +20,7 @@ KEYED = (
 
 
 @dataclass(frozen=True, slots=True)
-class FieldName:
+class CgroupField:
     """A file by its cgroup-v2 name, with a key in it if it has keys: `memory.max`, `memory.events.oom_kill`,
     `cpu.stat.nr_throttled`, `memory.pressure.some.total`, `io.stat.rbytes` (of all devices together)."""
 
@@ -28,7 +28,7 @@ class FieldName:
     key: str = ""
 
     @classmethod
-    def read(cls, node: Node) -> "FieldName":
+    def read(cls, node: Node) -> "CgroupField":
         text = node.text()
         controller = text.partition(".")[0]
         if controller not in CONTROLLERS:

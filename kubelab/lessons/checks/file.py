@@ -45,13 +45,13 @@ _FIELDS: Mapping[str, Callable[[FileSeen], Any]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Mode:
+class FileMode:
     """Permissions as chmod(1) takes them, in quotes: `'0644'`, `'755'`."""
 
     bits: int
 
     @classmethod
-    def read(cls, node: Node) -> "Mode":
+    def read(cls, node: Node) -> "FileMode":
         # YAML reads 0644 as the number 420, which nobody can tell from mode 0420.
         digits = node.value if isinstance(node.value, str) else ""
         if not re.fullmatch(r"[0-7]{1,4}", digits):
@@ -112,7 +112,7 @@ class FileCheck(SeenFrom):
     ] = None
     contains: Annotated[tuple[str, ...], "Texts that are all in the content."] = ()
     matches: Annotated[Pattern | None, "A regular expression that is found in the content."] = None
-    mode: Annotated[Mode | None, "Its permissions."] = None
+    mode: Annotated[FileMode | None, "Its permissions."] = None
     owner: Annotated[int | None, "The uid of its owner, as the machine counts."] = None
     group: Annotated[int | None, "The gid of its group, as the machine counts."] = None
     size: Annotated[Comparison | None, "What its size in bytes compares with; 64K has the kernel's unit."] = (
@@ -152,10 +152,12 @@ class FileCheck(SeenFrom):
         seen, look = answer_to(observation, self._question(view)), self._look(view)
         if not seen.exists or self.absent:
             return self.finding(self.absent and not seen.exists, scope, _presence(seen), look)
-        missed = [wish.field for wish in self._wishes(seen) if not wish.holds]
+        wishes = list(self._wishes(seen))
+        missed = [wish.field for wish in wishes if not wish.holds]
         if not self._is_about_link and not seen.type:
             return self.finding(False, scope, _presence(seen), look)
-        return self.finding(not missed, scope, self._observed(seen, missed), look)
+        observed = _observed(seen, missed or [wish.field for wish in wishes])
+        return self.finding(not missed, scope, observed, look)
 
     @property
     def _is_about_link(self) -> bool:
@@ -224,12 +226,10 @@ class FileCheck(SeenFrom):
     def _has_type(self, seen: FileSeen) -> bool:
         return seen.target is not None if self.type == "link" else seen.type == self.type
 
-    def _observed(self, seen: FileSeen, missed: list[FileField]) -> Text:
-        fields = dict.fromkeys(missed)
-        if not fields:
-            return _presence(seen)
-        texts = [_shown(field, seen) for field in fields]
-        return Text("; ".join(text.es for text in texts), "; ".join(text.en for text in texts))
+
+def _observed(seen: FileSeen, fields: list[FileField]) -> Text:
+    texts = [_shown(field, seen) for field in dict.fromkeys(fields)] or [_presence(seen)]
+    return Text("; ".join(text.es for text in texts), "; ".join(text.en for text in texts))
 
 
 def _presence(seen: FileSeen) -> Text:

@@ -16,13 +16,13 @@ from kubelab.lessons.view import Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class NamespaceOwner:
     """Whose namespace: `host` (where kubelab itself runs), or a [subject](#subject)."""
 
     subject: Subject | None = None
 
     @classmethod
-    def read(cls, node: Node) -> "Owner":
+    def read(cls, node: Node) -> "NamespaceOwner":
         return cls() if node.value == "host" else cls(Subject.read(node))
 
     def needs(self) -> Needs:
@@ -72,10 +72,10 @@ class NamespaceCheck(Measure):
     Its value is the namespace's inode number."""
 
     namespace: Annotated[NamespaceKind, "The kind of namespace that is compared."]
-    of: Annotated[Owner, "Whose namespace."]
-    equals: Annotated[Owner | None, "Whose namespace it must be."] = None
+    of: Annotated[NamespaceOwner, "Whose namespace."]
+    equals: Annotated[NamespaceOwner | None, "Whose namespace it must be."] = None
     differs_from: Annotated[
-        Owner | None, "Whose namespace it must not be; without this and `equals`: the machine's."
+        NamespaceOwner | None, "Whose namespace it must not be; without this and `equals`: the machine's."
     ] = None
     machine: Annotated[str, "The machine on which processes are sought; by default the lesson's own."] = ""
 
@@ -111,5 +111,5 @@ class NamespaceCheck(Measure):
         look = typed(f"lsns -t {self.namespace}", machine, scope)
         return self.finding(passed, scope, observed, look)
 
-    def _other(self) -> Owner:
-        return self.equals or self.differs_from or Owner(Subject())
+    def _other(self) -> NamespaceOwner:
+        return self.equals or self.differs_from or NamespaceOwner(Subject())
