@@ -109,6 +109,7 @@ def in_turn(learner: Learner, lesson: Lesson) -> None:
         learner.types(":predict a", learner.says(NOTED))
     learner.solves(first)
     learner.types(":changed", learner.says(DIFFERENT))
+    looks_elsewhere(learner, lesson)
     learner.types(":next", re.escape(others[0].title.in_(learner.language)))
     for step, after in zip(others, [*others[1:], None], strict=True):
         learner.types("exit; true" if inside(step, lesson) else "true")
@@ -117,6 +118,14 @@ def in_turn(learner: Learner, lesson: Lesson) -> None:
             learner.types(":next", re.escape(after.title.in_(learner.language)))
     learner.child.send(":home\r")
     learner.hears(learner.says(ALL_PASSED), HOME)
+
+
+def looks_elsewhere(learner: Learner, lesson: Lesson) -> None:
+    """Open a second shell, on another machine if there is one, and come back."""
+    place = "minion-2" if lesson.structure.cluster else lesson.machine
+    learner.types(f":shell {place} new", f"2, (en|on) {place}")
+    learner.types("hostname", f"{place}\r")
+    learner.types(":shell 1", f"1, (en|on) {lesson.machine}")
 
 
 def inside(step: Step, lesson: Lesson) -> bool:
