@@ -8,6 +8,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
+from lesson_files import spanish
 from observed import check
 from trial import Trial, found_on
 
@@ -22,6 +23,8 @@ from kubelab.lessons.checks.reach import Probe, Reply
 from kubelab.lessons.checks.service import Requests, Tally
 from kubelab.lessons.observation import ResourceState, Unseen
 from kubelab.lessons.observe import Observer
+from kubelab.lessons.parse import parse_lesson
+from kubelab.lessons.session import Session
 from kubelab.lessons.view import Verdict
 
 PASSED, NOT_YET, CANNOT = Verdict.PASSED, Verdict.NOT_YET, Verdict.CANNOT_CHECK
@@ -191,3 +194,17 @@ async def test_a_cut_cable_is_seen_as_no_carrier_and_nobody_answers(lab) -> None
                     observer.changed.clear()
             await lab._network.cut("lab")
             await found_on(lab, f"{{reach: {host}, answers: false}}", PASSED)
+
+
+async def test_in_a_session_requests_are_sent_again_after_each_rest(lab, progress) -> None:
+    wanted = f"requests: 20\n    to: {{machine: bench}}\n    port: {PORT}\n    backends: 2"
+    lesson = parse_lesson(spanish("process: {argv: sleep $SECS}\n  solve", f"{wanted}\n  solve"))
+    async with Session.open(lab, lesson, progress) as session, asyncio.timeout(20):
+        async for view in session.changes():
+            if "errors: 1" in view.step.checks[0].observed.en:
+                break
+        async with serving(lab.machines["bench"], "one", "two"):
+            async for view in session.changes():
+                if view.step.passed:
+                    break
+        assert "two (" in view.step.checks[0].observed.en
