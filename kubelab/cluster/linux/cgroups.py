@@ -146,16 +146,24 @@ class Cgroup:
             _create(hierarchy, self.path)
 
     def make_room(self) -> None:
-        """Move this process, alone at the base, to here: v2 passes no controllers on past processes."""
+        """Move this process, alone at the base and with one thread, to here: v2 passes no controllers on past
+        processes."""
         for directory in self.directories:
             os.mkdir(directory)
-        self.add()
+        self.add_self()
         self.create()
 
     def add(self, pid: int = 0) -> None:
         """Move a process (0: the calling one) here."""
         for directory in self.directories:
             _write(os.path.join(directory, "cgroup.procs"), str(pid))
+
+    def add_self(self) -> None:
+        """Move the calling process, which has one thread, here; of v1 as quickly as `add_thread`."""
+        self.add_thread()
+        for hierarchy in self._tree.hierarchies:
+            if hierarchy.version == 2:
+                _write(os.path.join(hierarchy.base, self.path, "cgroup.procs"), "0")
 
     def add_thread(self) -> None:
         """Move the calling process, which has one thread and was cloned into the v2 cgroup, here in v1's too.

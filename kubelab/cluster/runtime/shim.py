@@ -655,7 +655,7 @@ def _enter_namespaces(sock: socket.socket) -> None:
     # The lab may have died before the line above; then somebody else is the parent by now.
     if os.getppid() != message.body["parent"]:
         sys.exit(0)
-    CgroupTree.from_json(message.body["cgroups"]).at("").add()
+    CgroupTree.from_json(message.body["cgroups"]).at("").add_self()
     privileges.shield_from_oom()
     pid, _ = syscalls.clone(NAMESPACES | syscalls.CLONE_PARENT)
     if pid:
