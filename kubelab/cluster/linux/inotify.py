@@ -39,7 +39,7 @@ class Inotify:
 
     def __init__(self) -> None:
         """Raises KernelError when the kernel gives none (usually fs.inotify.max_user_instances)."""
-        self._fd = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._fd: int = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._fd < 0:
             raise KernelError("inotify_init1", "", ctypes.get_errno())
 

@@ -7,7 +7,6 @@ Left out: sets, maps and chains' own settings; counters' values, which change al
 """
 
 import ctypes
-import functools
 import shutil
 import socket
 import subprocess
@@ -18,18 +17,24 @@ from kubelab.cluster.linux.namespaces import call_in_network
 from kubelab.cluster.linux.netlink import Netlink
 from kubelab.language import Text
 
-NETLINK_NETFILTER = (socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 12)
-CHANGES_GROUP = 7  # NFNLGRP_NFTABLES
+LIBRARY = "libnftables.so.1"
+PROGRAM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+CHANGES_MASK = 1 << 7 - 1  # The group NFNLGRP_NFTABLES, in which the kernel tells of changes.
 TIMEOUT_S = 5.0
+_NETLINK_NETFILTER = 12
 _GETTABLE = 10 << 8 | 1  # NFNL_SUBSYS_NFTABLES, NFT_MSG_GETTABLE
 _ANY_FAMILY = bytes(4)
 _STATELESS = 1 << 2
 _LIST = "list ruleset"
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def open_netfilter() -> socket.socket:
+    """Return a socket of the network namespace that the calling thread is in."""
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER)
 
 
 def has_tables(netfilter: Netlink) -> bool:
-    """Tell whether there is any table; *netfilter* is a NETLINK_NETFILTER socket of the namespace."""
+    """Tell whether there is any table; *netfilter* is a netfilter socket of the namespace."""
     try:
         return bool(list(netfilter.dump(_GETTABLE, _ANY_FAMILY)))
     except KernelError:  # This kernel has no nf_tables at all.
@@ -45,7 +50,7 @@ def list_ruleset(netns_fd: int) -> str:
     library = _library()
     if library is not None:
         return call_in_network(netns_fd, lambda: _ask_library(library))
-    program = shutil.which("nft", path=_PATH)
+    program = shutil.which("nft", path=PROGRAM_PATH)
     if program is None:
         raise LabError(_NOT_INSTALLED)
     return call_in_network(netns_fd, lambda: _ask_program(program))
@@ -78,10 +83,9 @@ def rules(ruleset: str) -> Iterator[tuple[str, str, str, str]]:
 _NO_RULES = ("type ", "policy ", "comment ", "flags ")  # The chain's own settings.
 
 
-@functools.cache
 def _library() -> ctypes.CDLL | None:
     try:
-        library = ctypes.CDLL("libnftables.so.1")
+        library = ctypes.CDLL(LIBRARY)
     except OSError:
         return None
     library.nft_ctx_new.restype = ctypes.c_void_p

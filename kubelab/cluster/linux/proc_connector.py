@@ -31,6 +31,7 @@ _WHAT, _DATA = 36, 52
 _PID, _TGID, _CHILD_PID, _CHILD_TGID = _DATA, _DATA + 4, _DATA + 8, _DATA + 12
 
 _LOAD, _TO_X, _JUMP_IF, _JUMP_IF_X, _RETURN = 0x20, 0x07, 0x15, 0x1D, 0x06
+_ALL = 0xFFFFFFFF
 
 
 class ProcConnector:
@@ -113,37 +114,30 @@ def _attach_filter(sock: socket.socket) -> None:
 
 
 def _filter() -> bytes:
-    """Return the instructions. A jump counts those that it leaves out if true, and if false."""
-    take, drop = (_RETURN, 0, 0, 0xFFFFFFFF), (_RETURN, 0, 0, 0)
+    """Return the instructions; a jump goes to the one of that number if true, or false."""
+    fork, exit_, take, drop = 7, 11, 15, 16
     instructions = [
         (_LOAD, 0, 0, _WHAT),
-        (_JUMP_IF, 10, 0, _told(_NONE)),
-        (_JUMP_IF, 9, 0, _told(_EXEC)),
-        (_JUMP_IF, 8, 0, _told(_UID)),
-        (_JUMP_IF, 7, 0, _told(_COMM)),
-        (_JUMP_IF, 1, 0, _told(_FORK)),
-        (_JUMP_IF, 8, 14, _told(_EXIT)),
-        # A fork: of a process if the child's thread is the first of its group.
+        _jump(1, take, 2, _NONE),
+        _jump(2, take, 3, _EXEC),
+        _jump(3, take, 4, _UID),
+        _jump(4, take, 5, _COMM),
+        _jump(5, fork, 6, _FORK),
+        _jump(6, exit_, drop, _EXIT),
         (_LOAD, 0, 0, _CHILD_PID),
         (_TO_X, 0, 0, 0),
         (_LOAD, 0, 0, _CHILD_TGID),
-        (_JUMP_IF_X, 0, 10, 0),
-        take,
-        take,
-        take,
-        take,
-        # An exit.
+        (_JUMP_IF_X, take - 11, drop - 11, 0),
         (_LOAD, 0, 0, _PID),
         (_TO_X, 0, 0, 0),
         (_LOAD, 0, 0, _TGID),
-        (_JUMP_IF_X, 0, 2, 0),
-        take,
-        take,
-        drop,
+        (_JUMP_IF_X, take - 15, drop - 15, 0),
+        (_RETURN, 0, 0, _ALL),
+        (_RETURN, 0, 0, 0),
     ]
     return b"".join(struct.pack("HBBI", *instruction) for instruction in instructions)
 
 
-def _told(number: int) -> int:
-    """Return the number as the filter sees it, which reads every word as the network's order has it."""
-    return socket.htonl(number)
+def _jump(here: int, if_equal: int, if_not: int, number: int) -> tuple[int, int, int, int]:
+    """Compare with *number*, as the filter sees it, which takes every word for one in the network's order."""
+    return _JUMP_IF, if_equal - here - 1, if_not - here - 1, socket.htonl(number)
