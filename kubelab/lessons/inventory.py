@@ -12,6 +12,7 @@ from kubelab.cluster.objects import EVENTS, LEASES, key_of, uid_of
 from kubelab.lessons.checks.kinds import RESOURCES
 from kubelab.lessons.lab import LabPort
 from kubelab.lessons.process_scan import ProcessScan
+from kubelab.lessons.watching import mounts
 
 # What the cluster itself writes all the time: heartbeats, and events, which expire.
 _RESTLESS = (EVENTS, LEASES)
@@ -41,25 +42,24 @@ async def take(lab: LabPort, *, with_cluster: bool) -> Inventory:
     machines = lab.machines
     processes: set[str] = set()
     namespaces: set[str] = set()
-    mounts: set[str] = set()
+    mounted: set[str] = set()
     for name, machine in machines.items():
         with ProcessScan(machine.pid) as scan:
-            for process in scan.scan():
+            for process in scan.scan_all():
                 processes.add(f"{name}: process {process.pid} {' '.join(process.argv) or process.comm}")
                 namespaces.update(f"{name}: {kind}:[{inode}]" for kind, inode in process.namespaces.items())
-        mounts.update(f"{name}: mount {mount}" for mount in _mounts(machine.pid))
+        mounted.update(f"{name}: mount {line}" for line in _mounts(machine.pid))
     return Inventory(
-        frozenset(machines), frozenset(processes), frozenset(namespaces), frozenset(mounts), objects
+        frozenset(machines), frozenset(processes), frozenset(namespaces), frozenset(mounted), objects
     )
 
 
 def _mounts(pid: int) -> Iterator[str]:
-    """Yield mount point and type of every mount that the process sees."""
+    """Yield mount point, type and id of every mount that the process sees."""
     fd = os.open(f"/proc/{pid}/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
     with open(fd, encoding="utf-8", errors="replace") as table:  # noqa: PTH123 -- it is a descriptor
-        for line in table:
-            before, _, after = line.partition(" - ")
-            yield f"{before.split()[4]} ({after.split()[0]}, {before.split()[0]})"
+        for mount in mounts.parse(table.read()):
+            yield f"{mount.point} ({mount.type}, {mount.id})"
 
 
 async def _objects(lab: LabPort) -> frozenset[str]:

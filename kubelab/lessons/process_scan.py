@@ -1,19 +1,59 @@
 """Reads the processes of one machine through its own /proc: only they are there, and with their own pids.
 
-Source: proc(5), pid_namespaces(7). The directory is held open from the start, so that a learner who mounts
-another /proc over it blinds the shell, and not us. A scan reads one file per process (`status`, where
-anything that a process does changes a counter) and the rest only when that file changed.
+Source: proc(5), pid_namespaces(7), user_namespaces(7), Documentation/scheduler/sched-stats.rst. The directory
+is held open from the start, so that a learner who mounts another /proc over it blinds the shell, and not us.
+
+What a process does itself (exec, chdir, chroot, setuid, unshare, a signal handler) it does by running, and
+/proc/<pid>/schedstat, the cheapest file there, counts that. So a scan reads this one file per process, and
+the others only when it changed. What is done to a process that does not run is found otherwise:
+
+- a signal that stays pending does so in a process that blocks signals, or is stopped or waits for a disk, and
+  another thread's doing only where there are several: of these `status` is read each time;
+- who loses the parent: when that ended;
+- a map of user ids: as long as it is empty, for it can be written only once;
+- the cgroup, the root after pivot_root(2), a /proc mounted over the one that it saw: when the cgroup's files
+  or the mounts tell of it (`suspect`, `reread_cgroups`);
+- anything else (somebody else writes its comm, its working directory is removed): when it is STALE_S old.
+
+/proc/<pid>/root is a path from the root of the process's mount namespace (d_path(9) finds the reader's root
+nowhere above it), which is what it should be: "/" after pivot_root(2) or in a container, longer in a chroot.
 """
 
 import os
 import re
-from collections.abc import Iterable
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from kubelab.lessons.observation import NAMESPACE_KINDS, Process
+from kubelab.lessons.observation import NAMESPACE_KINDS, IdRange, Process
+
+STALE_S = 10.0
+STALE_MAX = 8  # Of those that are old, as many are read again in one scan.
+BUDGET_S = (
+    0.01  # A scan stops reading then, for it holds the loop; `is_complete` is false, and the next goes on.
+)
+DEPARTED_MAX = 1000  # The last ones: a loop in a shell starts more in a minute than any check wants to know.
+_READ_BYTES = 65536
+_SHORT_BYTES = 2048  # These files come in lines far shorter than a page: less than this is all of it.
+_NO_ACCOUNT = b"0 0 0"  # What a kernel without CONFIG_SCHED_INFO says in every schedstat.
+_STILL = frozenset("TtD")
 
 _INODE = re.compile(r"\[(\d+)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """`pulse` is what tells whether the process did something since; `is_passive`: things can be done to it
+    that only `status` tells. `living` is how it was before it became a zombie, of which little is left."""
+
+    pulse: bytes
+    is_passive: bool
+    read_s: float
+    process: Process
+    living: Process
 
 
 class ProcessScan:
@@ -21,7 +61,24 @@ class ProcessScan:
         """*init_pid*: the host's pid of the machine's init. Raises OSError when the machine is gone."""
         self._proc = os.open(f"/proc/{init_pid}/root/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self.namespaces = self._namespaces(1)
-        self._known: dict[int, tuple[bytes, Process]] = {}
+        self.processes: tuple[Process, ...] = ()
+        self.is_complete = False
+        self._known: dict[int, _Seen] = {}
+        self._departed: deque[Process] = deque(maxlen=DEPARTED_MAX)
+        self._pulse = self._pulse_file()
+
+    @property
+    def directory(self) -> int:
+        """The descriptor of the machine's /proc."""
+        return self._proc
+
+    @property
+    def departed(self) -> tuple[Process, ...]:
+        """The processes that are gone since `forget_departed`, as they were last seen."""
+        return tuple(self._departed)
+
+    def forget_departed(self) -> None:
+        self._departed.clear()
 
     def close(self) -> None:
         os.close(self._proc)
@@ -36,28 +93,128 @@ class ProcessScan:
 
     def scan(self) -> tuple[Process, ...]:
         """Return the machine's processes now, by pid. Raises OSError when the machine is gone."""
-        known = {}
-        names = os.listdir(self._proc)  # noqa: PTH208 -- it is a descriptor
-        for pid in sorted(int(name) for name in names if name.isdigit()):
-            if (entry := self._entry(pid)) is not None:
-                known[pid] = entry
-        if not known:
+        now_s = time.monotonic()
+        before, self._known = self._known, {}
+        self.is_complete = True
+        stale = self._stale(before, now_s - STALE_S)
+        # Those that are new go last: what is known is looked at even while more is started than can be read.
+        for pid in sorted(self._pids(), key=lambda pid: (pid not in before, pid)):
+            if seen := self._look_at(
+                pid, None if pid in stale else before.get(pid), before, now_s + BUDGET_S
+            ):
+                self._known[pid] = seen
+        if not self._known:
             raise ProcessLookupError("the machine's init is gone")
-        self._known = known
-        return tuple(process for _, process in known.values())
+        self._bury(before)
+        return self._publish()
 
-    def _entry(self, pid: int) -> tuple[bytes, Process] | None:
+    def scan_all(self) -> tuple[Process, ...]:
+        """Return the machine's processes, however long it takes."""
+        self.scan()
+        while not self.is_complete:
+            self.scan()
+        return self.processes
+
+    def note(self, pid: int) -> None:
+        """Read the process now, for it may be gone at the next scan: then it counts as departed."""
+        before = self._known.get(pid)
+        if seen := self._look_at(pid, None, self._known, time.monotonic() + BUDGET_S):
+            self._known[pid] = seen
+            if before is not None and before.process.identity != seen.process.identity:
+                self._departed.append(before.living)
+
+    def suspect(self, pids: Iterable[int]) -> None:
+        """Read these again at the next scan, for something was done to them."""
+        for pid in pids:
+            if seen := self._known.get(pid):
+                self._known[pid] = replace(seen, pulse=b"")
+
+    def reread_cgroups(self) -> tuple[Process, ...]:
+        """Return the processes after looking in which cgroups they are."""
+        for pid, seen in self._known.items():
+            try:
+                cgroup = self._text(f"{pid}/cgroup")
+            except OSError:  # It ended while we looked.
+                continue
+            if cgroup != seen.process.cgroup:
+                self._known[pid] = replace(seen, process=replace(seen.process, cgroup=cgroup))
+        return self._publish()
+
+    def _pids(self) -> Iterator[int]:
+        names = os.listdir(self._proc)  # noqa: PTH208 -- it is a descriptor
+        return (int(name) for name in names if name.isdigit())
+
+    def _stale(self, known: dict[int, _Seen], before_s: float) -> frozenset[int]:
+        old = [pid for pid, seen in known.items() if seen.read_s < before_s]
+        return frozenset(sorted(old, key=lambda pid: known[pid].read_s)[:STALE_MAX])
+
+    def _publish(self) -> tuple[Process, ...]:
+        processes = tuple(self._known[pid].process for pid in sorted(self._known))
+        if processes != self.processes:
+            self.processes = processes
+        return self.processes
+
+    def _look_at(
+        self, pid: int, known: _Seen | None, all_known: dict[int, _Seen], deadline_s: float
+    ) -> _Seen | None:
+        """Return *known* if the process did nothing since, else what it is now; None if it has ended."""
         try:
-            status = self._read(f"{pid}/status")
-            known = self._known.get(pid)
-            if known is not None and known[0] == status:
+            pulse = self._take_pulse(pid, known)
+            if known is not None and known.pulse == pulse and known.process.uid_map:
                 return known
-            return status, self._process(pid, status)
+            if time.monotonic() > deadline_s:
+                self.is_complete = False
+                return all_known.get(pid)
+            return self._read_whole(pid, all_known.get(pid))
         except (FileNotFoundError, ProcessLookupError):  # It ended while we looked.
             return None
 
-    def _process(self, pid: int, status: bytes) -> Process:
+    def _read_whole(self, pid: int, before: _Seen | None) -> _Seen:
+        # The pulse first: what happens while the rest is read shall be read again.
+        pulse = self._read(f"{pid}/{self._pulse}")
+        status = self._read(f"{pid}/status")
         fields = dict(line.split(":", 1) for line in status.decode(errors="replace").splitlines())
+        process = self._process(pid, fields)
+        is_passive = (
+            int(fields["Threads"]) > 1 or int(fields["SigBlk"], 16) != 0 or process.state in _STILL
+        ) and not process.is_zombie
+        living = process
+        if before is not None and before.process.identity == process.identity:
+            if process.is_zombie:
+                living, process = before.living, replace(process, argv=before.living.argv)
+            if process == before.process:
+                process = before.process
+        return _Seen(pulse + status if is_passive else pulse, is_passive, time.monotonic(), process, living)
+
+    def _take_pulse(self, pid: int, known: _Seen | None) -> bytes:
+        pulse = self._read(f"{pid}/{self._pulse}")
+        if known is None or not known.is_passive:
+            return pulse
+        return pulse + self._read(f"{pid}/status")
+
+    def _pulse_file(self) -> str:
+        try:
+            has_accounts = not self._read("1/schedstat").startswith(_NO_ACCOUNT)
+        except OSError:
+            has_accounts = False
+        return "schedstat" if has_accounts else "status"
+
+    def _bury(self, before: dict[int, _Seen]) -> None:
+        """Note who departed, and read again whose parent ended, for they have another one now."""
+        ended = set()
+        for pid, seen in before.items():
+            now = self._known.get(pid)
+            if now is None or now.process.identity != seen.process.identity:
+                self._departed.append(seen.living)
+                ended.add(pid)
+            elif now.process.is_zombie and not seen.process.is_zombie:
+                ended.add(pid)
+        if ended:
+            orphans = [pid for pid, seen in self._known.items() if seen.process.parent_pid in ended]
+            for pid in orphans:
+                self.note(pid)
+
+    def _process(self, pid: int, fields: dict[str, str]) -> Process:
         stat = self._read(f"{pid}/stat").rpartition(b")")[2].split()
         return Process(
             pid=pid,
@@ -65,15 +222,24 @@ class ProcessScan:
             parent_pid=int(fields["PPid"]),
             pids=tuple(map(int, fields["NSpid"].split())),
             comm=fields["Name"].strip(),
-            argv=tuple(self._read(f"{pid}/cmdline").decode(errors="replace").rstrip("\0").split("\0")),
+            argv=tuple(self._text(f"{pid}/cmdline").rstrip("\0").split("\0")),
             state=fields["State"].strip()[0],
             namespaces=self._namespaces(pid),
             children_pid_namespace=self._inode(f"{pid}/ns/pid_for_children"),
             proc_pid_namespace=self._inode(f"{pid}/root/proc/1/ns/pid"),
             caught_signals=int(fields["SigCgt"], 16),
             pending_signals=int(fields["SigPnd"], 16) | int(fields["ShdPnd"], 16),
-            cgroup=self._read(f"{pid}/cgroup").decode(errors="replace"),
+            cgroup=self._text(f"{pid}/cgroup"),
+            root=self._link(f"{pid}/root") or "/",
+            cwd=self._link(f"{pid}/cwd"),
+            uid=int(fields["Uid"].split()[1]),
+            uid_map=self._uid_map(pid),
+            capabilities=int(fields["CapEff"], 16),
         )
+
+    def _uid_map(self, pid: int) -> tuple[IdRange, ...]:
+        lines = self._text(f"{pid}/uid_map").splitlines()
+        return tuple(IdRange(*map(int, line.split())) for line in lines)
 
     def _namespaces(self, pid: int) -> dict[str, int]:
         inodes = ((kind, self._inode(f"{pid}/ns/{kind}")) for kind in NAMESPACE_KINDS)
@@ -81,21 +247,26 @@ class ProcessScan:
 
     def _inode(self, path: str) -> int:
         """Return the number in a link such as `pid:[4026531836]`; 0 where there is none, as of a zombie."""
-        try:
-            match = _INODE.search(os.readlink(path, dir_fd=self._proc))
-        except OSError:
-            return 0
+        match = _INODE.search(self._link(path))
         return int(match[1]) if match else 0
+
+    def _link(self, path: str) -> str:
+        try:
+            return os.readlink(path, dir_fd=self._proc)
+        except OSError:
+            return ""
+
+    def _text(self, path: str) -> str:
+        return self._read(path).decode(errors="replace")
 
     def _read(self, path: str) -> bytes:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
         try:
-            return b"".join(iter(lambda: os.read(fd, 65536), b""))
+            content = os.read(fd, _READ_BYTES)
+            if len(content) < _SHORT_BYTES:
+                return content
+            while more := os.read(fd, _READ_BYTES):
+                content += more
+            return content
         finally:
             os.close(fd)
-
-
-def departed(before: Iterable[Process], now: Iterable[Process]) -> list[Process]:
-    """Return the processes of *before* that are not among *now*."""
-    living = {process.identity for process in now}
-    return [process for process in before if process.identity not in living]
