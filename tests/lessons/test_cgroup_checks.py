@@ -1,5 +1,6 @@
 """Cgroups: fields by their v2 names, counters that grew, members; over what was answered."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from observed import HOST, check, found, pod, pods, process
 
+from kubelab.cluster.linux.cgroups import CgroupTree, Hierarchy
 from kubelab.language import Text
+from kubelab.lessons.answering import cgroup as answering
 from kubelab.lessons.checks import Measure, Scope, judge
 from kubelab.lessons.checks.cgroup_fields import CgroupField, CgroupFile, CgroupText
 from kubelab.lessons.located import LessonError, read_yaml
@@ -75,6 +78,8 @@ IO = "8:0 rbytes=10 wbytes=20\n8:16 rbytes=1 wbytes=2"
         ("{cgroup: demo, members: {comm: eat}}", {"": None}, NOT_YET),
         ("{cgroup: demo, count: {eq: 1}}", {"": ""}, PASSED),
         ("{cgroup: demo, count: {eq: 0}}", {"": ""}, NOT_YET),
+        ("{cgroup: demo, members: {comm: eat}, ge: 2}", {"": ""}, NOT_YET),
+        ("{cgroup: demo, increased: 1}", {"": ""}, CANNOT),
         ("{cgroup: demo, controllers: [memory]}", {"cgroup.controllers": "cpu memory"}, PASSED),
         ("{cgroup: demo, controllers: [memory, io]}", {"cgroup.controllers": "cpu memory"}, NOT_YET),
         ("{cgroup: {comm: eat}, field: memory.max, eq: 1K}", {"memory.max": "1024"}, PASSED),
@@ -219,3 +224,44 @@ def test_a_field_is_a_file_and_a_key_in_it(text: str, file: str, key: str) -> No
 def test_what_is_no_field_or_leads_elsewhere_is_refused(yaml: str) -> None:
     with pytest.raises(LessonError):
         check(yaml)
+
+
+def answers(base: Path, version: int, *controllers: str) -> dict[str, CgroupText | Unseen]:
+    """Return what is answered of the cgroup /demo of a machine with one hierarchy, by file."""
+    name = "" if version == 2 else controllers[0]
+    tree = CgroupTree((Hierarchy(name, str(base), version, controllers),))
+    here, there = tree.at("demo"), tree.as_seen_inside().at("demo")
+    files = ("memory.max", "memory.high", "cpu.max", "cgroup.procs")
+    return {"": answering.find(here, there)} | {file: answering.read(file, here, there) for file in files}
+
+
+def test_on_v2_a_field_is_in_the_file_of_its_name(tmp_path: Path) -> None:
+    before = answers(tmp_path, 2, "memory")
+    assert before[""] == CgroupText("/sys/fs/cgroup/demo", None)
+    assert before["memory.max"] == CgroupText("/sys/fs/cgroup/demo/memory.max", None)
+    (tmp_path / "demo").mkdir()
+    for file in ("memory.max", "memory.high", "cgroup.procs"):
+        (tmp_path / "demo" / file).write_text("7\n")
+    after = answers(tmp_path, 2, "memory")
+    assert after[""] == CgroupText("/sys/fs/cgroup/demo", "")
+    assert after["memory.high"] == CgroupText("/sys/fs/cgroup/demo/memory.high", "7")
+    assert after["cgroup.procs"] == CgroupText("/sys/fs/cgroup/demo/cgroup.procs", "7")
+
+
+def test_on_v1_it_is_in_the_file_that_v1_has_for_it_or_cannot_be_seen(tmp_path: Path) -> None:
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "memory.limit_in_bytes").write_text("4096\n")
+    (tmp_path / "demo" / "cgroup.procs").write_text("")
+    seen_ = answers(tmp_path, 1, "memory")
+    assert seen_["memory.max"] == CgroupText("/sys/fs/cgroup/memory/demo/memory.limit_in_bytes", "4096")
+    assert seen_["cgroup.procs"] == CgroupText("/sys/fs/cgroup/memory/demo/cgroup.procs", "")
+    for file, reason in (
+        (
+            "memory.high",
+            "this machine's cgroups have no memory.high (their version, or this kernel, does not ",
+        ),
+        ("cpu.max", "this machine has no cpu controller, which would have cpu.max"),
+    ):
+        unseen = seen_[file]
+        assert isinstance(unseen, Unseen)
+        assert unseen.reason.en.startswith(reason)

@@ -1,12 +1,18 @@
 """Files as somebody sees them: what is compared, and that nothing leads out of a root or waits."""
 
+import ctypes
+import errno
 import os
 import socket
+import struct
+import tempfile
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from observed import HOST, SCOPE, check, found, process
 
 from kubelab.language import Text
@@ -194,6 +200,59 @@ def test_nothing_but_regular_files_is_read_and_a_fifo_makes_nobody_wait(jail: Pa
         assert look(jail, "/sock").type == "socket"
     assert look(Path("/dev"), "/zero").type == "device"
     assert all(look(jail, path).content is None for path in ("/pipe", "/etc", "/sock"))
+
+
+_OPENAT2 = 437
+_RESOLVE_IN_ROOT = 0x10
+
+
+def in_root(root_fd: int, path: str, *, follow: bool) -> int:
+    """Return the inode that openat2(2) finds in the root, or the errno, negative."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    flags = os.O_PATH | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    how = struct.pack("3Q", flags, 0, _RESOLVE_IN_ROOT)
+    fd = libc.syscall(_OPENAT2, root_fd, path.encode(), how, len(how))
+    if fd < 0:
+        return -ctypes.get_errno()
+    try:
+        return os.fstat(fd).st_ino
+    finally:
+        os.close(fd)
+
+
+def walked(root_fd: int, path: str, *, follow: bool) -> int:
+    try:
+        fd = open_beneath(root_fd, path, follow=follow)
+    except OSError as error:
+        return -(error.errno or 0)
+    try:
+        return os.fstat(fd).st_ino
+    finally:
+        os.close(fd)
+
+
+steps = st.lists(st.sampled_from(["a", "b", "dir", "..", ".", "file"]), min_size=1, max_size=5).map("/".join)
+ways = st.tuples(st.sampled_from(["", "/", "../"]), steps).map("".join)
+
+
+@given(st.fixed_dictionaries({"a": ways, "dir/a": ways, "dir/b": ways}), ways, st.booleans())
+def test_the_walk_finds_what_the_kernel_finds_in_a_root(
+    links: dict[str, str], path: str, follow: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        (root / "dir").mkdir()
+        (root / "file").touch()
+        (root / "dir" / "file").touch()
+        for link, target in links.items():
+            (root / link).symlink_to(target)
+        root_fd = os.open(root, os.O_PATH)
+        try:
+            kernels = in_root(root_fd, path, follow=follow)
+            assume(kernels not in (-errno.ENOSYS, -errno.EPERM))
+            assert walked(root_fd, path, follow=follow) == kernels
+        finally:
+            os.close(root_fd)
 
 
 def test_what_is_missing_or_below_a_file_is_not_there(jail: Path) -> None:

@@ -20,36 +20,50 @@ def open_beneath(root_fd: int, path: str, *, follow: bool) -> int:
         OSError: there is no such file (ENOENT, ENOTDIR), or its links go in circles (ELOOP).
     """
     trail: list[int] = []
-    names = _names(path)
+    names = path.split("/")[::-1]
     links = 0
     try:
         while names:
             name = names.pop()
-            if name == "..":
-                if trail:
-                    os.close(trail.pop())
+            if name in ("", ".", ".."):
+                _climb(trail, name == "..", path)
                 continue
-            fd = os.open(
-                name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=trail[-1] if trail else root_fd
-            )
-            trail.append(fd)
-            if stat.S_ISLNK(os.fstat(fd).st_mode) and (names or follow):
-                target = os.readlink("", dir_fd=fd)
-                os.close(trail.pop())
+            above = trail[-1] if trail else root_fd
+            trail.append(os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above))
+            if _is_link(trail[-1]) and (names or follow):
                 links += 1
                 if links > LINKS_MAX:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-                if target.startswith("/"):
-                    _close(trail)
-                names += _names(target)
+                names += _target(trail).split("/")[::-1]
         return trail.pop() if trail else os.open(".", os.O_PATH | os.O_CLOEXEC, dir_fd=root_fd)
     finally:
         _close(trail)
 
 
-def _names(path: str) -> list[str]:
-    """Return the names on the way, the first one last."""
-    return [name for name in reversed(path.split("/")) if name not in ("", ".")]
+def _is_link(fd: int) -> bool:
+    return stat.S_ISLNK(os.fstat(fd).st_mode)
+
+
+def _target(trail: list[int]) -> str:
+    """Leave the link at the end of the trail, for the root if that is where it leads; return what it says."""
+    fd = trail.pop()
+    try:
+        target = os.readlink("", dir_fd=fd)
+    finally:
+        os.close(fd)
+    if target.startswith("/"):
+        _close(trail)
+    return target
+
+
+def _climb(trail: list[int], up: bool, path: str) -> None:
+    """Go up one directory, but not above the root; or stay, which only a directory allows as well."""
+    if not trail:
+        return
+    if not stat.S_ISDIR(os.fstat(trail[-1]).st_mode):
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+    if up:
+        os.close(trail.pop())
 
 
 def _close(trail: list[int]) -> None:

@@ -24,11 +24,11 @@ def _(question: CgroupFile, lab: LabPort) -> CgroupText | Unseen:
         name = question.machine
         return Unseen(Text(f"no hay máquina {name} con cgroups", f"there is no machine {name} with cgroups"))
     here, there = (tree.at(question.path) for tree in (machine.cgroups, machine.cgroups.as_seen_inside()))
-    return _read(question.file, here, there) if question.file else _find(here, there)
+    return read(question.file, here, there) if question.file else find(here, there)
 
 
-def _find(here: Cgroup, there: Cgroup) -> CgroupText | Unseen:
-    """Tell whether it is there: with v1, in any hierarchy."""
+def find(here: Cgroup, there: Cgroup) -> CgroupText | Unseen:
+    """Tell whether the cgroup, which is *there* as the machine sees it, exists: with v1, in any hierarchy."""
     pairs = list(zip(here.directories, there.directories, strict=True))
     if not pairs:
         return Unseen(Text("este kernel no tiene cgroups", "this kernel has no cgroups"))
@@ -37,7 +37,8 @@ def _find(here: Cgroup, there: Cgroup) -> CgroupText | Unseen:
     return CgroupText(first or pairs[0][1], None if first is None else "")
 
 
-def _read(name: str, here: Cgroup, there: Cgroup) -> CgroupText | Unseen:
+def read(name: str, here: Cgroup, there: Cgroup) -> CgroupText | Unseen:
+    """Return what the file says of the cgroup, which is *there* as the machine sees it."""
     file = here.file(name)
     if file is None:
         controller = name.partition(".")[0]

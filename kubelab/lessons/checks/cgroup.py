@@ -114,7 +114,10 @@ class CgroupCheck(Comparison, Measure):
         int | None, "It has grown by so much since the step began, or since the cgroup was made."
     ] = None
     members: Annotated[ProcessSelector | None, "Such a process is in it; with v1, in any hierarchy."] = None
-    count: Annotated[Comparison | None, "How many (such) processes are in it."] = None
+    count: Annotated[
+        Comparison | None,
+        "How many (such) processes are in it; without `field`, the comparison's own keys say the same.",
+    ] = None
     controllers: Annotated[tuple[str, ...], "Controllers that it has, by their v2 names."] = ()
 
     example = "{cgroup: demo, field: memory.events.oom_kill, increased: 1}"
@@ -161,7 +164,12 @@ class CgroupCheck(Comparison, Measure):
 
     @property
     def _counts_members(self) -> bool:
-        return self.field is None and (self.members is not None or self.count is not None)
+        return self.field is None and (self.members is not None or self._number is not None)
+
+    @property
+    def _number(self) -> Comparison | None:
+        """Return what the number of processes is compared with."""
+        return self if self.count is None and self.field is None and self.asked() else self.count
 
     def _asked(self, observation: Observation, scope: Scope) -> list[CgroupFile]:
         """Raises CannotSee."""
@@ -180,8 +188,8 @@ class CgroupCheck(Comparison, Measure):
         if self.members is not None:
             phrase = self.members.phrase()
             wishes.append(Text(f"dentro, {phrase.es}", f"{phrase.en} in it"))
-        if self.count is not None:
-            asked = self.count.phrase()
+        if self._number is not None:
+            asked = self._number.phrase()
             wishes.append(Text(f"procesos: cantidad {asked.es}", f"a number of processes {asked.en}"))
         return wishes
 
@@ -206,8 +214,8 @@ class CgroupCheck(Comparison, Measure):
     def _judge_answer(
         self, asked: CgroupFile, answer: CgroupText, observation: Observation, scope: Scope
     ) -> Finding:
-        if self.increased is not None and self._field is not None:
-            return self._judge_increase(asked, answer, self._field, scope)
+        if self.increased is not None:
+            return self._judge_increase(asked, answer, scope)
         if answer.text is None:
             return self.finding(self.absent, scope, _missing(asked, answer), _look_around(asked, answer))
         if self.absent:
@@ -230,10 +238,10 @@ class CgroupCheck(Comparison, Measure):
         is_ = Text(f"{field} es {value}", f"{field} is {value}")
         return self.finding(self.holds(value, compare.kernel), scope, is_, look)
 
-    def _judge_increase(
-        self, asked: CgroupFile, answer: CgroupText, field: CgroupField, scope: Scope
-    ) -> Finding:
+    def _judge_increase(self, asked: CgroupFile, answer: CgroupText, scope: Scope) -> Finding:
         """A cgroup that is not there yet has counted nothing."""
+        if (field := self._field) is None:
+            raise CannotSee(Text("la lección no dice qué campo aumenta", "the lesson names no field"))
         value = compare.kernel(self._value(answer)) or 0
         subject = (asked, field.key)
         noted = scope.memory.latest(subject)
@@ -253,7 +261,7 @@ class CgroupCheck(Comparison, Measure):
     ) -> Finding:
         everyone = self._members(asked, observation, everyone=True)
         found = self._members(asked, observation)
-        passed = self.count.holds(len(found)) if self.count is not None else bool(found)
+        passed = self._number.holds(len(found)) if self._number is not None else bool(found)
         look = f"cat {answer.file}/cgroup.procs"
         listed = ", ".join(f"`{process.comm}` (PID {process.pid})" for process in everyone[:3])
         more = len(everyone) - 3

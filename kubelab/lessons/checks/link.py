@@ -54,6 +54,8 @@ class _Wish:
     holds: Callable[[Link], bool]
 
 
+DEFAULT_FIELD: LinkField = "state"
+
 _FIELDS: Mapping[str, Callable[[Link], Any]] = {
     "name": lambda link: link.name,
     "kind": lambda link: link.kind,
@@ -101,7 +103,7 @@ class LinkCheck(Comparison, SeenFrom):
         found = self.link.find(network_of(self.views(observation, scope)[0]))
         if self.field == "count":
             return len(found)
-        return _FIELDS[self.field or "state"](found[0]) if found else None
+        return _FIELDS[self.field or DEFAULT_FIELD](found[0]) if found else None
 
     def expected(self, scope: Scope) -> Text:
         place, noun = self.place(scope), self.link.phrase()
@@ -151,9 +153,9 @@ class LinkCheck(Comparison, SeenFrom):
         return _equal("master", self.master, Text("puerto del puente {0}", "a port of bridge {0}"))
 
     def _comparison_wish(self) -> _Wish | None:
-        if self.field is None or not self.asked():
+        if not self.asked():
             return None
-        name, asked = self.field, self.phrase()
+        name, asked = self.field or DEFAULT_FIELD, self.phrase()
         phrase = Text(f"{_COUNT.get(name, name)} {asked.es}", f"{name} {asked.en}")
         return _Wish(name, phrase, lambda link: self.holds(_FIELDS[name](link)))
 
