@@ -34,12 +34,12 @@ def reveal(
     if predict is None or (predict.when and not judge(predict.when, observation, scope).passed):
         return state
     value = value_of(predict.reveal, observation, scope) if predict.reveal else None
-    shown = state.value if value is None else _shown(value)
+    shown = None if predict.reveal is None else state.value if value is None else _shown(value)
     for id_, choice in predict.choices.items():
         seen = _happened(choice, value, predict, observation, scope)
         if seen is not None:
-            return replace(state, value=shown if predict.reveal else seen, choice=id_)
-    return replace(state, value=shown)
+            return replace(state, value=seen if shown is None else shown, choice=id_)
+    return state if shown is None else replace(state, value=shown)
 
 
 def value_of(measure: Measure, observation: Observation, scope: Scope) -> Any:

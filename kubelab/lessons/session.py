@@ -197,6 +197,7 @@ class Session:
         if self._states[index].passed:
             return
         async with self._doing(_SOLVING):
+            await self._begin()  # It may be the learner's first moment on this step.
             try:
                 await self._type(self._step.structure.solve, index)
                 await self._until_passed(index)
@@ -275,6 +276,7 @@ class Session:
             index = self._index
             obstacle = None if self._state.passed else await self._set_up(self._step)
             self._states[index] = replace(self._states[index], obstacle=obstacle, uncaptured=self._uncaptured)
+            await self._observer.settle()
             self._observer.begin()
             self._before = self._observer.observation
             self._begun = index
