@@ -29,7 +29,7 @@ def _lesson_entries(entry: LessonEntry) -> list[Entry]:
         return entries  # It can be read only.
     if entry.status is not LessonStatus.NEW:
         entries.append(Entry("o", words.MENU_START_OVER, _again(entry), asks=True))
-    return [*entries, Entry("e", words.MENU_TEST, f"enter({entry.id!r}, {Mode.TEST_OUT.value!r})")]
+    return [*entries, _test(entry)]
 
 
 def review_title(entry: LessonEntry) -> Text:
@@ -40,9 +40,15 @@ def review_entries(entry: LessonEntry) -> list[Entry]:
     """Return the ways into a lesson that is due: nothing is begun anew unless it is asked for."""
     return [
         Entry("r", words.REVIEW_AGAIN, _again(entry)),
-        Entry("e", words.MENU_TEST, f"enter({entry.id!r}, {Mode.TEST_OUT.value!r})"),
+        _test(entry),
         Entry("a", words.REVIEW_LOOK, f"enter({entry.id!r})"),
     ]
+
+
+def _test(entry: LessonEntry) -> Entry:
+    """A test begins the lesson from its beginning: where the learner was in it is lost."""
+    action = f"enter({entry.id!r}, {Mode.TEST_OUT.value!r})"
+    return Entry("e", words.MENU_TEST, action, asks=entry.status is LessonStatus.STARTED)
 
 
 def _again(entry: LessonEntry) -> str:

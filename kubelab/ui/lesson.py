@@ -135,10 +135,12 @@ class LessonScreen(LabScreen):
 
     def keys(self) -> Sequence[Key]:
         """Only what does something: no hints in a test, no panes where there is only text to read."""
+        if self._view is None:
+            return [key for key in self.KEYS if key.key in ("F1", "F2", "F10")]
         useless = {"F3"} if self.mode is Mode.TEST_OUT else set()
         if len(self.shells.panes) < 2:
             useless.add("F11")
-        if self._view and not self._place:
+        if not self._place:
             useless |= {"F6", "F7", "F8", "F9"}
         return [key for key in self.KEYS if key.key not in useless]
 
@@ -316,8 +318,8 @@ class LessonScreen(LabScreen):
         return next((node.id for node in inside if node.id in FOCUS_ORDER), None)
 
     def _focus(self, pane: Pane) -> None:
-        if self._view:
-            (self.shells.active if pane == "shell" else self.query_one(f"#{pane}")).focus()
+        if self._view:  # At once: `Widget.focus` comes later, and the next key may ask where the focus is.
+            self.set_focus(self.shells.active if pane == "shell" else self.query_one(f"#{pane}"))
 
     def _bring(self, pane: Pane) -> None:
         """Have *pane* seen, whichever panes are: who asks for a hint wants to read the text."""

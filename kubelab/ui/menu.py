@@ -48,7 +48,7 @@ class MenuScreen(LabScreen, ModalScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f12,m", "close", show=False)]
     KEYS: ClassVar = (
         Key("↑↓", words.KEY_CHOOSE, "down"),
-        Key("Enter", words.KEY_OPEN, "choose"),
+        Key("Enter", words.KEY_DO, "choose"),
         Key("Esc", words.KEY_CLOSE, "close"),
     )
 

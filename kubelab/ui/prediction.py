@@ -76,7 +76,7 @@ class PredictionBox(Vertical):
         self.set_class(prediction is not None and prediction.outcome is not None, "-answered")
         if prediction is None:
             return
-        question = f"**{words.PREDICT.in_(language)}** {prediction.question.in_(language)}"
+        question = f"**? {words.PREDICTION.in_(language)}** · {prediction.question.in_(language)}"
         self._markdown("question", question)
         self._static("choices", choices_content(prediction, language))
         self._show_told()

@@ -48,6 +48,7 @@ class ChangesView(LineView, can_focus=True):
         self._look = look
         self._first_seen: dict[Change, int] = {}
         self._looks = 0
+        self._news: set[Change] = set()
         self._timer: Timer | None = None
         self.changes: Sequence[Change] = ()
 
@@ -66,13 +67,19 @@ class ChangesView(LineView, can_focus=True):
         """Look again; what is new is brought into view, unless the learner is reading here."""
         if not self.region.area:
             return
+        before = self.changes, self._news
+        self.changes = self._look()
         self._looks += 1
-        before, self.changes = self.score, self._look()
         self._first_seen = {change: self._first_seen.get(change, self._looks) for change in self.changes}
+        self._news = self._news_now()
+        if (self.changes, self._news) != before or self._looks == 1:
+            self._show(score(before[0]))
+
+    def _show(self, score_before: str) -> None:
         self.redraw()
         if self._looks in self._first_seen.values() and not self.has_focus:
             self._bring_news_into_view()
-        if self.score != before:
+        if self.score != score_before:
             self.post_message(self.Counted())
 
     @property
@@ -89,15 +96,15 @@ class ChangesView(LineView, can_focus=True):
     def _language(self) -> Language:
         return cast("LabScreen", self.screen).lab_app.language
 
-    def _news(self) -> set[Change]:
+    def _news_now(self) -> set[Change]:
         oldest = self._looks - NEWS_LOOKS
         return {change for change, first in self._first_seen.items() if first > max(1, oldest)}
 
     def _bring_news_into_view(self) -> None:
         width = self.scrollable_content_region.width
-        line = line_of_news(self.changes, width, self._language, self._news())
+        line = line_of_news(self.changes, width, self._language, self._news)
         if line >= 0:
             self.scroll_to_region(Region(0, line, width, 1), animate=False)
 
     def _picture(self, width: int, height: int) -> list[Line]:
-        return changes_picture(self.changes, width, self._language, self._news())
+        return changes_picture(self.changes, width, self._language, self._news)

@@ -101,7 +101,7 @@ TEST_HAS_NO_HINTS = Text("En un examen no hay pistas ni ayuda.", "In a test ther
 GOALS = Text("Metas", "Goals")
 
 # Predictions.
-PREDICT = Text("Antes de probar, ¿qué crees?", "Before you try: what do you think?")
+PREDICTION = Text("Predicción", "Prediction")
 PREDICT_KEYS = Text(
     "Pulsa {keys}, o haz clic. También puedes seguir sin responder.",
     "Press {keys}, or click. You may go on without an answer, too.",
@@ -208,6 +208,7 @@ KEY_MENU = Text("Menú", "Menu")
 KEY_HOME = Text("Inicio", "Home")
 KEY_QUIT = Text("Salir", "Quit")
 KEY_OPEN = Text("Abre", "Open")
+KEY_DO = Text("Hazlo", "Do it")
 KEY_CHOOSE = Text("Elige", "Choose")
 KEY_CLOSE = Text("Cierra", "Close")
 

@@ -415,3 +415,11 @@ async def test_a_line_that_stays_the_same_is_not_painted_again() -> None:
         await pilot.pause()
         view.redraw()
         assert not view._repaint_regions
+
+
+async def test_keys_that_come_in_one_go_each_find_the_focus_where_the_last_one_put_it(until: Until) -> None:
+    async with in_lesson(until, DemoPort(), size=(160, 45)) as (app, pilot, _):
+        for _ in range(3):
+            app.screen.action_focus_pane()
+        app.screen.action_zoom()
+        await until(pilot, lambda: seen(app) == {"changes"} and focused(app) == "changes")

@@ -38,7 +38,7 @@ def part(app: KubelabApp, name: str) -> str:
 
 async def ask(pilot: Pilot[None], session: DemoSession, question: PredictionView, until: Until) -> None:
     session.publish_step(replace(POD_STEP, prediction=question))
-    await until(pilot, lambda: "what do you think?" in markdown(pilot.app, "question"))  # type: ignore[arg-type]
+    await until(pilot, lambda: "? Prediction" in markdown(pilot.app, "question"))  # type: ignore[arg-type]
 
 
 def entries(app: KubelabApp) -> str:

@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 import pytest
-from demo_port import SNAPSHOT
+from demo_port import CHANGES, SNAPSHOT
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kubelab.cluster.lab.snapshot import LabSnapshot
-from kubelab.language import LANGUAGES, Language
+from kubelab.language import LANGUAGES, Language, Text
+from kubelab.lessons.change import About, Change, Sign
+from kubelab.ui.changes_picture import changes_picture, line_of_news, score
 from kubelab.ui.cluster_picture import cluster_picture
 from kubelab.ui.layout import next_focus, room, turn_with, visible_panes
 from kubelab.ui.picture import Line, fitted, spread, width_of
@@ -87,6 +89,59 @@ def test_no_line_is_wider_than_the_picture(language: Language, width: int, heigh
         SCRATCH, width, language
     ):
         assert width_of(line) <= width
+
+
+def test_changes_are_told_by_machine_and_kind_with_a_sign_and_a_word() -> None:
+    assert texts(changes_picture(CHANGES, 60, "en")) == [
+        "cluster · API objects",
+        "  + new pod default/web",
+        "minion-1 · processes",
+        "  + new 17 /pause",
+        "  + new 23 /usr/bin/python3 -m http.server",
+        "minion-1 · cgroups",
+        "  ~ now memory.max of demo: max → 33554432",
+        "minion-1 · mounts",
+        "  - gone /mnt/old (tmpfs)",
+    ]
+    assert score(CHANGES) == "+3 -1 ~1"
+
+
+def test_without_changes_the_picture_says_so() -> None:
+    assert texts(changes_picture((), 60, "es")) == ["Nada ha cambiado desde que empezó el paso."]
+    assert score(()) == ""
+
+
+def test_what_came_just_now_is_marked_and_found() -> None:
+    news = {CHANGES[1]}
+    lines = texts(changes_picture(CHANGES, 60, "en", news))
+    assert lines[line_of_news(CHANGES, 60, "en", news)] == "  + new 17 /pause ◂"
+    assert line_of_news(CHANGES, 60, "en", set()) == -1
+
+
+def test_a_long_change_goes_on_in_the_next_line() -> None:
+    assert texts(changes_picture(CHANGES[-1:], 28, "en"))[1:] == [
+        "  ~ now memory.max of demo:",
+        "        max → 33554432",
+    ]
+
+
+CHANGE = st.builds(
+    Change,
+    st.sampled_from(Sign),
+    st.sampled_from(About),
+    st.sampled_from(["", "minion-1"]),
+    st.text("ab日 -", max_size=60).map(lambda text: Text(text, text)),
+)
+
+
+@given(st.lists(CHANGE, max_size=8), st.integers(16, 80), st.sampled_from(LANGUAGES))
+def test_no_change_is_lost_or_wider_than_the_picture(
+    changes: list[Change], width: int, language: Language
+) -> None:
+    picture = changes_picture(changes, width, language)
+    assert all(width_of(line) == width for line in picture)
+    told = "".join("".join(texts(picture)).split())
+    assert all("".join(change.what.in_(language).split()) in told for change in changes)
 
 
 LINES = st.lists(st.tuples(st.text("ab日 …", max_size=8), st.just("plain")), max_size=5).map(tuple)
