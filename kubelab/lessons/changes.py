@@ -76,9 +76,16 @@ def _inherited(before: Observation, now: Observation) -> Things:
         if isinstance(state, MachineState) and isinstance(earlier, MachineState):
             own = earlier.mounts.get(earlier.namespaces.get("mnt", 0), ())
             for inode in state.mounts.keys() - earlier.mounts.keys():
-                mounts = () if isinstance(own, Unseen) else own
-                things |= dict(_mounts(name, inode, mounts, _where("mnt", inode, state)))
+                if not isinstance(own, Unseen) and _root(own) == _root(state.mounts[inode]):
+                    things |= dict(_mounts(name, inode, own, _where("mnt", inode, state)))
     return things
+
+
+def _root(mounts: tuple[Mount, ...] | Unseen) -> object:
+    """Return what tells whether two namespaces are copies: a container has a root of its own."""
+    if isinstance(mounts, Unseen):
+        return None
+    return [(mount.device, mount.root) for mount in mounts if mount.point == "/"]
 
 
 def _difference(before: _Thing, now: _Thing) -> Text:
@@ -110,7 +117,8 @@ def _things(observation: Observation, other: Observation) -> Iterator[tuple[Hash
 def _on_machine(state: MachineState) -> Iterator[tuple[Hashable, _Thing]]:
     place = state.name
     for process in state.processes:
-        yield (place, "process", process.identity), _process(place, process)
+        if not _is_learners_shell(process):
+            yield (place, "process", process.identity), _process(place, process)
     yield from _namespaces(state)
     for path, cgroup in state.cgroups.items():
         yield (place, "cgroup", path), _Thing(About.CGROUP, place, _same(path or "/"), dict(cgroup.limits))
@@ -120,6 +128,11 @@ def _on_machine(state: MachineState) -> Iterator[tuple[Hashable, _Thing]]:
     for inode, network in state.networks.items():
         if not isinstance(network, Unseen):
             yield from _network(place, inode, network, _where("net", inode, state))
+
+
+def _is_learners_shell(process: Process) -> bool:
+    """A shell that the lesson opened is no change; one that the learner starts in it has another parent."""
+    return process.parent_pid == 1 and process.argv == ("bash", "-i")
 
 
 def _process(place: str, process: Process) -> _Thing:

@@ -45,7 +45,7 @@ def kernel(value: Any) -> Decimal | None:
 def kubernetes(value: Any) -> Decimal | None:
     """Read "500m", "32Mi" or 3 as a Quantity."""
     try:
-        return Decimal(quantity.parse(_digits(value)).nanos)
+        return Decimal(quantity.parse(_digits(value)).nanos).scaleb(-9)
     except ValueError:
         return None
 

@@ -79,9 +79,16 @@ def misconception(step: Step, observation: Observation, scope: Scope) -> Text | 
     return None
 
 
-def questions(step: Step, observation: Observation, scope: Scope) -> frozenset[Question[Any]]:
-    """Return what must be asked besides for the step's checks."""
-    return frozenset().union(*(check.questions(observation, scope) for check in checks_of(step)))
+def questions(
+    step: Step, state: StepState, observation: Observation, scope: Scope
+) -> frozenset[Question[Any]]:
+    """Return what must be asked besides for those of the step's checks that are still to be met."""
+    if state.passed:
+        return frozenset()
+    scope = replace(scope, memory=Memory(state.memory, observation.at_s))
+    met = [step.structure.checks[number].check for number in state.latched]
+    wanted = (check for check in checks_of(step) if not any(check is one for one in met))
+    return frozenset().union(*(check.questions(observation, scope) for check in wanted))
 
 
 def needs(lesson: Lesson) -> Needs:

@@ -10,11 +10,10 @@ import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from importlib import resources
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from kubelab.lessons.checks import CHECKS, Check, judge
+from kubelab.lessons.checks import CHECKS, Check
 from kubelab.lessons.checks.kinds import RESOURCES, KindName
 from kubelab.lessons.compare import Comparison
 from kubelab.lessons.format import (
@@ -29,9 +28,8 @@ from kubelab.lessons.format import (
 )
 from kubelab.lessons.lint import RUNGS
 from kubelab.lessons.located import read_yaml
-from kubelab.lessons.memory import Memory
 from kubelab.lessons.parse import TrackFile, Translation
-from kubelab.lessons.sample import IDLE, MACHINE, REACHED, SCOPE
+from kubelab.lessons.sample import MACHINE, before_and_after
 from kubelab.lessons.schema import yaml_name
 
 _FRAME = (TrackFile, Structure, Translation, StepStructure, Wrong, Predict, Variable, Cluster, StepCheck)
@@ -52,8 +50,7 @@ def reference() -> str:
 
 def _check(name: str, class_: type[Check]) -> str:
     check = Check.read(read_yaml(class_.example, "example"))
-    scope = replace(SCOPE, memory=Memory())
-    before, after = judge(check, IDLE, scope), judge(check, REACHED, scope)
+    before, after = before_and_after(check)
     lines = [
         f"### `{name}`",
         "",

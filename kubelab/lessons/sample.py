@@ -1,11 +1,13 @@
 """A small live state before and after somebody worked in it, for the reference's examples. Pure."""
 
+from dataclasses import replace
 from typing import Any
 
 from kubelab.cluster.objects import DEPLOYMENTS, PODS, Object
-from kubelab.lessons.checks import Scope
+from kubelab.lessons.checks import Check, Finding, Scope, judge
 from kubelab.lessons.checks.cgroup_fields import CgroupFile, CgroupText
 from kubelab.lessons.checks.file_question import FileAt, FileSeen
+from kubelab.lessons.memory import Memory
 from kubelab.lessons.observation import (
     Address,
     Link,
@@ -128,3 +130,13 @@ REACHED = Observation(
     },
 )
 """The shell is in the network of pod `web`; `sleep 1000` is PID 1 of its own; `stress` and `old` are gone."""
+
+
+def before_and_after(check: Check) -> tuple[Finding, Finding]:
+    """Return what *check* finds at first, and what once the state was reached and has held for a minute."""
+    before, memory = judge(check, IDLE, SCOPE), Memory()
+    judge(check, IDLE, Scope(MACHINE, memory))
+    for at_s in (60.0, 120.0):
+        memory = Memory(memory.notes, at_s)
+        after = judge(check, replace(REACHED, at_s=at_s), Scope(MACHINE, memory))
+    return before, after

@@ -338,8 +338,7 @@ class Session:
             self._progress.note(self.lesson.id, self._step.id, Event.MISCONCEPTION, shown)
         if state.passed and not before.passed:
             self._record(state)
-        wanted = evaluation.questions(self._step, observation, self._scope)
-        self._observer.want(frozenset() if state.passed else wanted)
+        self._observer.want(evaluation.questions(self._step, state, observation, self._scope))
         self._set(state)
         if state.passed and not before.passed and self._view.finished:
             self._progress.complete(self.lesson.id, tested_out=self.mode is Mode.TEST_OUT)

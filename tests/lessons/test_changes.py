@@ -155,3 +155,16 @@ def test_what_is_written_again_and_again_is_no_change() -> None:
 
     assert told(node("1"), node("2")) == []
     assert About.OBJECT in {change.about for change in changes(node("1"), pods())}
+
+
+def test_a_shell_that_the_lesson_opened_is_no_change() -> None:
+    opened = process(10, "bash", argv=("bash", "-i"))
+    own = process(11, "bash", argv=("bash", "-i"), parent_pid=10)
+    assert told(machine(), machine(opened, own)) == ["+ process: 11 bash -i"]
+
+
+def test_a_container_with_a_root_of_its_own_has_lost_no_mounts() -> None:
+    own = (mount("/", device="0:1"), mount("/home"))
+    before = state(mounts={MNT: own})
+    now = state(mounts={MNT: own, 99: (mount("/", device="0:2"),)})
+    assert told(before, now) == ["+ mount: / (tmpfs) (in mnt:[99]'s mnt)"]

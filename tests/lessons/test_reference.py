@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from observed import SCOPE, check
+from observed import check
 
-from kubelab.lessons.checks import CHECKS, judge
+from kubelab.lessons.checks import CHECKS
 from kubelab.lessons.reference import reference
-from kubelab.lessons.sample import IDLE, REACHED
+from kubelab.lessons.sample import before_and_after
 from kubelab.lessons.view import Verdict
 
 COMMITTED = Path(__file__).parents[2] / "lessons" / "README.md"
@@ -21,8 +21,9 @@ def test_the_committed_reference_is_what_the_code_says() -> None:
 def test_every_check_has_an_example_that_is_first_not_yet_and_then_passed(name: str) -> None:
     example = check(CHECKS[name].example)
     assert isinstance(example, CHECKS[name])
-    assert judge(example, IDLE, SCOPE).verdict is Verdict.NOT_YET
-    assert judge(example, REACHED, SCOPE).verdict is Verdict.PASSED
+    before, after = before_and_after(example)
+    assert before.verdict is Verdict.NOT_YET
+    assert after.verdict is Verdict.PASSED
 
 
 @pytest.mark.parametrize("name", CHECKS)

@@ -297,7 +297,7 @@ class ObjectCount(Comparison, Measure):
 
 def _number(value: Any) -> Decimal:
     """Return the number that a Quantity is, 0 for what is none; `compare` counts in billionths."""
-    return (compare.kubernetes(value) or Decimal(0)).scaleb(-9).normalize()
+    return (compare.kubernetes(value) or Decimal(0)).normalize()
 
 
 def _shown(values: list[Any]) -> Text:

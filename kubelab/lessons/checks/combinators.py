@@ -122,7 +122,7 @@ class Edge(_Single):
 
     edge: Annotated[Check, "The check."]
 
-    example = "all: [{edge: {pod-running: web}}, {object: pod, name: web, absent: true}]"
+    example = "{edge: {pod-running: web}}"
 
     def part(self) -> Check:
         return self.edge
@@ -148,7 +148,7 @@ class Level(_Single):
 
     level: Annotated[Check, "The check."]
 
-    example = "level: {process: {state: zombie}, absent: true}"
+    example = "level: {process: {argv: stress}, absent: true}"
 
     def part(self) -> Check:
         return self.level
@@ -200,7 +200,7 @@ class Within(_Combined):
     within: Annotated[Duration, "How far apart the moments may be."]
     checks: Annotated[tuple[Check, ...], "The checks, in any order."]
 
-    example = "{within: 20s, checks: [{pod-gone: web}, {object-count: pods, ge: 1}]}"
+    example = "{within: 20s, checks: [{pod-gone: old}, {pod-running: web}]}"
 
     def parts(self) -> tuple[Check, ...]:
         return self.checks
