@@ -149,7 +149,8 @@ def test_until_a_value_is_captured_nothing_of_the_step_is_checked() -> None:
 
 def test_without_a_value_the_answer_is_what_was_seen_of_the_choice() -> None:
     checks = (
-        "  predict:\n    choices:\n      many: {process: {argv: sleep 9}}\n      one: {process: {argv: sleep 1001}}\n"
+        "  predict:\n    choices:\n      many: {process: {argv: sleep 9}}\n"
+        "      one: {process: {argv: sleep 1001}}\n"
         "  solve: [sleep $SECS &]\n"
     )
     choices = "\n\n- Uno {#one}\n- Muchos {#many}\n:::\n"
