@@ -94,6 +94,13 @@ def test_of_several_over_each_other_the_topmost_counts() -> None:
     assert found("{mount: /mnt/data, type: ext4}", seen(OVER, *TABLE)).passed
 
 
+def test_a_table_that_shows_only_what_is_below_a_chroot_will_do() -> None:
+    below = (BIND, JAIL, mount(41, JAIL, "/jail/proc"))
+    assert mount_at(below, "/jail/proc") is below[2]
+    assert mount_at(below, "/srv/etc") is BIND
+    assert file_system_of(below, "/jail") is None
+
+
 def test_a_mount_below_one_that_came_later_is_hidden() -> None:
     below = mount(40, DATA, "/mnt/data/sub")
     assert mount_at((*TABLE, below), "/mnt/data/sub") is below

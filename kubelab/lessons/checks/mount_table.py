@@ -4,9 +4,12 @@ Source: fs/namei.c (path lookup goes on to the mount on a mount point until ther
 mountinfo. Paths are taken as they are written: symbolic links are not followed.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 from kubelab.lessons.observation import Mount
+
+# What the root mount is mounted on; and, where a table shows only what is below a chroot, the mounts there.
+_OUTSIDE = -1
 
 
 def mount_at(mounts: Sequence[Mount], path: str) -> Mount | None:
@@ -18,12 +21,10 @@ def mount_at(mounts: Sequence[Mount], path: str) -> Mount | None:
 
 def file_system_of(mounts: Sequence[Mount], path: str) -> Mount | None:
     """Return the mount that what is seen at *path* lies on."""
-    current = _root(mounts)
-    if current is None:
-        return None
     children = _children(mounts)
+    current: Mount | None = None
     for prefix in _prefixes(clean(path)):
-        while over := children.get((current.id, prefix)):
+        while over := children.get((current.id if current else _OUTSIDE, prefix)):
             current = over
     return current
 
@@ -38,15 +39,14 @@ def join(root: str, path: str) -> str:
     return clean(f"{root}/{path}")
 
 
-def _root(mounts: Sequence[Mount]) -> Mount | None:
-    """Return the mount below all others: its own parent, or that of none in the table."""
+def _children(mounts: Sequence[Mount]) -> dict[tuple[int, str], Mount]:
+    """Return the mounts by that which they are mounted on, and where."""
     ids = {mount.id for mount in mounts}
-    roots = [mount for mount in mounts if mount.parent_id == mount.id or mount.parent_id not in ids]
-    return min(roots, key=lambda mount: len(clean(mount.point)), default=None)
+    return {(_parent(mount, ids), clean(mount.point)): mount for mount in mounts}
 
 
-def _children(mounts: Iterable[Mount]) -> dict[tuple[int, str], Mount]:
-    return {(mount.parent_id, clean(mount.point)): mount for mount in mounts if mount.parent_id != mount.id}
+def _parent(mount: Mount, ids: Set[int]) -> int:
+    return mount.parent_id if mount.parent_id in ids and mount.parent_id != mount.id else _OUTSIDE
 
 
 def _prefixes(path: str) -> Iterator[str]:
