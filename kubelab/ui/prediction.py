@@ -16,6 +16,7 @@ from textual.widgets import Input, Markdown, Static
 from kubelab.language import Language
 from kubelab.lessons.view import OutcomeView, PredictionView
 from kubelab.ui import words
+from kubelab.ui.inline import inline
 
 LETTERS = string.ascii_lowercase[:9]
 
@@ -205,9 +206,3 @@ def _spoken(prediction: PredictionView, answer: str, language: Language) -> str:
         if choice.id == answer:
             return f"{letter}) {choice.text.in_(language)}"
     return answer
-
-
-def inline(text: str) -> Content:
-    """Return *text* with its `code` set off; the rest of Markdown means nothing in so short a text."""
-    parts = text.split("`")
-    return Content.assemble(*((part, "$secondary" if i % 2 else "") for i, part in enumerate(parts)))

@@ -16,6 +16,7 @@ from textual.widgets import Markdown, Static
 from kubelab.language import Language, Text
 from kubelab.lessons.view import CheckView, LessonView, Mode, OutcomeView, StepView, Verdict
 from kubelab.ui import words
+from kubelab.ui.inline import inline
 from kubelab.ui.prediction import LETTERS, PredictionBox
 
 _SIGNS = {
@@ -175,12 +176,12 @@ def checks_content(checks: tuple[CheckView, ...], language: Language, *, test: b
 def _check(check: CheckView, language: Language, *, test: bool) -> list[Content]:
     sign, colour = _SIGNS[check.verdict]
     expected = check.expected.in_(language)
-    lines = [Content.from_markup(f"[bold {colour}]$sign[/] $expected", sign=sign, expected=expected)]
+    lines = [Content.assemble((sign, f"bold {colour}"), " ", inline(expected))]
     if check.verdict is Verdict.PASSED:
         return lines
     seen = words.OBSERVED if check.verdict is Verdict.NOT_YET else words.CANNOT_CHECK
     observed = seen.format(what=check.observed.in_(language)).in_(language)
-    lines.append(Content.from_markup("  [$muted]$observed[/]", observed=observed))
+    lines.append(Content("  ") + inline(observed, "$muted"))
     if check.look and not test:
         before, after = words.LOOK.in_(language).split("{command}")
         lines.append(
