@@ -22,8 +22,9 @@ from kubelab.lessons.catalog import Catalog
 from kubelab.lessons.progress import Progress
 from kubelab.ui.app import KubelabApp
 
-SIZE = (132, 40)
+SIZE = (160, 45)
 PATIENCE_S = 30
+PREDICTED = "b"
 TYPED = ("kubectl apply -f pod.yaml", "kubectl get pods", "ps -e -o pid,ppid,pidns,netns,args")
 TARGET = Path(__file__).with_name("lesson.svg")
 
@@ -43,6 +44,7 @@ async def main() -> None:
 async def _learn(app: KubelabApp, pilot: Pilot[int]) -> None:
     await pilot.press("down", "enter")
     await _until(pilot, lambda: "root@minion-1" in _text(app))
+    await pilot.press("f6", PREDICTED, "escape")
     for prompts, line in enumerate(TYPED, 1):
         await pilot.press(*line, "enter")
         await _until(pilot, lambda prompts=prompts: _text(app).count("root@minion-1") > prompts)
