@@ -177,7 +177,7 @@ def _mounts(
             "propagation": " ".join(mount.propagation).translate(_NO_DIGITS),
         }
         yield (
-            (place, "mount", inode, mount.point, mount.type, mount.root),
+            (place, "mount", inode, mount.point, mount.device, mount.root),
             _Thing(About.MOUNT, place, what, facts),
         )
 

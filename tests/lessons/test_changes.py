@@ -168,3 +168,10 @@ def test_a_container_with_a_root_of_its_own_has_lost_no_mounts() -> None:
     before = state(mounts={MNT: own})
     now = state(mounts={MNT: own, 99: (mount("/", device="0:2"),)})
     assert told(before, now) == ["+ mount: / (tmpfs) (in mnt:[99]'s mnt)"]
+
+
+def test_a_proc_mounted_over_proc_is_a_mount_of_its_own() -> None:
+    proc = mount("/proc", type="proc", device="0:5")
+    before = state(mounts={MNT: (proc,)})
+    now = state(mounts={MNT: (proc,), 99: (proc, mount("/proc", type="proc", device="0:6"))})
+    assert told(before, now) == ["+ mount: /proc (proc) (in mnt:[99]'s mnt)"]
