@@ -166,7 +166,7 @@ class Cgroup:
 
 @dataclass(frozen=True, slots=True)
 class MachineState:
-    """`departed` are the processes seen since the step began that are gone, as they were last seen.
+    """`departed` are the processes seen since the step began that are gone, as they were when they lived.
 
     `mounts` is by the inode of the mount namespace, `networks` by that of the network namespace, for every
     one that a process of the machine is in; `cgroups` by path. They are empty while nobody needs them.
