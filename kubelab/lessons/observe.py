@@ -40,13 +40,23 @@ API_PATIENCE_S = 5.0  # After that an API that has told nothing counts as one th
 
 
 class Observer:
-    """What is seen of *lab* while the block of `watching` lasts. `machines` names those to scan."""
+    """What is seen of *lab* while the block of `watching` lasts. `machines` names those to look at.
 
-    def __init__(self, lab: LabPort, machines: Callable[[], Iterable[str]], clock: Clock) -> None:
+    Without *hears_processes* the kernel is not asked to tell of processes, as where it would not."""
+
+    def __init__(
+        self,
+        lab: LabPort,
+        machines: Callable[[], Iterable[str]],
+        clock: Clock,
+        *,
+        hears_processes: bool = True,
+    ) -> None:
         self.changed = asyncio.Event()
         self._lab = lab
         self._machine_names = machines
         self._clock = clock
+        self._hears_processes = hears_processes
         self._needs = Needs()
         self._watched: dict[str, WatchedMachine] = {}
         self._machines: dict[str, MachineState | Unseen] = {}
@@ -74,7 +84,8 @@ class Observer:
             await stack.enter_async_context(self._networks.watching())
             self._watch_directories(stack)
             stack.callback(self._close_machines)
-            stack.enter_context(self._events.listening())
+            if self._hears_processes:
+                stack.enter_context(self._events.listening())
             await self.settle()
             await stack.enter_async_context(background(self._look_forever(), self._ask_forever()))
             yield
@@ -88,12 +99,16 @@ class Observer:
         self.look()
 
     async def settle(self) -> None:
-        """Look until nothing is left that is known to have changed and has not been read."""
+        """Look until nothing is left that is known to be there, or to have changed, and has not been read."""
         self.look()
         while not self._is_complete:
             await asyncio.sleep(0)
             self._look()
         await self._networks.settle()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._started_s + API_PATIENCE_S - self._clock.monotonic_s()):
+                for informer in self._informers.values():
+                    await informer.wait_synced()
 
     def want(self, questions: frozenset[Question[Any]]) -> None:
         """Ask these from now on, instead of those that were wanted before; the near ones at once."""

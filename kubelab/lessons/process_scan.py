@@ -19,6 +19,7 @@ the others only when it changed. What is done to a process that does not run is 
 nowhere above it), which is what it should be: "/" after pivot_root(2) or in a container, longer in a chroot.
 """
 
+import contextlib
 import os
 import re
 import time
@@ -30,11 +31,12 @@ from typing import Self
 
 from kubelab.lessons.observation import NAMESPACE_KINDS, IdRange, Process
 
-STALE_S = 10.0
+STALE_S = 60.0
 STALE_MAX = 8  # Of those that are old, as many are read again in one scan.
 BUDGET_S = (
     0.01  # A scan stops reading then, for it holds the loop; `is_complete` is false, and the next goes on.
 )
+OPEN_MAX = 256  # Files that stay open, which makes reading them a third as long; many may open only 1024.
 DEPARTED_MAX = 1000  # The last ones: a loop in a shell starts more in a minute than any check wants to know.
 _READ_BYTES = 65536
 _SHORT_BYTES = 2048  # These files come in lines far shorter than a page: less than this is all of it.
@@ -47,13 +49,15 @@ _INODE = re.compile(r"\[(\d+)\]")
 @dataclass(frozen=True, slots=True)
 class _Seen:
     """`pulse` is what tells whether the process did something since; `is_passive`: things can be done to it
-    that only `status` tells. `living` is how it was before it became a zombie, of which little is left."""
+    that only `status` tells. `living` is how it was before it became a zombie, of which little is left. `fd`
+    is the file that is read each time, if that stays open; it is of this process for ever, its pid is not."""
 
     pulse: bytes
     is_passive: bool
     read_s: float
     process: Process
     living: Process
+    fd: int
 
 
 class ProcessScan:
@@ -65,6 +69,8 @@ class ProcessScan:
         self.is_complete = False
         self._known: dict[int, _Seen] = {}
         self._departed: deque[Process] = deque(maxlen=DEPARTED_MAX)
+        self._open: set[int] = set()
+        self._texts: dict[str, str] = {}
         self._pulse = self._pulse_file()
 
     @property
@@ -81,7 +87,9 @@ class ProcessScan:
         self._departed.clear()
 
     def close(self) -> None:
-        os.close(self._proc)
+        for fd in (*self._open, self._proc):
+            os.close(fd)
+        self._open.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -91,17 +99,22 @@ class ProcessScan:
     ) -> None:
         self.close()
 
-    def scan(self) -> tuple[Process, ...]:
+    def scan(self, budget_s: float = BUDGET_S) -> tuple[Process, ...]:
         """Return the machine's processes now, by pid. Raises OSError when the machine is gone."""
         now_s = time.monotonic()
         before, self._known = self._known, {}
         self.is_complete = True
         stale = self._stale(before, now_s - STALE_S)
+        pids = frozenset(self._pids())
+        for pid in before.keys() & pids:
+            if pid not in stale and _did_nothing(before[pid]):
+                self._known[pid] = before[pid]
+            elif seen := self._look_at(pid, before[pid], pid in stale, now_s + budget_s):
+                self._known[pid] = seen
         # Those that are new go last: what is known is looked at even while more is started than can be read.
-        for pid in sorted(self._pids(), key=lambda pid: (pid not in before, pid)):
-            if seen := self._look_at(
-                pid, None if pid in stale else before.get(pid), before, now_s + BUDGET_S
-            ):
+        deadline_s = max(now_s + budget_s, time.monotonic() + budget_s / 2)
+        for pid in sorted(pids - before.keys()):
+            if seen := self._look_at(pid, None, False, deadline_s):
                 self._known[pid] = seen
         if not self._known:
             raise ProcessLookupError("the machine's init is gone")
@@ -110,18 +123,15 @@ class ProcessScan:
 
     def scan_all(self) -> tuple[Process, ...]:
         """Return the machine's processes, however long it takes."""
-        self.scan()
-        while not self.is_complete:
-            self.scan()
-        return self.processes
+        return self.scan(budget_s=float("inf"))
 
     def note(self, pid: int) -> None:
         """Read the process now, for it may be gone at the next scan: then it counts as departed."""
         before = self._known.get(pid)
-        if seen := self._look_at(pid, None, self._known, time.monotonic() + BUDGET_S):
+        if seen := self._look_at(pid, before, True, time.monotonic() + BUDGET_S):
             self._known[pid] = seen
-            if before is not None and before.process.identity != seen.process.identity:
-                self._departed.append(before.living)
+            if before is not None:
+                self._succeed(before, seen)
 
     def suspect(self, pids: Iterable[int]) -> None:
         """Read these again at the next scan, for something was done to them."""
@@ -133,7 +143,7 @@ class ProcessScan:
         """Return the processes after looking in which cgroups they are."""
         for pid, seen in self._known.items():
             try:
-                cgroup = self._text(f"{pid}/cgroup")
+                cgroup = self._cgroup(pid)
             except OSError:  # It ended while we looked.
                 continue
             if cgroup != seen.process.cgroup:
@@ -154,27 +164,36 @@ class ProcessScan:
             self.processes = processes
         return self.processes
 
-    def _look_at(
-        self, pid: int, known: _Seen | None, all_known: dict[int, _Seen], deadline_s: float
-    ) -> _Seen | None:
+    def _look_at(self, pid: int, known: _Seen | None, is_doubtful: bool, deadline_s: float) -> _Seen | None:
         """Return *known* if the process did nothing since, else what it is now; None if it has ended."""
         try:
-            pulse = self._take_pulse(pid, known)
-            if known is not None and known.pulse == pulse and known.process.uid_map:
+            if known is not None and not is_doubtful and self._take_pulse(pid, known) == known.pulse:
                 return known
             if time.monotonic() > deadline_s:
                 self.is_complete = False
-                return all_known.get(pid)
-            return self._read_whole(pid, all_known.get(pid))
+                return known
+            return self._read_whole(pid, known)
         except (FileNotFoundError, ProcessLookupError):  # It ended while we looked.
             return None
 
+    def _take_pulse(self, pid: int, known: _Seen) -> bytes:
+        if not known.process.uid_map:
+            return b""  # It may be given one by another process.
+        pulse = os.pread(known.fd, _READ_BYTES, 0) if known.fd >= 0 else self._read(f"{pid}/{self._pulse}")
+        return pulse + self._read(f"{pid}/status") if known.is_passive else pulse
+
     def _read_whole(self, pid: int, before: _Seen | None) -> _Seen:
         # The pulse first: what happens while the rest is read shall be read again.
-        pulse = self._read(f"{pid}/{self._pulse}")
-        status = self._read(f"{pid}/status")
-        fields = dict(line.split(":", 1) for line in status.decode(errors="replace").splitlines())
-        process = self._process(pid, fields)
+        fd, pulse = self._open_pulse(pid, before)
+        try:
+            status = self._read(f"{pid}/status")
+            fields = dict(line.split(":", 1) for line in status.decode(errors="replace").splitlines())
+            same = before.process if before is not None and before.fd == fd >= 0 else None
+            process = self._process(pid, fields, same)
+        except BaseException:
+            if before is None or before.fd != fd:
+                self._close_pulse(fd)
+            raise
         is_passive = (
             int(fields["Threads"]) > 1 or int(fields["SigBlk"], 16) != 0 or process.state in _STILL
         ) and not process.is_zombie
@@ -184,13 +203,31 @@ class ProcessScan:
                 living, process = before.living, replace(process, argv=before.living.argv)
             if process == before.process:
                 process = before.process
-        return _Seen(pulse + status if is_passive else pulse, is_passive, time.monotonic(), process, living)
+        pulse = pulse + status if is_passive else pulse
+        return _Seen(pulse, is_passive, time.monotonic(), process, living, fd)
 
-    def _take_pulse(self, pid: int, known: _Seen | None) -> bytes:
-        pulse = self._read(f"{pid}/{self._pulse}")
-        if known is None or not known.is_passive:
-            return pulse
-        return pulse + self._read(f"{pid}/status")
+    def _open_pulse(self, pid: int, before: _Seen | None) -> tuple[int, bytes]:
+        """Return the open file, the one from before if it is of the same process still, and what it says; -1
+        if it does not stay open."""
+        if before is not None and before.fd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                return before.fd, os.pread(before.fd, _READ_BYTES, 0)
+        fd = os.open(f"{pid}/{self._pulse}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
+        self._open.add(fd)
+        try:
+            pulse = os.pread(fd, _READ_BYTES, 0)
+        except BaseException:
+            self._close_pulse(fd)
+            raise
+        if len(self._open) <= OPEN_MAX:
+            return fd, pulse
+        self._close_pulse(fd)
+        return -1, pulse
+
+    def _close_pulse(self, fd: int) -> None:
+        if fd in self._open:
+            self._open.remove(fd)
+            os.close(fd)
 
     def _pulse_file(self) -> str:
         try:
@@ -204,38 +241,53 @@ class ProcessScan:
         ended = set()
         for pid, seen in before.items():
             now = self._known.get(pid)
-            if now is None or now.process.identity != seen.process.identity:
-                self._departed.append(seen.living)
-                ended.add(pid)
-            elif now.process.is_zombie and not seen.process.is_zombie:
+            if now is not seen and self._succeed(seen, now):
                 ended.add(pid)
         if ended:
-            orphans = [pid for pid, seen in self._known.items() if seen.process.parent_pid in ended]
-            for pid in orphans:
+            for pid in [pid for pid, seen in self._known.items() if seen.process.parent_pid in ended]:
                 self.note(pid)
 
-    def _process(self, pid: int, fields: dict[str, str]) -> Process:
-        stat = self._read(f"{pid}/stat").rpartition(b")")[2].split()
+    def _succeed(self, before: _Seen, now: _Seen | None) -> bool:
+        """Tell whether the process that *before* was has ended."""
+        if now is None or now.fd != before.fd:
+            self._close_pulse(before.fd)
+        if now is None or now.process.identity != before.process.identity:
+            self._departed.append(before.living)
+            return True
+        return now.process.is_zombie and not before.process.is_zombie
+
+    def _process(self, pid: int, fields: dict[str, str], same: Process | None) -> Process:
+        """*same*: what is known of this very process."""
+        namespaces = self._namespaces(pid)
+        has_map = same is not None and same.uid_map and same.namespaces.get("user") == namespaces.get("user")
         return Process(
             pid=pid,
-            start_ticks=int(stat[19]),
+            start_ticks=same.start_ticks if same is not None else self._start_ticks(pid),
             parent_pid=int(fields["PPid"]),
             pids=tuple(map(int, fields["NSpid"].split())),
             comm=fields["Name"].strip(),
             argv=tuple(self._text(f"{pid}/cmdline").rstrip("\0").split("\0")),
             state=fields["State"].strip()[0],
-            namespaces=self._namespaces(pid),
+            namespaces=namespaces,
             children_pid_namespace=self._inode(f"{pid}/ns/pid_for_children"),
             proc_pid_namespace=self._inode(f"{pid}/root/proc/1/ns/pid"),
             caught_signals=int(fields["SigCgt"], 16),
             pending_signals=int(fields["SigPnd"], 16) | int(fields["ShdPnd"], 16),
-            cgroup=self._text(f"{pid}/cgroup"),
+            cgroup=self._cgroup(pid),
             root=self._link(f"{pid}/root") or "/",
             cwd=self._link(f"{pid}/cwd"),
             uid=int(fields["Uid"].split()[1]),
-            uid_map=self._uid_map(pid),
+            uid_map=same.uid_map if same is not None and has_map else self._uid_map(pid),
             capabilities=int(fields["CapEff"], 16),
         )
+
+    def _start_ticks(self, pid: int) -> int:
+        return int(self._read(f"{pid}/stat").rpartition(b")")[2].split()[19])
+
+    def _cgroup(self, pid: int) -> str:
+        """Return the text, which is one and the same for all processes of a cgroup."""
+        text = self._text(f"{pid}/cgroup")
+        return self._texts.setdefault(text, text)
 
     def _uid_map(self, pid: int) -> tuple[IdRange, ...]:
         lines = self._text(f"{pid}/uid_map").splitlines()
@@ -270,3 +322,13 @@ class ProcessScan:
             return content
         finally:
             os.close(fd)
+
+
+def _did_nothing(seen: _Seen) -> bool:
+    """Tell whether the process surely did nothing since, in the quickest way; most never do."""
+    if seen.fd < 0 or seen.is_passive or not seen.process.uid_map:
+        return False
+    try:
+        return os.pread(seen.fd, _READ_BYTES, 0) == seen.pulse
+    except OSError:  # It has ended.
+        return False

@@ -137,3 +137,10 @@ async def test_a_restarted_machine_begins_anew(lab) -> None:
     async with observed(lab) as (machine, observer):
         assert not named(seen(observer), "sleep")
         assert seen(observer).departed == ()
+
+
+async def test_without_events_of_processes_everything_is_seen_at_the_regular_looks(lab) -> None:
+    async with observed(lab, hears_processes=False) as (machine, observer):
+        async with running(machine, "cd /usr; sleep 1001"):
+            assert one(await until(observer, lambda state: named(state, "sleep")), "sleep").cwd == "/usr"
+        await until(observer, lambda state: [p for p in state.departed if p.comm == "sleep"])

@@ -19,10 +19,12 @@ PATIENCE_S = 20
 
 
 @asynccontextmanager
-async def observed(lab: ScratchLab) -> AsyncIterator[tuple[Machine, Observer]]:
+async def observed(
+    lab: ScratchLab, *, hears_processes: bool = True
+) -> AsyncIterator[tuple[Machine, Observer]]:
     """A scratch machine called lab, and its observer."""
     async with lab.scratch("lab") as machine:
-        observer = Observer(lab, lambda: list(lab.machines), SystemClock())
+        observer = Observer(lab, lambda: list(lab.machines), SystemClock(), hears_processes=hears_processes)
         async with observer.watching(Needs(processes=True)):
             observer.begin()
             yield machine, observer

@@ -1,10 +1,11 @@
-"""The process events connector: the kernel tells of every fork, exec and exit on the host.
+"""The process events connector: the kernel tells of every exec and exit on the host.
 
 Source: linux/cn_proc.h, linux/connector.h, drivers/connector/cn_proc.c; socket(7) on SO_ATTACH_FILTER,
-bpf(4) for its words. A filter in the kernel drops what nobody here wants (threads, sessions, ptrace), so that
-only events of whole processes arrive. It is had only in the host's own user, pid and network namespaces and
-with CAP_NET_ADMIN; where the kernel answers nothing to the wish to listen, it does not grant it.
-Left out: who forked whom, exit codes.
+bpf(4) for its words. A filter in the kernel drops what nobody here wants (threads, sessions, ptrace, a fork
+before it is an exec), so that only events of whole processes arrive. It is had only in the host's own user,
+pid and network namespaces and with CAP_NET_ADMIN; where the kernel answers nothing to the wish to listen, it
+does not grant it.
+Left out: forks, exit codes.
 """
 
 import contextlib
@@ -20,7 +21,7 @@ from kubelab.cluster.errors import KernelError
 _NETLINK_CONNECTOR = 11
 _CN_IDX_PROC, _CN_VAL_PROC = 1, 1
 _MCAST_LISTEN = 1
-_NONE, _FORK, _EXEC, _UID, _COMM, _EXIT = 0x0, 0x1, 0x2, 0x4, 0x200, 0x80000000
+_NONE, _EXEC, _UID, _COMM, _EXIT = 0x0, 0x2, 0x4, 0x200, 0x80000000
 _NLMSG_DONE = 3
 _SO_ATTACH_FILTER = 26
 _BUFFER_BYTES = 1 << 20
@@ -28,7 +29,7 @@ _MESSAGE_BYTES = 128
 
 # struct nlmsghdr (16), cn_msg (20), proc_event: what (4), cpu (4), timestamp (8), data.
 _WHAT, _DATA = 36, 52
-_PID, _TGID, _CHILD_PID, _CHILD_TGID = _DATA, _DATA + 4, _DATA + 8, _DATA + 12
+_PID, _TGID = _DATA, _DATA + 4
 
 _LOAD, _TO_X, _JUMP_IF, _JUMP_IF_X, _RETURN = 0x20, 0x07, 0x15, 0x1D, 0x06
 _ALL = 0xFFFFFFFF
@@ -115,23 +116,18 @@ def _attach_filter(sock: socket.socket) -> None:
 
 def _filter() -> bytes:
     """Return the instructions; a jump goes to the one of that number if true, or false."""
-    fork, exit_, take, drop = 7, 11, 15, 16
+    exit_, take, drop = 6, 10, 11
     instructions = [
         (_LOAD, 0, 0, _WHAT),
         _jump(1, take, 2, _NONE),
         _jump(2, take, 3, _EXEC),
         _jump(3, take, 4, _UID),
         _jump(4, take, 5, _COMM),
-        _jump(5, fork, 6, _FORK),
-        _jump(6, exit_, drop, _EXIT),
-        (_LOAD, 0, 0, _CHILD_PID),
-        (_TO_X, 0, 0, 0),
-        (_LOAD, 0, 0, _CHILD_TGID),
-        (_JUMP_IF_X, take - 11, drop - 11, 0),
+        _jump(5, exit_, drop, _EXIT),
         (_LOAD, 0, 0, _PID),
         (_TO_X, 0, 0, 0),
         (_LOAD, 0, 0, _TGID),
-        (_JUMP_IF_X, take - 15, drop - 15, 0),
+        (_JUMP_IF_X, take - 10, drop - 10, 0),
         (_RETURN, 0, 0, _ALL),
         (_RETURN, 0, 0, 0),
     ]

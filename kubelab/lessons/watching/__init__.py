@@ -3,7 +3,7 @@
 What tells of a change, and what is then read:
 
 =========== ==================================================== ==========================================
-processes   the proc connector (fork, exec, exit on the host)    `process_scan`: one file a process
+processes   the proc connector (exec, exit on the host)          `process_scan`: one file a process
             and the machine's own account of processor time
 mounts      the same account: mount(2) is called by somebody     mountinfo, one per mount namespace
 networks    netlink groups, in each network namespace            rtnetlink dumps, libnftables

@@ -11,7 +11,6 @@ Left out: limits that `linux.cgroups` does not know on cgroup v1.
 import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 
 from kubelab.cluster.errors import KernelError
 from kubelab.cluster.linux.cgroups import CgroupTree, weight_of_shares
@@ -164,15 +163,18 @@ class Cgroups:
 
 def _members(processes: Iterable[Process]) -> dict[str, list[int]]:
     """Return the pids by path below the machine's own cgroup, which is above that of its init."""
-    init = next((process.cgroup for process in processes if process.pid == 1), "")
-    members: dict[str, list[int]] = {}
+    by_text: dict[str, list[int]] = {}
     for process in processes:
-        for path in _paths_of(process.cgroup, init) if not process.is_zombie else ():
-            members.setdefault(path, []).append(process.pid)
-    return members
+        if not process.is_zombie:
+            by_text.setdefault(process.cgroup, []).append(process.pid)
+    init = next((text for text, pids in by_text.items() if 1 in pids), "")
+    members: dict[str, list[int]] = {}
+    for text, pids in by_text.items():
+        for path in _paths_of(text, init):
+            members.setdefault(path, []).extend(pids)
+    return {path: sorted(pids) for path, pids in members.items()}
 
 
-@lru_cache(maxsize=1024)
 def _paths_of(text: str, init: str) -> frozenset[str]:
     bases = {key: path.rpartition("/")[0] for key, path in _lines(init)}
     return frozenset(

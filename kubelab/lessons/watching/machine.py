@@ -1,7 +1,7 @@
 """All that is watched of one machine, put together into its `MachineState`."""
 
+import os
 from contextlib import ExitStack
-from pathlib import Path
 
 from kubelab.cluster.linux.cgroups import CgroupTree
 from kubelab.cluster.machine.machine import Machine
@@ -15,6 +15,7 @@ from kubelab.lessons.watching.processor import ProcessorAccount
 
 # What is done to a machine from outside runs in no process of its own.
 SAFETY_INTERVAL_S = 2.0
+_STATUS_BYTES = 8192
 
 
 class WatchedMachine:
@@ -103,11 +104,16 @@ class WatchedMachine:
 def _pids(host_pid: int) -> tuple[int, ...]:
     """Return the process's pids from the host's pid namespace down to its own; nothing if it has ended."""
     try:
-        status = Path(f"/proc/{host_pid}/status").read_bytes()
+        fd = os.open(f"/proc/{host_pid}/status", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return ()
-    line = next((line for line in status.splitlines() if line.startswith(b"NSpid:")), b"")
-    return tuple(map(int, line.split()[1:]))
+    try:
+        _, _, after = os.read(fd, _STATUS_BYTES).partition(b"\nNSpid:")
+    except OSError:
+        return ()
+    finally:
+        os.close(fd)
+    return tuple(map(int, after.partition(b"\n")[0].split()))
 
 
 def _cgroup_tree(machine: Machine) -> CgroupTree | None:

@@ -35,6 +35,7 @@ from kubelab.lessons.watching.mounts import MountTables
 
 REST_S = 0.04  # However much happens there.
 RETRY_S = 1.0
+PATHS_MAX = 5  # Of so many processes one will live until its namespace is open.
 
 
 @dataclass(slots=True)
@@ -161,8 +162,9 @@ def paths_to_namespaces(processes: Iterable[Process], mounts: MountTables) -> Ma
     where it is mounted, as `ip netns add` does (/run/netns/<name>)."""
     paths: dict[int, list[str]] = {}
     for process in processes:
-        if inode := process.namespaces.get("net"):
-            paths.setdefault(inode, []).append(f"{process.pid}/ns/net")
+        inode = process.namespaces.get("net")
+        if inode and len(known := paths.setdefault(inode, [])) < PATHS_MAX:
+            known.append(f"{process.pid}/ns/net")
     for mount_namespace, table in mounts.tables.items():
         for mount in () if isinstance(table, Unseen) else table:
             if mount.type == "nsfs" and mount.root.startswith("net:["):
