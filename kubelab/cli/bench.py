@@ -1,38 +1,73 @@
 """`kubelab bench`: measure the lab on this machine, and print or keep the figures."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kubelab.language import Text
 
+if TYPE_CHECKING:
+    from kubelab.cli.measurements import Figure
 
-@click.command(
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what every measurement can be told."""
+    runs = click.option(
+        "--runs",
+        type=click.IntRange(1, 100),
+        default=3,
+        show_default=True,
+        help=str(Text(es="Cuántas veces se mide todo.", en="How often everything is measured.")),
+    )
+    json_path = click.option(
+        "--json",
+        "json_path",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help=str(Text(es="Guarda las cifras en este archivo.", en="Keep the figures in this file.")),
+    )
+    return runs(json_path(command))
+
+
+@click.group(
+    invoke_without_command=True,
     help=str(
         Text(
             es="Mide el laboratorio en esta máquina: arranque, un pod, 30 pods, reposo.",
             en="Measure the lab on this machine: start, one pod, 30 pods, idling.",
         )
+    ),
+)
+@_options
+@click.pass_context
+def bench(context: click.Context, runs: int, json_path: Path | None) -> None:
+    if context.invoked_subcommand is None:
+        from kubelab.cli.measurements import measure
+
+        _run(measure, runs, json_path)
+
+
+@bench.command(
+    help=str(
+        Text(
+            es="Mide las lecciones: lo que cuesta observar una máquina y cuánto tarda un paso en marcarse.",
+            en="Measure the lessons: what observing a machine costs, and how soon a step ticks.",
+        )
     )
 )
-@click.option(
-    "--runs",
-    type=click.IntRange(1, 100),
-    default=3,
-    show_default=True,
-    help=str(Text(es="Cuántas veces se mide todo.", en="How often everything is measured.")),
-)
-@click.option(
-    "--json",
-    "json_path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help=str(Text(es="Guarda las cifras en este archivo.", en="Keep the figures in this file.")),
-)
-def bench(runs: int, json_path: Path | None) -> None:
+@_options
+def lessons(runs: int, json_path: Path | None) -> None:
+    from kubelab.cli.observing import measure
+
+    _run(measure, runs, json_path)
+
+
+def _run(measure: "Callable[[Path, int], list[Figure]]", runs: int, json_path: Path | None) -> None:
     import msgspec
 
-    from kubelab.cli.measurements import measure, render
+    from kubelab.cli.measurements import render
 
     with tempfile.TemporaryDirectory(prefix="kubelab-bench-") as place:
         figures = measure(Path(place), runs)

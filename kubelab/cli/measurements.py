@@ -6,6 +6,7 @@ Left out: other runtimes and orchestrators as peers.
 """
 
 import asyncio
+import math
 import os
 import statistics
 import subprocess
@@ -29,12 +30,13 @@ from kubelab.language import Text
 
 PODS_IN_A_BURST = 30
 IDLE_S = 5.0
+P95_RUNS_MIN = 20  # Of fewer it is the worst.
 UNSHARE = ("unshare", "--fork", "--pid", "--mount-proc", "--net", "--uts", "--ipc", "--cgroup", "true")
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured thing: the median of `runs`, and the peer's, if it has one."""
+    """One measured thing: the median of `runs`, how far they spread, and the peer's median, if it has one."""
 
     name: str
     unit: str
@@ -43,6 +45,7 @@ class Figure:
     runs: int
     peer: str = ""
     peer_median: float | None = None
+    p95: float | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -56,23 +59,30 @@ def measure(place: Path, runs: int) -> list[Figure]:
 
 
 def render(figures: Sequence[Figure]) -> list[str]:
-    lines = [f"{'':34}{'median':>12}{'worst':>12}{'runs':>6}   beside"]
+    """Return a table; it has a column for the 95th percentile if there is one to show."""
+    has_p95 = any(figure.p95 is not None for figure in figures)
+    names = ["median", *(["p95"] if has_p95 else []), "worst"]
+    lines = [f"{'':42}{''.join(f'{name:>12}' for name in names)}{'runs':>6}   beside"]
     for figure in figures:
-        beside = (
-            f"{figure.peer} {figure.peer_median:.1f} {figure.unit}: {figure.ratio:.1f}x"
-            if figure.peer
-            else ""
-        )
-        values = f"{figure.median:>9.1f} {figure.unit:2}{figure.worst:>9.1f} {figure.unit:2}{figure.runs:>6}"
-        lines.append(f"{figure.name:34}{values}   {beside if figure.peer else ''}".rstrip())
+        p95 = [figure.worst if figure.p95 is None else figure.p95] if has_p95 else []
+        spread = (figure.median, *p95, figure.worst)
+        values = "".join(f"{value:>9.1f} {figure.unit:2}" for value in spread) + f"{figure.runs:>6}"
+        lines.append(f"{figure.name:42}{values}   {_beside(figure)}".rstrip())
     return lines
 
 
-def _figure(
+def _beside(figure: Figure) -> str:
+    if figure.peer_median is None:
+        return ""
+    return f"{figure.peer} {figure.peer_median:.1f} {figure.unit}: {figure.ratio:.1f}x"
+
+
+def figure(
     name: str, unit: str, values: Sequence[float], peer: str = "", peers: Sequence[float] = ()
 ) -> Figure:
     peer_median = statistics.median(peers) if peers else None
-    return Figure(name, unit, statistics.median(values), max(values), len(values), peer, peer_median)
+    p95 = sorted(values)[math.ceil(len(values) * 0.95) - 1] if len(values) >= P95_RUNS_MIN else None
+    return Figure(name, unit, statistics.median(values), max(values), len(values), peer, peer_median, p95)
 
 
 def _lab_up(directory: LabDirectory, runs: int) -> Figure:
@@ -91,7 +101,7 @@ def _lab_up(directory: LabDirectory, runs: int) -> Figure:
                 raise click.ClickException("`kubelab up` did not come up: its own words are above.")
             times_ms.append((time.perf_counter() - begin) * 1000)
             process.terminate()
-    return _figure("kubelab up: command to nodes Ready", "ms", times_ms)
+    return figure("kubelab up: command to nodes Ready", "ms", times_ms)
 
 
 async def _in_one_lab(directory: LabDirectory, runs: int) -> list[Figure]:
@@ -117,8 +127,8 @@ async def _one_pod(api: Api, pods: Informer, runs: int) -> list[Figure]:
         down.append(elapsed_ms())
         peer.append(await _unshare_ms(1))
     return [
-        _figure("one pod: create to Running", "ms", up, "unshare(1)", peer),
-        _figure("one pod: delete to gone", "ms", down),
+        figure("one pod: create to Running", "ms", up, "unshare(1)", peer),
+        figure("one pod: delete to gone", "ms", down),
     ]
 
 
@@ -133,10 +143,10 @@ async def _burst(api: Api, pods: Informer, runs: int) -> list[Figure]:
         down.append(elapsed_ms())
         peer.append(await _unshare_ms(PODS_IN_A_BURST))
     return [
-        _figure(
+        figure(
             f"{PODS_IN_A_BURST} pods: create to all Running", "ms", up, f"{PODS_IN_A_BURST} unshare(1)", peer
         ),
-        _figure(f"{PODS_IN_A_BURST} pods: delete to all gone", "ms", down),
+        figure(f"{PODS_IN_A_BURST} pods: delete to all gone", "ms", down),
     ]
 
 
@@ -152,7 +162,7 @@ async def _idle_cpu(lab: Lab) -> Figure:
 
     before_s, begin = cpu_s(), time.perf_counter()
     await asyncio.sleep(IDLE_S)
-    return _figure(
+    return figure(
         "idle: share of one core", "%", [(cpu_s() - before_s) / (time.perf_counter() - begin) * 100]
     )
 
