@@ -48,13 +48,12 @@ class LessonScreen(LabScreen):
     AUTO_FOCUS = ""
     DEFAULT_CSS = """
     LessonScreen #stage { display: none; height: 1fr; }
-    LessonScreen.-open #stage { display: block; }
     LessonScreen #upper { height: 1fr; }
     LessonScreen .pane {
         border-top: solid $edge; border-title-color: $muted; border-subtitle-color: $warning;
         background: $background;
     }
-    LessonScreen .pane:focus-within {
+    LessonScreen .pane:focus, LessonScreen .pane.-within {
         border-top: heavy $primary; border-title-color: $primary; border-title-style: bold;
     }
     LessonScreen #text { height: 5fr; }
@@ -69,7 +68,7 @@ class LessonScreen(LabScreen):
     LessonScreen.-wide #text { height: 100%; width: 9fr; }
     LessonScreen.-wide #shell { height: 100%; width: 11fr; }
     LessonScreen.-wide .pane { border: round $edge; }
-    LessonScreen.-wide .pane:focus-within { border: heavy $primary; }
+    LessonScreen.-wide .pane:focus, LessonScreen.-wide .pane.-within { border: heavy $primary; }
     LessonScreen.-zoomed #lower { height: 100%; dock: top; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -226,7 +225,7 @@ class LessonScreen(LabScreen):
         self._bar.show(view)
 
     def _begin(self) -> None:
-        self.add_class("-open")
+        self.query_one("#stage").display = True  # Classes would have every widget styled again.
         self.query_one(Opening).end()
         self._arrange()
         if self._place:

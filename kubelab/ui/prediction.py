@@ -36,7 +36,7 @@ class PredictionBox(Vertical):
     PredictionBox {
         height: auto; border-left: outer $primary; padding: 0 1; margin: 0 0 1 0;
         Static { height: auto; link-style: none; link-color: $foreground; link-background: transparent; }
-        #question { height: auto; }
+        #question, #explanation { display: none; }
         #answer { border: none; height: 1; padding: 0; margin: 0; background: $panel; }
         #answer:focus { border: none; text-style: bold; }
         &.-answered #told { margin: 1 0 0 0; }
@@ -110,10 +110,10 @@ class PredictionBox(Vertical):
         widget.update(content)
 
     def _markdown(self, part: str, text: str) -> None:
-        widget = self.query_one(f"#{part}", Markdown)
-        widget.display = bool(text)
-        if self._shown.get(part) != text:
+        if self._shown.get(part, "") != text:
             self._shown[part] = text
+            widget = self.query_one(f"#{part}", Markdown)
+            widget.display = bool(text)
             widget.update(text)
 
     def choose(self, index: int) -> None:

@@ -46,7 +46,7 @@ class StepPane(VerticalScroll):
         MarkdownFence > Label { padding: 0 2; }
         #title { text-style: bold; color: $primary; margin: 0 0 1 0; }
         #checks { margin: 0 0 1 0; }
-        .callout { padding: 0 1; margin: 0 0 1 0; }
+        .callout { display: none; padding: 0 1; margin: 0 0 1 0; }
         #obstacle { border-left: outer $error; }
         #message { border-left: outer $warning; }
         #hints { border-left: outer $accent; }
@@ -101,7 +101,7 @@ class StepPane(VerticalScroll):
             self.query_one(f"#{part}", Static).update(content)
 
     def _markdown(self, part: str, text: str) -> None:
-        if self._shown.get(part) == text:
+        if self._shown.get(part, "") == text:
             return
         self._shown[part] = text
         widget = self.query_one(f"#{part}", Markdown)
@@ -124,6 +124,12 @@ class StepPane(VerticalScroll):
 
     def on_blur(self) -> None:
         self.prediction.lead(from_shell=True)
+
+    def on_descendant_focus(self) -> None:
+        self.add_class("-within")  # :focus-within would have all of the text styled at each change of focus.
+
+    def on_descendant_blur(self) -> None:
+        self.remove_class("-within")
 
     def seek_prediction(self) -> None:
         """Have the learner answer: the question is in view, and keys come here."""
