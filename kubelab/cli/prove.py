@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,20 @@ Outcome = list["tuple[Lesson, Proof]"]
     ),
 )
 @click.option(
+    "--limit",
+    "limit_s",
+    type=click.FloatRange(1),
+    default=30,
+    show_default=True,
+    metavar="SECONDS",
+    help=str(
+        Text(
+            es="Cuánto puede tardar una lección: más, en una máquina lenta u ocupada.",
+            en="How long a lesson may take: more, on a machine that is slow or busy.",
+        )
+    ),
+)
+@click.option(
     "--jobs",
     type=click.IntRange(1, 16),
     default=1,
@@ -74,7 +89,12 @@ Outcome = list["tuple[Lesson, Proof]"]
     ),
 )
 def test(
-    lessons: Sequence[str], language: Language | None, backend: "Backend", jobs: int, report: Path | None
+    lessons: Sequence[str],
+    language: Language | None,
+    backend: "Backend",
+    limit_s: float,
+    jobs: int,
+    report: Path | None,
 ) -> int:
     from kubelab.cli.interrupt import interruptible
     from kubelab.lessons.junit import junit
@@ -84,7 +104,8 @@ def test(
     languages = (language,) if language else LANGUAGES
     chosen = _on(backend, _chosen(lessons))
     wanted = [(lesson, language) for lesson in chosen for language in languages]
-    outcome = interruptible(_prove_all(wanted, 1 if backend == "kubernetes" else jobs, backend))
+    jobs = 1 if backend == "kubernetes" else jobs
+    outcome = interruptible(_prove_all(wanted, jobs, _Terms(backend, limit_s)))
     if outcome is None:
         return 130
     if report is not None:
@@ -105,7 +126,15 @@ def _on(backend: "Backend", lessons: "Sequence[Lesson]") -> "list[Lesson]":
     return found
 
 
-async def _prove_all(wanted: Sequence[tuple["Lesson", Language]], jobs: int, backend: "Backend") -> Outcome:
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """Where lessons are proved, and how long each may take."""
+
+    backend: "Backend"
+    limit_s: float
+
+
+async def _prove_all(wanted: Sequence[tuple["Lesson", Language]], jobs: int, terms: _Terms) -> Outcome:
     """Prove everything; whichever lab is free takes the next one. A cluster of others is one lab."""
     waiting = list(reversed(wanted))
     outcome: Outcome = []
@@ -113,27 +142,28 @@ async def _prove_all(wanted: Sequence[tuple["Lesson", Language]], jobs: int, bac
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(jobs, len(wanted))):
-                    group.create_task(_work(waiting, outcome, status, backend))
+                    group.create_task(_work(waiting, outcome, status, terms))
         except* LabError as errors:
             raise errors.exceptions[0] from None  # What keeps one lab from starting keeps them all.
     return sorted(outcome, key=lambda done: wanted.index((done[0], done[1].language)))
 
 
 async def _work(
-    waiting: list[tuple["Lesson", Language]], outcome: Outcome, status: "_StatusLine", backend: "Backend"
+    waiting: list[tuple["Lesson", Language]], outcome: Outcome, status: "_StatusLine", terms: _Terms
 ) -> None:
     """Take what waits, in a lab beside all others: in a place of its own."""
-    from kubelab.lessons.proof import prove
+    from kubelab.lessons.proof import Patience, prove
 
+    patience = Patience(lesson_s=terms.limit_s)
     worker = object()
     status.begin(worker, str(_STARTING))
-    async with _lab(backend) as lab:
+    async with _lab(terms.backend) as lab:
         await lab.ready()
         while waiting:
             lesson, language = waiting.pop()
             title = f"{lesson.id} [{language}]"
             status.begin(worker, title)
-            proof = await prove(lesson, language, lab, watch=status.follower(worker, title))
+            proof = await prove(lesson, language, lab, patience, watch=status.follower(worker, title))
             outcome.append((lesson, proof))
             status.done(worker, f"{'✓' if proof.passed else '✗'} {proof}")
 

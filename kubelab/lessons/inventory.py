@@ -4,15 +4,16 @@ Left out: files on a machine (a scratch machine goes with its files; on a node t
 """
 
 import asyncio
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
+from kubelab.cluster.clock import SystemClock
 from kubelab.cluster.objects import EVENTS, LEASES, key_of, uid_of
+from kubelab.lessons.checks import Needs
 from kubelab.lessons.checks.kinds import RESOURCES
 from kubelab.lessons.lab import LabPort
-from kubelab.lessons.process_scan import ProcessScan
-from kubelab.lessons.watching import mounts
+from kubelab.lessons.observation import MachineState, Network, Unseen
+from kubelab.lessons.observe import Observer
 
 # What the cluster itself writes all the time: heartbeats, and events, which expire.
 _RESTLESS = (EVENTS, LEASES)
@@ -20,53 +21,56 @@ _RESTLESS = (EVENTS, LEASES)
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """Each thing as a line that names it."""
+    """Each thing as a line that names it, in the order in which they matter to who cleans up."""
 
-    machines: frozenset[str]
-    processes: frozenset[str]
-    namespaces: frozenset[str]
-    mounts: frozenset[str]
-    objects: frozenset[str]
+    lines: tuple[str, ...]
 
     def additions(self, before: "Inventory") -> tuple[str, ...]:
         """Return what is here and was not *before*."""
-        return tuple(
-            line
-            for field in fields(self)
-            for line in sorted(getattr(self, field.name) - getattr(before, field.name))
-        )
+        known = set(before.lines)
+        return tuple(line for line in self.lines if line not in known)
 
 
 async def take(lab: LabPort, *, with_cluster: bool) -> Inventory:
-    objects = await _objects(lab) if with_cluster else frozenset()
-    machines = lab.machines
-    processes: set[str] = set()
-    namespaces: set[str] = set()
-    mounted: set[str] = set()
-    for name, machine in machines.items():
-        with ProcessScan(machine.pid) as scan:
-            for process in scan.scan_all():
-                processes.add(f"{name}: process {process.pid} {' '.join(process.argv) or process.comm}")
-                namespaces.update(f"{name}: {kind}:[{inode}]" for kind, inode in process.namespaces.items())
-        mounted.update(f"{name}: mount {line}" for line in _mounts(machine.pid))
-    return Inventory(
-        frozenset(machines), frozenset(processes), frozenset(namespaces), frozenset(mounted), objects
-    )
+    """Look at every machine of *lab*, and at the cluster's objects if it has a cluster."""
+    observer = Observer(lab, lambda: lab.machines, SystemClock(), hears_processes=False)
+    async with observer.watching(Needs(processes=True)):
+        machines = observer.observation.machines
+    lines = [line for name in machines for line in _on_machine(name, machines[name])]
+    return Inventory((*lines, *(await _objects(lab) if with_cluster else ())))
 
 
-def _mounts(pid: int) -> Iterator[str]:
-    """Yield mount point, type and id of every mount that the process sees."""
-    fd = os.open(f"/proc/{pid}/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
-    with open(fd, encoding="utf-8", errors="replace") as table:  # noqa: PTH123 -- it is a descriptor
-        for mount in mounts.parse(table.read()):
-            yield f"{mount.point} ({mount.type}, {mount.id})"
+def _on_machine(name: str, state: MachineState | Unseen) -> Iterator[str]:
+    yield name
+    if isinstance(state, Unseen):
+        return
+    for process in state.processes:
+        yield f"{name}: process {process.pid} {' '.join(process.argv) or process.comm}"
+    for path in state.cgroups:
+        yield f"{name}: cgroup {path}"
+    mounts = state.mounts.get(state.namespaces["mnt"], ())
+    for mount in mounts if not isinstance(mounts, Unseen) else ():
+        yield f"{name}: mount {mount.point} ({mount.type}, {mount.id})"
+    network = state.networks.get(state.namespaces["net"])
+    if isinstance(network, Network):
+        yield from (f"{name}: {line}" for line in _in_network(network))
+    inodes = {(kind, inode) for process in state.processes for kind, inode in process.namespaces.items()}
+    yield from (f"{name}: {kind}:[{inode}]" for kind, inode in sorted(inodes))
 
 
-async def _objects(lab: LabPort) -> frozenset[str]:
+def _in_network(network: Network) -> Iterator[str]:
+    yield from (f"link {link.name}" for link in network.links)
+    yield from (f"address {address.address} dev {address.link}" for address in network.addresses)
+    yield from (f"route {route.destination} dev {route.link}" for route in network.routes)
+    for rule in network.rules if not isinstance(network.rules, Unseen) else ():
+        yield f"nft rule {rule.family} {rule.table} {rule.chain}: {rule.text}"
+
+
+async def _objects(lab: LabPort) -> list[str]:
     resources = [resource for resource in RESOURCES if resource not in _RESTLESS]
     lists = await asyncio.gather(*(lab.api.list(resource) for resource in resources))
-    return frozenset(
+    return [
         f"{resource.kind} {key_of(obj)} ({uid_of(obj)})"
         for resource, listed in zip(resources, lists, strict=True)
         for obj in listed.items
-    )
+    ]

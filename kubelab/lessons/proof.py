@@ -39,7 +39,7 @@ class Patience:
     lesson_s: float = 30.0
     line_s: float = 15.0
     state_s: float = 10.0
-    not_yet_s: float = 0.5
+    not_yet_s: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)
