@@ -1,0 +1,42 @@
+"""What a lesson leaves behind on a machine that stays is found, whatever kind of thing it is."""
+
+import pytest
+from conftest import ScratchLab
+
+from kubelab.lessons import inventory
+
+pytestmark = pytest.mark.root
+
+LEFT = """
+ip link add left type bridge && ip address add 10.99.0.1/24 dev left && ip link set left up
+mkdir -p /tmp/left && mount -t tmpfs left /tmp/left
+nft add table ip left && nft add chain ip left one && nft add rule ip left one accept
+mkdir $(awk '$3 ~ /^cgroup/ && $2 ~ /memory|cgroup$/ {print $2; exit}' /proc/mounts)/left
+sleep 1000 &
+"""
+
+
+async def test_everything_that_was_left_is_named(lab: ScratchLab) -> None:
+    async with lab.scratch("bench") as machine:
+        before = await inventory.take(lab, with_cluster=False)
+        process = await machine.spawn(["bash", "-c", LEFT])
+        assert await process.wait() == 0
+        left = (await inventory.take(lab, with_cluster=False)).additions(before)
+    named = [line.removeprefix("bench: ") for line in left]
+    assert any(line.startswith("process ") and line.endswith(" sleep 1000") for line in named)
+    for line in (
+        "cgroup left",
+        "link left",
+        "address 10.99.0.1/24 dev left",
+        "route 10.99.0.0/24 dev left",
+        "nft rule ip left one: accept",
+    ):
+        assert line in named
+    assert any(line.startswith("mount /tmp/left (tmpfs, ") for line in named)
+
+
+async def test_looking_adds_nothing(lab: ScratchLab) -> None:
+    async with lab.scratch("bench"):
+        before = await inventory.take(lab, with_cluster=False)
+        assert (await inventory.take(lab, with_cluster=False)).additions(before) == ()
+    assert "bench" not in (await inventory.take(lab, with_cluster=False)).lines
