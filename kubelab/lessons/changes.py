@@ -11,6 +11,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from kubelab.cluster.objects import EVENTS, LEASES, Object, Resource, key_of, uid_of
+from kubelab.cluster.store.state import StoreState
 from kubelab.language import Text
 from kubelab.lessons.change import About, Change, Sign
 from kubelab.lessons.observation import (
@@ -112,6 +113,8 @@ def _things(observation: Observation, other: Observation) -> Iterator[tuple[Hash
         comparable = isinstance(other.resources.get(resource), ResourceState)
         if resource not in (EVENTS, LEASES) and isinstance(seen, ResourceState) and comparable:
             yield from (_object(resource, obj) for obj in seen.objects)
+    if observation.store and other.store:
+        yield "store", _store(observation.store)
 
 
 def _on_machine(state: MachineState) -> Iterator[tuple[Hashable, _Thing]]:
@@ -218,6 +221,17 @@ def _object(resource: Resource, obj: Object) -> tuple[Hashable, _Thing]:
     )
     thing = _Thing(About.OBJECT, "", _same(name), _facts(resource, obj))
     return (resource, key, uid_of(obj)), thing
+
+
+def _store(store: StoreState) -> _Thing:
+    """Who leads, in which term, and who belongs to it; the revision grows with every write anywhere."""
+    facts = {
+        "leader": store.leader or "–",
+        "term": str(store.term or "–"),
+        "members": ", ".join(store.members),
+        "alive": ", ".join(store.members if store.alive is None else store.alive),
+    }
+    return _Thing(About.STORE, "", Text("el almacén", "the store"), facts)
 
 
 def _elsewhere(namespace: str) -> bool:

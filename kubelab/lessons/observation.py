@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from kubelab.cluster.objects import Object, Resource
+from kubelab.cluster.store.state import StoreState
 from kubelab.language import Text
 from kubelab.lessons.question import Question
 
@@ -198,4 +199,5 @@ class Observation:
     resources: Mapping[Resource, ResourceState | Unseen] = field(default_factory=dict)
     answers: Mapping[Question[Any], Any] = field(default_factory=dict)
     host: Mapping[str, int] = field(default_factory=dict)
+    store: StoreState | None = None
     at_s: float = 0.0

@@ -183,6 +183,7 @@ class Observer:
             resources={resource: state for resource, state in resources.items() if state is not None},
             answers=dict(self._answers),
             host=self._host,
+            store=self._lab.store(),
             at_s=self._clock.monotonic_s(),
         )
 

@@ -57,6 +57,8 @@ def _step(lesson: Lesson, step: Step, language: Language) -> Iterator[str]:
     yield ""
     yield from step.body.in_(language).splitlines()
     yield from _commands(_SETUP, step.structure.setup, language)
+    yield from _captures(step, Scope(lesson.machine), language)
+    yield from _prediction(step, Scope(lesson.machine), language)
     yield from _checks(step.structure.checks, Scope(lesson.machine), language)
     for index, hint in enumerate(step.hints):
         rung = f" ({RUNGS[index].in_(language)})" if index < len(RUNGS) else ""
@@ -66,6 +68,33 @@ def _step(lesson: Lesson, step: Step, language: Language) -> Iterator[str]:
     yield from _commands(_SOLUTION, step.structure.solve, language)
     if step.debrief is not None:
         yield from _block(_DEBRIEF.in_(language), step.debrief.in_(language).splitlines())
+
+
+def _captures(step: Step, scope: Scope, language: Language) -> Iterator[str]:
+    if captured := step.structure.capture:
+        lines = [f"${name}: {measure.subject(scope).in_(language)}" for name, measure in captured.items()]
+        yield from _block(_CAPTURED.in_(language), lines)
+
+
+def _prediction(step: Step, scope: Scope, language: Language) -> Iterator[str]:
+    """Yield the question, and for each choice when it is what happened and what is said to who was wrong."""
+    text, predict = step.question, step.structure.predict
+    if text is None or predict is None:
+        return
+    yield from _block(_PREDICTION.in_(language), text.text.in_(language).splitlines())
+    for id_, choice in text.choices.items():
+        rule = predict.choices[id_]
+        when = (
+            rule.check.expected(scope)
+            if rule.check
+            else rule.comparison.phrase()
+            if rule.comparison
+            else None
+        )
+        explained = text.explanations.get(id_)
+        lines = [f"{_WHEN.in_(language)}: {when.in_(language)}"] if when else []
+        lines += explained.in_(language).splitlines() if explained else []
+        yield from _block(f"[{id_}] {choice.in_(language)}", lines)
 
 
 def _checks(checks: Iterable[StepCheck], scope: Scope, language: Language) -> Iterator[str]:
@@ -97,6 +126,8 @@ _NEEDS = Text("Necesita", "Needs")
 _FILES = Text("Archivos", "Files")
 _VARIABLES = Text("Variables (una elección)", "Variables (one choice)")
 _SETUP = Text("Preparación", "Setup")
+_CAPTURED = Text("Se captura al empezar", "Captured at the beginning")
+_PREDICTION = Text("Predicción", "Prediction")
 _CHECKS = Text("Se comprueba", "Checked")
 _HINT = Text("Pista", "Hint")
 _WRONG = Text("Intento erróneo", "Wrong attempt")

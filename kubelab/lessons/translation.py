@@ -73,7 +73,11 @@ def parts(step: StepProse) -> dict[str, str]:
     hints = {f"hint {number}": hint for number, hint in enumerate(step.hints, 1)}
     messages = {f"message {id_}": message for id_, message in step.messages.items()}
     debrief = {"debrief": step.debrief} if step.debrief else {}
-    return {TITLE: step.title, "text": step.body} | hints | messages | debrief
+    asked = {f"predict {number}": one.question for number, one in enumerate(step.predictions, 1)}
+    choices = {f"predict {id_}": text for one in step.predictions for id_, text in one.choices.items()}
+    explained = {f"choice {id_}": text for id_, text in step.explanations.items()}
+    text = {TITLE: step.title, "text": step.body}
+    return text | asked | choices | explained | hints | messages | debrief
 
 
 def changes(old: Document, new: Document) -> Iterator[tuple[str, str]]:

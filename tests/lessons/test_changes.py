@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from observed import HOST, machine, pod, pods, process
 
+from kubelab.cluster.store.state import StoreState
 from kubelab.language import Text
 from kubelab.lessons.change import About, Sign
 from kubelab.lessons.changes import ALIKE_SHOWN, changes
@@ -175,3 +176,13 @@ def test_a_proc_mounted_over_proc_is_a_mount_of_its_own() -> None:
     before = state(mounts={MNT: (proc,)})
     now = state(mounts={MNT: (proc,), 99: (proc, mount("/proc", type="proc", device="0:6"))})
     assert told(before, now) == ["+ mount: /proc (proc) (in mnt:[99]'s mnt)"]
+
+
+def test_an_election_is_told_and_a_write_is_not() -> None:
+    members = ("master-1", "master-2", "master-3")
+    before = Observation(store=StoreState(members, 7, term=2, leader="master-1"))
+    wrote = Observation(store=StoreState(members, 9, term=2, leader="master-1"))
+    elected = Observation(store=StoreState(members, 9, 3, "master-2", members[1:]))
+    assert told(before, wrote) == []
+    (line,) = told(before, elected)
+    assert line.startswith("~ store: the store: leader: master-1 → master-2, term: 2 → 3, alive: ")

@@ -2,6 +2,7 @@
 
 import pytest
 from lesson_files import source
+from test_predictions import asked
 
 from kubelab.cluster.errors import LabError
 from kubelab.lessons.parse import parse_lesson
@@ -42,3 +43,13 @@ def test_a_misspelt_step_gets_a_suggestion() -> None:
     with pytest.raises(LabError) as caught:
         list(preview(LESSON, "en", "tow"))
     assert "did you mean “two”?" in caught.value.sentence.in_("en")  # type: ignore[union-attr]
+
+
+def test_a_prediction_is_read_with_how_each_choice_is_told() -> None:
+    text = "\n".join(preview(parse_lesson(asked()), "en"))
+    for part in (
+        "--- Prediction\n    What will happen?",
+        "--- [none] Nada\n    told by: equal to 0\n    Pues sí.",
+        "--- [many] Muchos\n    told by: on bench, a process `sleep 9`",
+    ):
+        assert part in text, part
