@@ -30,7 +30,7 @@ _SYSCTL_GET_NAME = 101
 _NAME_BYTES = 8
 
 # linux/bpf.h, linux/bpf_common.h
-_LOAD, _MOVE, _MOVE_REGISTER, _AND, _ADD = 0x61, 0xB7, 0xBF, 0x57, 0x07
+_LOAD, _STORE, _MOVE, _MOVE_REGISTER, _AND, _ADD = 0x61, 0x7A, 0xB7, 0xBF, 0x57, 0x07
 _JUMP, _EQUAL, _NOT_EQUAL, _GREATER, _LESS, _CALL, _EXIT = 0x05, 0x15, 0x55, 0x25, 0xA5, 0x85, 0x95
 _STACK = 10
 
@@ -84,7 +84,9 @@ def sysctl_program(writable: bytes = WRITABLE_SYSCTLS) -> bytes:
             _instruction(_LOAD, 2, 1, 0),
             _instruction(_NOT_EQUAL, 2, offset=_VERDICT_LENGTH),
             _ALLOW,
-            # bpf_sysctl_get_name(context, the stack, its room, 0): a name that is too long is cut.
+            # bpf_sysctl_get_name(context, the stack, its room, 0): a name that is too long is cut. Kernels before 6.3
+            # hand out no stack that was not written to.
+            _instruction(_STORE, _STACK, offset=name_offset),
             _instruction(_MOVE_REGISTER, 2, _STACK),
             _instruction(_ADD, 2, value=name_offset),
             _instruction(_MOVE, 3, value=_NAME_BYTES),
