@@ -84,8 +84,8 @@ def sysctl_program(writable: bytes = WRITABLE_SYSCTLS) -> bytes:
             _instruction(_LOAD, 2, 1, 0),
             _instruction(_NOT_EQUAL, 2, offset=_VERDICT_LENGTH),
             _ALLOW,
-            # bpf_sysctl_get_name(context, the stack, its room, 0): a name that is too long is cut. Kernels before 6.3
-            # hand out no stack that was not written to.
+            # bpf_sysctl_get_name(context, the stack, its room, 0): a name that is too long is cut. Kernels
+            # before 6.3 hand out no stack that was not written to.
             _instruction(_STORE, _STACK, offset=name_offset),
             _instruction(_MOVE_REGISTER, 2, _STACK),
             _instruction(_ADD, 2, value=name_offset),
