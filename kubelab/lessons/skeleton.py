@@ -177,7 +177,7 @@ Ese `sleep` acaba en siete segundos. El paso pide $SECS.
 :::
 
 ::: debrief
-Di qué hace igual o de otro modo Kubernetes, Docker o el núcleo en producción.
+Di qué hace igual o de otro modo Kubernetes, Docker o el kernel en producción.
 
 *Fuentes:* `sleep(1)`.
 :::

@@ -144,9 +144,9 @@ _IS_ROOT = Text(es="se ejecuta como root", en="runs as root")
 _NOT_ROOT = Text(es="se ejecuta como un usuario corriente", en="runs as an ordinary user")
 _MEND_ROOT = Text(es="ejecútalo con sudo", en="run it with sudo")
 _WORKS = Text(es="probado: funciona", en="tried: works")
-_REFUSED = Text(es="probado: el núcleo lo rechaza: {error}", en="tried: the kernel refuses it: {error}")
+_REFUSED = Text(es="probado: el kernel lo rechaza: {error}", en="tried: the kernel refuses it: {error}")
 _MEND_KERNEL = Text(
-    es="el núcleo o el contenedor en que estás no lo permiten: usa un equipo o una máquina virtual propios",
+    es="el kernel o el contenedor en que estás no lo permiten: usa un equipo o una máquina virtual propios",
     en="the kernel, or the container that you are in, does not allow it: use a host or a VM of your own",
 )
 _MEND_MODULE = Text(
@@ -154,7 +154,7 @@ _MEND_MODULE = Text(
     en="load the module: sudo modprobe -a {module}",
 )
 _NO_USER_NAMESPACES = Text(
-    es="el núcleo no permite namespaces de usuario",
+    es="el kernel no permite espacios de nombres de usuario",
     en="the kernel allows no user namespaces",
 )
 _MEND_USER_NAMESPACES = Text(
@@ -164,7 +164,7 @@ _MEND_USER_NAMESPACES = Text(
 _CONTROLLER = Text(es="cgroup v{version} en {path}", en="cgroup v{version} at {path}")
 _NO_CONTROLLER = Text(es="ninguna jerarquía montada lo tiene", en="no mounted hierarchy has it")
 _MEND_CONTROLLER = Text(
-    es="monta cgroup2 en /sys/fs/cgroup, o arranca con cgroup_enable=memory en la línea del núcleo",
+    es="monta cgroup2 en /sys/fs/cgroup, o arranca con cgroup_enable=memory en la línea del kernel",
     en="mount cgroup2 at /sys/fs/cgroup, or boot with cgroup_enable=memory on the kernel's command line",
 )
 _NOT_WRITABLE = Text(
