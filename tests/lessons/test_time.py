@@ -122,6 +122,12 @@ def test_value_knows_from_where_it_grew() -> None:
     ]
 
 
+@pytest.mark.parametrize("counted", ["{object-count: pods}", "{store: revision}"])
+def test_value_is_of_something_and_not_of_its_comparison(counted: str) -> None:
+    expected = check(f"{{value: {counted}, increased: 1}}").expected(Scope("minion-1"))
+    assert ": : " not in expected.es + expected.en
+
+
 def test_value_knows_that_it_is_another_one() -> None:
     changed = "{value: {process: {comm: sleep}}, changed: true}"
     other = machine(process(12, "sleep"))

@@ -265,12 +265,14 @@ class ObjectCount(Comparison, Measure):
         return self.object_count.questions()
 
     def expected(self, scope: Scope) -> Text:
-        plural, phrase = self.object_count.resource.plural, self.phrase()
+        number, phrase = self.subject(scope), self.phrase()
+        return Text(f"{number.es}: {phrase.es}", f"{number.en}: {phrase.en}")
+
+    def subject(self, scope: Scope) -> Text:
+        plural = self.object_count.resource.plural
         which = ", ".join(str(selector) for selector in (self.labels, self.fields) if selector)
         labelled = Text(f" con {which}" if which else "", f" with {which}" if which else "")
-        return Text(
-            f"cantidad de {plural}{labelled.es}: {phrase.es}", f"number of {plural}{labelled.en}: {phrase.en}"
-        )
+        return Text(f"cantidad de {plural}{labelled.es}", f"number of {plural}{labelled.en}")
 
     def evaluate(self, observation: Observation, scope: Scope) -> Finding:
         count = self.value(observation, scope)

@@ -58,7 +58,7 @@ class StoreCheck(Comparison, Measure):
         return frozenset({StoreQuestion()})
 
     def expected(self, scope: Scope) -> Text:
-        figure, phrase = _FIGURES[self.store], self.phrase()
+        figure, phrase = self.subject(scope), self.phrase()
         if self.increased is None:
             return Text(f"{figure.es}: {phrase.es}", f"{figure.en}: {phrase.en}")
         rest = Text(f"; {phrase.es}", f"; {phrase.en}") if self.asked() else Text("", "")
@@ -66,6 +66,9 @@ class StoreCheck(Comparison, Measure):
             f"{figure.es}: +{self.increased} desde el comienzo del paso{rest.es}",
             f"{figure.en}: up by {self.increased} since the step began{rest.en}",
         )
+
+    def subject(self, scope: Scope) -> Text:
+        return _FIGURES[self.store]
 
     def evaluate(self, observation: Observation, scope: Scope) -> Finding:
         value = self.value(observation, scope)
