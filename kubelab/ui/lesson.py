@@ -370,6 +370,10 @@ class LessonScreen(LabScreen):
     # Actions: panes.
 
     def action_focus_pane(self) -> None:
+        if self._zoomed:  # The next pane takes its place: there is no other one to see.
+            unzoomed = visible_panes(self._room, self._turn, None)
+            self._zoomed = next_focus(unzoomed, self._zoomed)
+            self._arrange()
         self._focus(next_focus(self._visible(), self._focused_pane()))
 
     def action_state(self) -> None:

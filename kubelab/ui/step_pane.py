@@ -164,7 +164,11 @@ class StepPane(VerticalScroll):
 
     def callout_laid_out(self, part: str) -> None:
         if part == self._sought:
-            self.scroll_to_widget(self.query_one(f"#{part}"), animate=False, top=True)
+            callout = self.query_one(f"#{part}")
+            self.scroll_to_widget(callout, animate=False, top=True)
+            if part == "hints":  # The newest rung is the last one: no key brought it if it is not seen.
+                newest_y = callout.virtual_region.bottom - self.scrollable_content_region.height
+                self.scroll_to(y=max(self.scroll_target_y, newest_y), animate=False)
 
 
 def checks_content(checks: tuple[CheckView, ...], language: Language, *, test: bool = False) -> Content:

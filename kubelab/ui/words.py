@@ -52,7 +52,7 @@ STATE = Text("Estado en vivo", "Live state")
 CHANGES = Text("Qué ha cambiado", "What changed")
 HISTORY = Text("↑ historia: cualquier tecla vuelve", "↑ history: any key returns")
 SHELL_ENDED = Text(
-    "La shell ha terminado. Pulsa Enter para abrir otra.", "The shell has ended. Press Enter for a new one."
+    "El shell ha terminado. Pulsa Enter para abrir otra.", "The shell has ended. Press Enter for a new one."
 )
 SHELL_FAILED = Text("Pulsa Enter para intentarlo de nuevo.", "Press Enter to try again.")
 CHECKS = Text("Comprobaciones", "Checks")
@@ -111,8 +111,8 @@ PREDICT_ROUTE = Text(
     "F6 and then {keys}, or click. You may go on without an answer, too.",
 )
 PREDICT_CHANGE = Text(
-    "Anotado. Puedes cambiarlo hasta que responda el sistema.",
-    "Noted. You may change it until the live system answers.",
+    "Anotado; Esc, y a la terminal. Puedes cambiarlo hasta que responda el sistema.",
+    "Noted; Esc for the shell. You may change it until the live system answers.",
 )
 PREDICT_LINE = Text("Tu predicción, y Enter", "Your prediction, and Enter")
 YOUR_PREDICTION = Text("← tu predicción", "← your prediction")
@@ -215,7 +215,7 @@ KEY_CLOSE = Text("Cierra", "Close")
 HELP_TITLE = Text("Ayuda", "Help")
 HELP_INTRODUCTION = Text(
     "Lee el paso, escribe en la terminal y mira el estado en vivo. Los pasos se superan solos en cuanto el "
-    "núcleo y la API dicen que se cumple lo pedido: da igual con qué órdenes llegues.",
+    "kernel y la API dicen que se cumple lo pedido: da igual con qué órdenes llegues.",
     "Read the step, type in the shell, watch the live state. Steps pass on their own as soon as the kernel "
     "and the API say that what was asked for holds: any commands that get there are right.",
 )

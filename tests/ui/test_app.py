@@ -215,6 +215,17 @@ async def test_hints_come_one_rung_at_a_time(until: Until) -> None:
         await until(pilot, lambda: "no more hints" in top(app))
 
 
+async def test_the_newest_hint_is_seen(until: Until) -> None:
+    async with in_lesson(until, DemoPort()) as (app, pilot, session):
+        text, hints = app.screen.query_one("#text"), app.screen.query_one("#hints")
+        rungs = tuple(Text(f"Peldaño {n}. " * 30, f"Rung {n}. " * 30) for n in range(4))
+        session.publish_step(replace(POD_STEP, hints=rungs, hints_shown=3))
+        await until(pilot, lambda: "Hint 3" in markdown(app, "hints"))
+        session.publish_step(replace(POD_STEP, hints=rungs, hints_shown=4))
+        await until(pilot, lambda: "Hint 4" in markdown(app, "hints"))
+        await until(pilot, lambda: hints.region.bottom == text.region.bottom and hints.region.height > 8)
+
+
 async def test_a_misconception_is_named_and_seen(until: Until) -> None:
     async with in_lesson(until, DemoPort()) as (app, pilot, session):
         text, message = app.screen.query_one("#text"), app.screen.query_one("#message")
@@ -327,6 +338,17 @@ async def test_f6_moves_the_focus_and_f8_zooms_it(until: Until) -> None:
         await pilot.press("f8", "f6", "z")
         await pilot.pause()
         assert seen(app) == {"text"}
+
+
+async def test_f6_zooms_the_next_pane(until: Until) -> None:
+    async with in_lesson(until, DemoPort()) as (app, pilot, _):
+        await pilot.press("f8", "f6")
+        await pilot.pause()
+        assert seen(app) == {"text"}
+        assert focused(app) == "text"
+        await pilot.press("f6")
+        await pilot.pause()
+        assert seen(app) == {"shell"}
 
 
 async def test_a_lesson_without_a_cluster_shows_its_machines_processes(until: Until) -> None:
