@@ -13,7 +13,7 @@ from kubelab.lessons.checks import Check, Measure
 from kubelab.lessons.checks.combinators import Level
 from kubelab.lessons.compare import Comparison
 from kubelab.lessons.located import Node
-from kubelab.lessons.schema import read, read_fields, yaml_name
+from kubelab.lessons.schema import SOME, read, read_fields, yaml_name
 
 FORMAT = 1
 
@@ -47,7 +47,9 @@ class StepCheck:
 class Wrong:
     """A mistake that stands for one wrong model: commands that make it, and the message that answers it."""
 
-    do: Annotated[tuple[str, ...], "The command lines that make the mistake, typed into the learner's shell."]
+    do: Annotated[
+        tuple[str, ...], "The command lines that make the mistake, typed into the learner's shell.", SOME
+    ]
     message: Annotated[str, "The id of the `::: message` that answers it."]
     when: Annotated[Check, "The check by which the live state shows that it was made."]
 
@@ -105,9 +107,11 @@ class StepStructure:
 
     id: Annotated[str, "The id in the step's heading, `## Title {#id}`."]
     checks: Annotated[
-        tuple[StepCheck, ...], "What must hold for the step to pass; each may have a `mode` (see below)."
+        tuple[StepCheck, ...],
+        "What must hold for the step to pass; each may have a `mode` (see below).",
+        SOME,
     ]
-    solve: Annotated[tuple[str, ...], "The command lines that a learner could type; `^C` is Ctrl+C."]
+    solve: Annotated[tuple[str, ...], "The command lines that a learner could type; `^C` is Ctrl+C.", SOME]
     setup: Annotated[
         tuple[str, ...],
         "Shell commands that bring about what the step starts from; they may run more than once.",
@@ -141,7 +145,7 @@ class Structure:
     format: Annotated[int, "The version of this format: 1."]
     title: Annotated[str, "The lesson's title, in Spanish."]
     minutes: Annotated[int, "How long a learner takes."]
-    steps: Annotated[tuple[StepStructure, ...], "The steps, in the order of their headings."]
+    steps: Annotated[tuple[StepStructure, ...], "The steps, in the order of their headings.", SOME]
     concepts: Annotated[tuple[str, ...], "What the lesson is about, for the home screen."] = ()
     backends: Annotated[
         tuple[Backend, ...],

@@ -4,6 +4,7 @@ es.md carries the structure; en.md only the text, and the hash of the Spanish te
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ class TrackFile:
     ] = ()
 
 
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 Both = Callable[[str, str], Text]
 
@@ -113,9 +115,25 @@ def choices(front: Node) -> dict[str, tuple[Any, ...]]:
         return {}
     variables = {name: schema.read(Variable, node) for name, node in declared.mapping().items()}
     for name, variable in variables.items():
-        if not variable.pick:
-            raise declared.error(f"«{name}» no tiene valores.", f"“{name}” has no values to pick from.")
+        _check_variable(name, variable, declared)
     return {name: variable.pick for name, variable in variables.items()}
+
+
+def _check_variable(name: str, variable: Variable, declared: Node) -> None:
+    node = declared.mapping()[name]
+    if not VARIABLE.fullmatch(name):
+        raise node.error(
+            f"«{name}» no puede ser un nombre: letras, cifras y _.",
+            f"“{name}” cannot be a name: letters, digits and _.",
+        )
+    if not variable.pick:
+        raise declared.error(f"«{name}» no tiene valores.", f"“{name}” has no values to pick from.")
+    try:
+        json.dumps(variable.pick, allow_nan=False)  # As progress keeps it.
+    except (TypeError, ValueError):
+        raise node.error(
+            f"«{name}» es un texto o un número: pon comillas.", f"“{name}” is a text or a number: quote it."
+        ) from None
 
 
 def _check_format(version: int, node: Node) -> None:
@@ -132,6 +150,9 @@ def _pair(
     """Put each step's structure beside its two texts; all three must have the same steps in order."""
     ids = [step.id for step in structure.steps]
     nodes = front.mapping()["steps"].sequence()
+    for number, (id_, node) in enumerate(zip(ids, nodes, strict=True)):
+        if id_ in ids[:number]:
+            raise node.error(f"el paso «{id_}» aparece dos veces.", f"step “{id_}” is there twice.")
     for document in (spanish, english):
         written = [prose.id for prose in document.steps]
         for prose in document.steps:

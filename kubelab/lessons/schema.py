@@ -1,14 +1,16 @@
 """Read a YAML node into a frozen dataclass by its type hints: the dataclass is the format's own schema.
 
 Field `in_new` is written `in-new` in YAML. A type with a `read(node)` class method reads itself. Each check
-is such a dataclass, so a check's documentation can be generated from the code.
+is such a dataclass, so a check's documentation can be generated from the code. A list that is annotated with
+`SOME`, too, must not be empty.
 """
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from kubelab.language import Text
 from kubelab.lessons.located import Node, unknown
@@ -16,6 +18,7 @@ from kubelab.lessons.located import Node, unknown
 T = TypeVar("T")
 
 KEY = Text("clave", "key")
+SOME = "at least one"
 
 
 def read(type_: type[T], node: Node) -> T:
@@ -51,17 +54,30 @@ def _read(type_: Any, node: Node) -> Any:
 
 def read_fields(type_: type[T], node: Node, entries: Mapping[str, Node]) -> T:
     """Build *type_* from *entries*; *node* is where a missing key is reported."""
-    hints = typing.get_type_hints(type_)
+    hints = _hints(typing.cast("Any", type_))
     fields = {yaml_name(field.name): field for field in dataclasses.fields(typing.cast("Any", type_))}
     values: dict[str, Any] = {}
     for key, value in entries.items():
         if key not in fields:
             raise unknown(value, KEY, key, fields)
-        values[fields[key].name] = _read(hints[fields[key].name], value)
+        values[fields[key].name] = _read_field(hints[fields[key].name], value)
     for key, field in fields.items():
         if _is_required(field) and key not in entries:
             raise node.error(f"falta «{key}».", f"“{key}” is missing.")
     return type_(**values)
+
+
+@functools.cache  # To resolve them takes longer than to read a node.
+def _hints(type_: type) -> Mapping[str, Any]:
+    return typing.get_type_hints(type_, include_extras=True)
+
+
+def _read_field(hint: Any, node: Node) -> Any:
+    type_, *extras = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    value = _read(type_, node)
+    if SOME in extras and not value:
+        raise node.error("aquí va al menos uno.", "at least one belongs here.")
+    return value
 
 
 def _is_required(field: "dataclasses.Field[Any]") -> bool:

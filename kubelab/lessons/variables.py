@@ -39,4 +39,15 @@ def substitute_node(node: Node, values: Mapping[str, Any]) -> Node:
         return node
     name = node.value[1:]
     alone = node.value.startswith("$") and name in values
-    return Node(values[name] if alone else substitute(node.value, values), node.file, node.line)
+    if alone:
+        return _placed(values[name], node)
+    return Node(substitute(node.value, values), node.file, node.line)
+
+
+def _placed(value: Any, node: Node) -> Node:
+    """Return *value*, which may be a whole list or mapping, in the place of *node*."""
+    if isinstance(value, Mapping):
+        value = {str(key): _placed(inner, node) for key, inner in value.items()}
+    elif isinstance(value, list | tuple):
+        value = [_placed(item, node) for item in value]
+    return Node(value, node.file, node.line)

@@ -10,6 +10,7 @@ from kubelab.lessons.compare import Comparison
 from kubelab.lessons.duration import Duration
 from kubelab.lessons.observation import Observation
 from kubelab.lessons.question import Question
+from kubelab.lessons.schema import SOME
 from kubelab.lessons.view import Verdict
 
 
@@ -40,7 +41,7 @@ class _Combined(Check):
 class All(_Combined):
     """Every one of the checks holds."""
 
-    all: Annotated[tuple[Check, ...], "The checks."]
+    all: Annotated[tuple[Check, ...], "The checks.", SOME]
 
     example = "all: [{pod-running: web}, {pod-answers: web}]"
 
@@ -61,7 +62,7 @@ class All(_Combined):
 class AnyOf(_Combined):
     """At least one of the checks holds."""
 
-    any: Annotated[tuple[Check, ...], "The checks."]
+    any: Annotated[tuple[Check, ...], "The checks.", SOME]
 
     example = "any: [{object: deployment, name: web}, {pod-running: web}]"
 
@@ -198,7 +199,7 @@ class Within(_Combined):
     from what. One that holds on counts as now."""
 
     within: Annotated[Duration, "How far apart the moments may be."]
-    checks: Annotated[tuple[Check, ...], "The checks, in any order."]
+    checks: Annotated[tuple[Check, ...], "The checks, in any order.", SOME]
 
     example = "{within: 20s, checks: [{pod-gone: old}, {pod-running: web}]}"
 
