@@ -13,6 +13,8 @@ FIND = (
     "at() { [ -d /sys/fs/cgroup/$1 ] && echo /sys/fs/cgroup/$1 || echo /sys/fs/cgroup; };"
     "P=$(at pids); U=/sys/fs/cgroup/unified; [ -d $U ] || U=/sys/fs/cgroup;"
 )
+# Version 2 hands controllers down only where it is told to.
+PASS_ON = "[ -d /sys/fs/cgroup/pids ] || echo +pids > $P/demo/cgroup.subtree_control;"
 
 
 async def test_a_cgroup_appears_with_the_limit_that_is_set_and_goes(lab) -> None:
@@ -24,7 +26,7 @@ async def test_a_cgroup_appears_with_the_limit_that_is_set_and_goes(lab) -> None
         assert state.cgroups["demo"].limits == {"pids.max": "33"}
         await run(machine, FIND + "echo max > $P/demo/pids.max")
         await until(observer, lambda state: not state.cgroups["demo"].limits)
-        await run(machine, FIND + "mkdir $P/demo/inner; echo 7 > $P/demo/inner/pids.max")
+        await run(machine, FIND + PASS_ON + "mkdir $P/demo/inner; echo 7 > $P/demo/inner/pids.max")
         await until(observer, lambda state: limits(state, "demo/inner") == {"pids.max": "7"})
         await run(machine, FIND + "rmdir $P/demo/inner $P/demo")
         await until(observer, lambda state: not {"demo", "demo/inner"} & state.cgroups.keys())
@@ -65,9 +67,9 @@ async def test_a_cgroup_that_is_removed_while_it_is_read_is_none(lab) -> None:
 async def test_without_watches_everything_is_read_at_every_look(lab) -> None:
     async with lab.scratch("lab") as machine:
         watched = Cgroups(machine.cgroups, None)
-        watched.look(())
+        look_at(watched)
         await run(machine, FIND + "mkdir $P/demo; echo 33 > $P/demo/pids.max")
-        watched.look(())
+        look_at(watched)
         assert watched.seen["demo"].limits == {"pids.max": "33"}
 
 
@@ -77,19 +79,37 @@ async def test_lost_events_make_everything_be_read(lab) -> None:
         with Inotify() as inotify:
             watches = DirectoryWatches(inotify)
             watched = Cgroups(machine.cgroups, watches)
-            watched.look(())
+            look_at(watched)
             assert not watched.is_stale
             await run(machine, FIND + "mkdir $P/demo")
             watches.hear()
             assert watched.is_stale
-            watched.look(())
+            look_at(watched)
             watched.mark_all()
-            watched.look(())
+            look_at(watched)
             assert "demo" in watched.seen
             watched.close()
             await run(machine, FIND + "rmdir $P/demo")
             watches.hear()
             assert not watched.is_stale
+
+
+async def test_who_may_have_been_moved_before_a_new_cgroup_was_watched_is_looked_for(lab) -> None:
+    async with lab.scratch("lab") as machine:
+        with Inotify() as inotify:
+            watches = DirectoryWatches(inotify)
+            watched = Cgroups(machine.cgroups, watches)
+            look_at(watched)
+            machine.cgroups.at("demo").create()
+            watches.hear()
+            assert not watched.members_moved
+            watched.find()
+            assert watched.members_moved
+
+
+def look_at(watched: Cgroups) -> None:
+    watched.find()
+    watched.look(())
 
 
 def limits(state, path: str) -> dict:

@@ -3,8 +3,8 @@
 Source: cgroups(7), Documentation/admin-guide/cgroup-v2.rst, inotify(7). Watches on the directories tell when
 cgroups are made and removed and which files somebody wrote to, wherever the learner has them mounted; only
 the limits of those cgroups are read again. Members are no file to watch: a process's own `cgroup` says where
-it is, and that somebody was moved is told by the write to cgroup.procs. Where the kernel gives no watches,
-everything is read at every look.
+it is, and that somebody was moved is told by the write to cgroup.procs, or may have been before a new cgroup
+was watched. Where the kernel gives no watches, everything is read at every look.
 Left out: limits that `linux.cgroups` does not know on cgroup v1.
 """
 
@@ -71,6 +71,7 @@ class Cgroups:
         self._limits: dict[str, Mapping[str, str]] = {}
         self._is_tree_stale = True
         self._stale: set[str] = set()
+        self._is_outdated = False
         self._processes: tuple[Process, ...] = ()
 
     @property
@@ -94,13 +95,20 @@ class Cgroups:
         self._is_tree_stale = self.members_moved = True
         self._stale |= self._limits.keys()
 
-    def look(self, processes: tuple[Process, ...]) -> None:
+    def find(self) -> None:
+        """Read what was told of; after it `members_moved` says whether the processes must be asked again."""
         if self._watches is None:
             self.mark_all()
+        if self._is_tree_stale or self._stale:
+            self._is_outdated = True
+            self._read_limits()
+
+    def look(self, processes: tuple[Process, ...]) -> None:
+        """Put together what `find` has read and who is in it, as these processes say."""
         self.members_moved = False
-        if not self._is_tree_stale and not self._stale and processes is self._processes:
+        if not self._is_outdated and processes is self._processes:
             return
-        self._read_limits()
+        self._is_outdated = False
         self._processes = processes
         members = _members(processes)
         seen = {
@@ -115,7 +123,9 @@ class Cgroups:
         if self._is_tree_stale:
             self._is_tree_stale = False
             paths = self._paths()
-            stale |= paths - self._limits.keys()
+            if new := paths - self._limits.keys():
+                stale |= new
+                self.members_moved = True
             self._limits = {path: self._limits.get(path, {}) for path in sorted(paths)}
         for path in stale & self._limits.keys():
             self._limits[path] = dict(self._read(path))

@@ -71,6 +71,7 @@ class WatchedMachine:
         if self.has_moved or not self.is_complete or now_s - self._scanned_s > SAFETY_INTERVAL_S:
             self._scanned_s = now_s
             self._look_at_all()
+        self._cgroups.find()
         if self._cgroups.members_moved:
             self._scan.reread_cgroups()
         self._cgroups.look(self._scan.processes)
