@@ -41,6 +41,12 @@ class StepState:
     wake_at_s: float | None = None
 
 
+def begin(state: StepState, obstacle: Text | None, uncaptured: tuple[str, ...]) -> StepState:
+    """Return the state of a step that begins now, for the first time or again."""
+    memory = Memory(state.memory).lasting
+    return replace(state, obstacle=obstacle, uncaptured=uncaptured, memory=memory, wake_at_s=None)
+
+
 def evaluate(step: Step, state: StepState, observation: Observation, scope: Scope) -> StepState:
     """Return the step's state after *observation*."""
     if state.passed or state.uncaptured:

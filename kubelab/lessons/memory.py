@@ -21,6 +21,12 @@ class Memory:
     def notes(self) -> Mapping[str, Any]:
         return dict(self._notes)
 
+    @property
+    def lasting(self) -> Mapping[str, Any]:
+        """Return the notes that are still true after a time in which nobody looked: what held on end may have
+        been broken off."""
+        return {key: value for key, value in self._notes.items() if not key.startswith("since ")}
+
     def first(self, subject: object, value: Any) -> Any:
         """Return the value that was noted first of *subject* in this step; *value* if this is the first."""
         return self._notes.setdefault(f"first {subject!r}", value)

@@ -11,9 +11,10 @@ The app uses it so:
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from kubelab.cluster.client.background import background
@@ -64,7 +65,9 @@ class Session:
         self._index = 0
         self._begun = NO_STEP  # The step that was set up; while the learner is at another, no check counts.
         self._turn = asyncio.Lock()  # Held by whoever sets up, evaluates or resets.
-        self._busy: Text | None = None
+        self._working = asyncio.Lock()  # Held by whoever types a solution or resets: one after the other.
+        self._doing_now: list[Text] = []  # What the lesson does by itself; the first is told.
+        self._is_left = False
         self._before = Observation()  # What was seen when the step began.
         self._view = self._draw()
         self._published = asyncio.Event()
@@ -93,13 +96,15 @@ class Session:
             progress.start_over(lesson.id)
         recorded = progress.lesson(lesson.id) or _begin_attempt(lesson, progress)
         progress.note(lesson.id, recorded.step, Event.OPENED, mode)
-        drawn = replace(parse_lesson(lesson.source, recorded.variables), home=lab.home)
+        # What the lesson did not ask for when the attempt began is drawn from the attempt's seed as well.
+        values = _draw_variables(lesson, recorded.seed) | dict(recorded.variables)
+        drawn = replace(parse_lesson(lesson.source, values), home=lab.home)
         session = cls(lab, drawn, progress, language, clock or SystemClock(), mode)
         session._resume(recorded)
         async with AsyncExitStack() as stack:
             if lesson.structure.cluster is not None:
                 await lab.ready()
-            stack.push_async_callback(session._workplace.leave)
+            stack.push_async_callback(session._leave)
             await session._workplace.enter()
             await stack.enter_async_context(session._observer.watching(evaluation.needs(lesson)))
             await session._begin()
@@ -176,12 +181,17 @@ class Session:
 
         The place is as it was when the lesson began, however damaged it is by now: see `Workplace.reset`.
         """
-        async with self._doing(_RESETTING):
+        index = self._index
+        async with self._doing(_RESETTING), self._working:
             async with self._turn:
+                if self._is_left:
+                    raise LabError(_LESSON_LEFT)
                 self._begun = NO_STEP
-                self._progress.set_passed(self.lesson.id, self._step.id, passed=False)
-                self._release(self._step)
-                self._set(StepState(hints_shown=self._state.hints_shown))
+                step = self.lesson.steps[index]
+                self._progress.set_passed(self.lesson.id, step.id, passed=False)
+                self._release(step)
+                self._states[index] = StepState(hints_shown=self._states[index].hints_shown)
+                self._publish()
                 await self._workplace.reset()
             await self._begin()
 
@@ -189,39 +199,59 @@ class Session:
         """Type the current step's solution into a shell of our own, which stays open for what it started.
 
         Raises:
-            LabError: that did not pass the step.
+            LabError: that did not pass the step, or the learner left it meanwhile.
         """
         index = self._index
         if self.mode is Mode.TEST_OUT:
             raise LabError(_ON_ONES_OWN)
         if self._states[index].passed:
             return
-        async with self._doing(_SOLVING):
+        async with self._doing(_SOLVING), self._working:
             await self._begin()  # It may be the learner's first moment on this step.
-            try:
-                await self._type(self._step.structure.solve, index)
-                await self._until_passed(index)
-            finally:
-                self._states[index] = replace(self._states[index], skipped=self._states[index].passed)
+            if not self._is_over(index):
+                await self._solve(index)
         if not self._states[index].passed:
-            raise LabError(_UNSOLVED.format(step=self.lesson.steps[index].id))
+            told = _UNSOLVED if self._index == index else _STEP_LEFT
+            raise LabError(told.format(step=self.lesson.steps[index].id))
+
+    async def _solve(self, index: int) -> None:
+        await self._until(lambda: not self._states[index].uncaptured or self._is_over(index))
+        try:
+            await self._type(self.lesson.steps[index].structure.solve, index)
+            await self._until(lambda: self._is_over(index))
+        finally:
+            self._states[index] = replace(self._states[index], skipped=self._states[index].passed)
 
     async def _type(self, lines: tuple[str, ...], index: int) -> None:
-        """Type *lines*; after the last it is enough that the step at *index* is passed."""
+        """Type *lines* for as long as the learner stays at the step; it may pass before the last is done."""
         typist = Typist(await self._workplace.shell(TYPED_SIZE, self.language))
-        await typist.prompt(until=lambda: False, timeout_s=LINE_TIMEOUT_S)
+        await typist.prompt(until=lambda: self._has_gone_from(index), timeout_s=LINE_TIMEOUT_S)
         self._states[index] = replace(self._states[index], skipped=True)
-        *first, last = lines
-        for line in first:
-            await typist.type(line, until=lambda: False, timeout_s=LINE_TIMEOUT_S)
-        await typist.type(last, until=lambda: self._states[index].passed, timeout_s=LINE_TIMEOUT_S)
+        for number, line in enumerate(lines, 1):
+            enough = self._is_over if number == len(lines) else self._has_gone_from
+            if not self._has_gone_from(index):
+                await typist.type(line, until=partial(enough, index), timeout_s=LINE_TIMEOUT_S)
 
-    async def _until_passed(self, index: int) -> None:
+    def _has_gone_from(self, index: int) -> bool:
+        return self._index != index or self._is_left
+
+    def _is_over(self, index: int) -> bool:
+        """Tell whether nothing is left to be done for the step at *index*."""
+        return self._states[index].passed or self._has_gone_from(index)
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        """Wait until *holds*, which changes with the view; but not for ever."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STATE_TIMEOUT_S):
-                async for view in self.changes():
-                    if view.steps[index].passed:
+                async for _ in self.changes():
+                    if holds():
                         return
+
+    async def _leave(self) -> None:
+        """Leave the place, after a reset that is under way: what that starts would outlive the lesson."""
+        async with self._turn:
+            self._is_left = True
+            await self._workplace.leave()
 
     async def clean_up(self) -> None:
         """End the lesson's shells and take back what its steps made in the cluster.
@@ -271,11 +301,11 @@ class Session:
         A command that fails is told in the view. The learner may put it right, reset the step or go on.
         """
         async with self._turn:
-            if self._begun == self._index:
+            if self._begun == self._index or self._is_left:
                 return
             index = self._index
             obstacle = None if self._state.passed else await self._set_up(self._step)
-            self._states[index] = replace(self._states[index], obstacle=obstacle, uncaptured=self._uncaptured)
+            self._states[index] = evaluation.begin(self._states[index], obstacle, self._uncaptured(index))
             await self._observer.settle()
             self._observer.begin()
             self._before = self._observer.observation
@@ -299,13 +329,13 @@ class Session:
 
     @asynccontextmanager
     async def _doing(self, what: Text) -> AsyncIterator[None]:
-        """Tell in the view what the lesson does by itself; within another such, the outer one tells."""
-        outer, self._busy = self._busy, self._busy or what
+        """Tell in the view what the lesson does by itself; of several such, the first one tells."""
+        self._doing_now.append(what)
         self._publish()
         try:
             yield
         finally:
-            self._busy = outer
+            self._doing_now.remove(what)
             self._publish()
 
     async def _follow(self) -> None:
@@ -353,10 +383,9 @@ class Session:
 
     # Captures: what is not known before the step begins.
 
-    @property
-    def _uncaptured(self) -> tuple[str, ...]:
-        """Return the values that the current step needs and that are not known yet."""
-        until_now = self.lesson.steps[: self._index + 1]
+    def _uncaptured(self, index: int) -> tuple[str, ...]:
+        """Return the values that the step at *index* needs and that are not known yet."""
+        until_now = self.lesson.steps[: index + 1]
         names = (name for step in until_now for name in step.structure.capture)
         return tuple(name for name in names if name not in self.lesson.variables)
 
@@ -370,7 +399,7 @@ class Session:
         }
         if known := {name: value for name, value in values.items() if value is not None}:
             self._substitute({**self.lesson.variables, **known})
-            self._states[self._index] = replace(self._state, uncaptured=self._uncaptured)
+            self._states[self._index] = replace(self._state, uncaptured=self._uncaptured(self._index))
 
     def _release(self, step: Step) -> None:
         """Forget what *step* captured: it is captured anew when the step begins again."""
@@ -391,7 +420,8 @@ class Session:
 
     def _draw(self) -> LessonView:
         states = tuple(self._states)
-        return evaluation.draw(self.lesson, states, self._index, self._scope, self.mode, self._busy)
+        busy = self._doing_now[0] if self._doing_now else None
+        return evaluation.draw(self.lesson, states, self._index, self._scope, self.mode, busy)
 
     def _publish(self) -> None:
         view = self._draw()
@@ -403,10 +433,13 @@ class Session:
 
 def _begin_attempt(lesson: Lesson, progress: Progress) -> LessonProgress:
     seed = new_seed()
-    choices = {name: variable.pick for name, variable in lesson.structure.vars.items()}
-    recorded = LessonProgress(seed, variables.draw(choices, seed), lesson.steps[0].id)
+    recorded = LessonProgress(seed, _draw_variables(lesson, seed), lesson.steps[0].id)
     progress.begin(lesson.id, recorded.variables, recorded.step, seed)
     return progress.lesson(lesson.id) or recorded  # Another app may have begun it at the same moment.
+
+
+def _draw_variables(lesson: Lesson, seed: str) -> dict[str, Any]:
+    return variables.draw({name: variable.pick for name, variable in lesson.structure.vars.items()}, seed)
 
 
 def _resumed(known: StepProgress) -> StepState:
@@ -433,6 +466,11 @@ _UNSOLVED = Text(
     "La solución no ha superado el paso «{step}»: reinícialo y prueba otra vez.",
     "The solution did not pass step “{step}”: reset it and try again.",
 )
+_STEP_LEFT = Text(
+    "Has dejado el paso «{step}» mientras se escribía su solución: vuelve a él y prueba otra vez.",
+    "You left step “{step}” while its solution was typed: go back to it and try again.",
+)
+_LESSON_LEFT = Text("La lección está cerrada: ábrela otra vez.", "The lesson is closed: open it again.")
 _SETUP_TIMED_OUT = Text(
     "«{command}» no ha terminado en {seconds} s: reinicia el paso.",
     "“{command}” did not end within {seconds} s: reset the step.",

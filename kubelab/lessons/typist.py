@@ -6,6 +6,7 @@ Left out: full-screen programs.
 
 import asyncio
 import re
+import time
 from collections.abc import Callable
 
 import pexpect
@@ -18,6 +19,7 @@ from kubelab.language import Text
 # Readline switches bracketed paste on when it begins to read a line; what jobs print comes after it.
 PROMPT = re.compile(r"\x1b\[\?2004h|# $")
 QUIET_S = 0.05  # Output counts as complete when nothing follows for so long.
+READ_LENGTH_MAX = 1 << 20  # A program that never ceases to write must not keep the reader.
 INTERRUPT = "^C"
 
 
@@ -43,7 +45,7 @@ class Typist:
         try:
             async with asyncio.timeout(timeout_s):
                 while not (PROMPT.search(seen) or until()):
-                    seen += await asyncio.to_thread(self._read)
+                    seen += await self._reading()
         except TimeoutError:
             end = seen[-200:].strip()
             raise LabError(
@@ -55,11 +57,23 @@ class Typist:
         finally:
             self.output += seen
 
+    async def _reading(self) -> str:
+        """Read in a thread, which lets go of the pty before we are cancelled: its number may be reused."""
+        reading = asyncio.ensure_future(asyncio.to_thread(self._read))
+        try:
+            return await asyncio.shield(reading)
+        except asyncio.CancelledError:
+            await asyncio.wait([reading])
+            raise
+
     def _read(self) -> str:
         """Return what is printed until it is quiet for a moment; "" if nothing is."""
         text = ""
         try:
-            while True:
+            while len(text) < READ_LENGTH_MAX:
                 text += str(self._pty.read_nonblocking(65536, QUIET_S))
-        except (pexpect.TIMEOUT, pexpect.EOF):
-            return text
+        except pexpect.TIMEOUT:
+            pass
+        except (pexpect.EOF, OSError):  # The shell has ended, or was closed: nothing will follow.
+            time.sleep(QUIET_S)
+        return text

@@ -6,13 +6,17 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lesson_files import source
 from observed import check, machine, process
 
 from kubelab.lessons.checks import Check, Finding, Scope, judge
 from kubelab.lessons.duration import Duration
+from kubelab.lessons.evaluation import StepState, begin, evaluate
+from kubelab.lessons.format import StepCheck, StepStructure
 from kubelab.lessons.located import LessonError, read_yaml
 from kubelab.lessons.memory import Memory
 from kubelab.lessons.observation import Observation
+from kubelab.lessons.parse import parse_lesson
 from kubelab.lessons.view import Verdict
 
 SLEEP = machine(process(comm="sleep"))
@@ -142,3 +146,16 @@ def test_value_knows_that_it_is_another_one() -> None:
 def test_value_is_only_for_checks_that_have_one() -> None:
     with pytest.raises(LessonError, match=r"no value “all”|no hay valor «all»"):
         check("{value: {all: [{process: {comm: sleep}}]}, eq: 1}")
+
+
+def test_what_nobody_watched_did_not_hold_on_end() -> None:
+    """The learner was at another step meanwhile."""
+    held = StepCheck(check("{hold: {process: {comm: sleep}}, for: 5s}"))
+    step = replace(parse_lesson(source()).steps[0], structure=StepStructure("one", (held,), ("true",)))
+    state = evaluate(step, StepState(), replace(SLEEP, at_s=0), Scope("minion-1"))
+    assert state.wake_at_s == 5
+    state = begin(state, None, ())
+    assert state.wake_at_s is None
+    state = evaluate(step, state, replace(SLEEP, at_s=100), Scope("minion-1"))
+    assert not state.passed
+    assert evaluate(step, state, replace(SLEEP, at_s=105), Scope("minion-1")).passed
