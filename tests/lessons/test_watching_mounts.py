@@ -1,11 +1,14 @@
 """The mounts of every mount namespace, without keeping any of them busy."""
 
+import os
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from watched import named, observed, one, run, running, until
 
-from kubelab.lessons.watching.mounts import parse
+from kubelab.lessons.watching.mounts import MountTables, parse
 
 PATHS = st.lists(st.text("ab \t\n\\#é", min_size=1), max_size=3).map(lambda names: "/" + "/".join(names))
 
@@ -88,19 +91,40 @@ async def test_the_old_root_can_be_unmounted_for_nobody_keeps_it_busy(lab) -> No
         await until(observer, lambda state: state.mounts.keys() == {state.namespaces["mnt"]})
 
 
+IN_A_CHROOT = (
+    "unshare -m sh -ec 'mkdir /tmp/new; mount -t tmpfs none /tmp/new; cd /tmp/new; mkdir usr;"
+    "mount --bind /usr usr; for d in bin lib lib64; do ln -s usr/$d $d; done;"
+    "exec chroot /tmp/new /bin/sleep 1001'"
+)
+
+
 @pytest.mark.root
 async def test_a_namespace_that_is_seen_only_from_a_chroot_is_seen_from_there(lab) -> None:
-    script = (
-        "unshare -m sh -ec 'mkdir /tmp/new; mount -t tmpfs none /tmp/new; cd /tmp/new; mkdir usr;"
-        "mount --bind /usr usr; for d in bin lib lib64; do ln -s usr/$d $d; done;"
-        "exec chroot /tmp/new /bin/sleep 1001'"
-    )
-    async with observed(lab) as (machine, observer), running(machine, script):
+    async with observed(lab) as (machine, observer), running(machine, IN_A_CHROOT):
         state = await until(
             observer, lambda state: [p for p in named(state, "sleep") if p.root == "/tmp/new"]
         )
         inode = one(state, "sleep").namespaces["mnt"]
         await until(observer, lambda state: mounted(state, inode, "/tmp/new/usr"))
+
+
+@pytest.mark.root
+async def test_a_table_that_was_read_while_its_process_went_into_a_chroot_is_put_right(lab) -> None:
+    """The text is from after the chroot, the process from before it."""
+    async with observed(lab) as (machine, observer), running(machine, IN_A_CHROOT):
+        state = await until(
+            observer, lambda state: [p for p in named(state, "sleep") if p.root == "/tmp/new"]
+        )
+        process = one(state, "sleep")
+        directory = os.open(f"/proc/{machine.pid}/root/proc", os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            tables = MountTables(directory)
+            tables.look([replace(process, root="/")])
+            tables.look([process])
+        finally:
+            os.close(directory)
+        (table,) = tables.tables.values()
+        assert {mount.point for mount in table} == {"/tmp/new", "/tmp/new/usr"}
 
 
 def mounted(state, inode: int, point: str) -> list:

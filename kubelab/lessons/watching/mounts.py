@@ -25,7 +25,7 @@ class MountTables:
     def __init__(self, proc_directory: int) -> None:
         """*proc_directory*: a descriptor of the machine's /proc, which stays the caller's."""
         self._proc = proc_directory
-        self._texts: dict[int, bytes] = {}
+        self._texts: dict[int, tuple[str, bytes]] = {}
         self.tables: dict[int, Table | Unseen] = {}
         self.witnesses: dict[int, Process] = {}  # Whose table it is that was read, by mount namespace.
 
@@ -51,9 +51,10 @@ class MountTables:
             if not text:  # So it is of a process that is ending.
                 continue
             self.witnesses[inode] = member
-            if self._texts.get(inode) == text:
+            # The root may be what it was before a chroot(2) that the text has already seen.
+            if self._texts.get(inode) == (member.root, text):
                 return False
-            self._texts[inode] = text
+            self._texts[inode] = member.root, text
             self.tables[inode] = parse(text.decode(errors="replace"), member.root)
             return True
         return False  # All have ended; the next look will not find them any more.
