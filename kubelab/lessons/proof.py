@@ -17,7 +17,7 @@ from kubelab.cluster.errors import LabError
 from kubelab.cluster.machine.machine import WindowSize
 from kubelab.language import Language, Text
 from kubelab.lessons import inventory
-from kubelab.lessons.format import Lesson, Step, Wrong
+from kubelab.lessons.format import Lesson, Step
 from kubelab.lessons.inventory import Inventory
 from kubelab.lessons.lab import LabPort
 from kubelab.lessons.progress import Progress
@@ -140,13 +140,18 @@ class _Learner:
     def view(self) -> StepView:
         return self.session.view.step
 
+    @property
+    def step(self) -> Step:
+        """The step at hand, with the values in it that are captured by now."""
+        return self.session.lesson.steps[self.session.view.index]
+
     def steps(self) -> Iterator[Step]:
         """Yield the lesson's steps; going on to the next one goes there in the session too."""
-        for step in self.session.lesson.steps:
-            self.proving.enter(step.id)
-            yield step
+        for _ in self.session.lesson.steps:
+            self.proving.enter(self.step.id)
+            yield self.step
             if self.view.prediction and self.view.prediction.outcome:
-                self.proving.answered.add(step.id)
+                self.proving.answered.add(self.step.id)
             self.session.next()
 
     async def type(self, lines: tuple[str, ...], until: Callable[[], bool]) -> None:
@@ -220,11 +225,11 @@ def _all_answered(proving: _Proving) -> None:
 
 async def _err(learner: _Learner) -> None:
     for step in learner.steps():
-        for wrong in step.structure.wrong:
+        for number in range(len(step.structure.wrong)):
             await _not_yet(learner)
-            await _reject(learner, step, wrong)
+            await _reject(learner, learner.step, number)
             await learner.reset()
-        await _solve(learner, step)
+        await _solve(learner)
 
 
 async def _fast_forward(learner: _Learner) -> None:
@@ -233,9 +238,9 @@ async def _fast_forward(learner: _Learner) -> None:
         await learner.session.fast_forward()
 
 
-async def _solve(learner: _Learner, step: Step) -> None:
+async def _solve(learner: _Learner) -> None:
     await _not_yet(learner)
-    await learner.type(step.structure.solve, until=lambda: learner.view.passed)
+    await learner.type(learner.step.structure.solve, until=lambda: learner.view.passed)
     if not await learner.wait(lambda: learner.view.passed):
         es, en = _unmet(learner.view)
         raise _UnprovenError(f"la solución no basta: {es}", f"the solution is not enough: {en}")
@@ -246,7 +251,8 @@ async def _not_yet(learner: _Learner) -> None:
         raise _UnprovenError("se supera sin hacer nada.", "it passes before anything is done.")
 
 
-async def _reject(learner: _Learner, step: Step, wrong: Wrong) -> None:
+async def _reject(learner: _Learner, step: Step, number: int) -> None:
+    wrong = step.structure.wrong[number]
     message = step.messages[wrong.message]
     await learner.type(wrong.do, until=lambda: learner.view.message == message)
     told = await learner.wait(lambda: learner.view.message == message or learner.view.passed)

@@ -2,7 +2,7 @@
 
 import pytest
 from conftest import ScratchLab
-from lesson_files import source, spanish
+from lesson_files import SPANISH, source, spanish
 
 from kubelab.lessons.format import LessonSource
 from kubelab.lessons.parse import parse_lesson
@@ -41,3 +41,19 @@ async def test_a_lesson_that_is_not_what_it_says_is_red_with_the_step(
     assert proof.failure is not None
     assert proof.failure.step == step
     assert says in proof.failure.sentence.en
+
+
+CAPTURING = """\
+- id: two
+  capture: {PID: {process: {argv: sleep 2000}, field: machine-pid}}
+  checks:
+  - {process: {argv: sleep 3$PID}}
+  setup: [sleep 2000 &]
+  solve: [sleep 3$PID &]
+"""
+
+
+async def test_a_solution_is_typed_with_what_was_captured(lab: ScratchLab) -> None:
+    head, _, tail = SPANISH.partition("- id: two\n")
+    proof = await proof_of(source(spanish=f"{head}{CAPTURING}---{tail.partition('---')[2]}"), lab)
+    assert proof.passed, str(proof)
