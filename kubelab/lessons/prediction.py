@@ -5,6 +5,7 @@ passes what showed it may be gone. Of the choices that stand for a check, one th
 happened.
 """
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -85,7 +86,7 @@ def draw_prediction(
 
 def _outcome(text: PredictionText, state: PredictionState, value: Text) -> OutcomeView:
     answer = state.answer.strip()
-    right = answer == state.choice if text.choices else _says(answer, value)
+    right = bool(answer) and (answer == state.choice if text.choices else _says(answer, value))
     explanation = None if right else text.explanations.get(state.answer)
     return OutcomeView(value, state.choice, right, explanation)
 
@@ -96,11 +97,17 @@ def _says(answer: str, value: Text) -> bool:
 
 
 def recorded(value: Text) -> str:
-    """Return *value* as progress keeps it: a line for both languages, or one for each."""
-    return value.es if value.es == value.en else f"{value.es}\n{value.en}"
+    """Return *value* as progress keeps it: a line for both languages, or one for each. A line that is in the
+    value itself (it may be a file's content) ends with \\n there."""
+    es, en = (text.replace("\\", "\\\\").replace("\n", "\\n") for text in (value.es, value.en))
+    return es if es == en else f"{es}\n{en}"
 
 
 def resumed(text: str) -> Text:
     """Return the value that `recorded` wrote."""
-    es, _, en = text.partition("\n")
-    return Text(es, en or es)
+    es, two, en = text.partition("\n")
+    return Text(_unescaped(es), _unescaped(en if two else es))
+
+
+def _unescaped(line: str) -> str:
+    return re.sub(r"\\(.)", lambda match: "\n" if match[1] == "n" else match[1], line)

@@ -161,6 +161,18 @@ def test_without_a_value_the_answer_is_what_was_seen_of_the_choice() -> None:
         parse_lesson(asked(checks.replace("one: {process: {argv: sleep 1001}}", "one: {eq: 1}"), choices))
 
 
-@pytest.mark.parametrize("value", [Text("3", "3"), Text("sí", "yes"), Text("", "")])
+LINES = Text("uno\ndos\n", "uno\ndos\n")
+PATH = Text("C:\\no\\\\n", "a\nb")
+
+
+@pytest.mark.parametrize(
+    "value", [Text("3", "3"), Text("sí", "yes"), Text("", ""), Text("sí", ""), LINES, PATH]
+)
 def test_a_value_comes_back_as_it_was_recorded(value: Text) -> None:
     assert resumed(recorded(value)) == value
+
+
+def test_who_predicted_nothing_is_not_right_when_no_choice_happened() -> None:
+    step, state = lesson().steps[0], StepState()
+    outcome = drawn(evaluate(step, state, seen("sleep 1001", "sleep 3"), SCOPE)).outcome
+    assert outcome == OutcomeView(Text("2", "2"), "", right=False)
