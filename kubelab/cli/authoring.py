@@ -104,10 +104,12 @@ def translate(lesson_: str, accept: bool) -> int:
 def _directory(lesson: str) -> Path:
     """Return where the lesson is: *lesson* is a path, or an id in the catalog."""
     from kubelab.lessons.catalog import Catalog
+    from kubelab.lessons.track_files import authored
 
-    return (
-        Path(lesson) if Path(lesson, "es.md").is_file() else Path(Catalog.load().lesson(lesson).source.path)
-    )
+    there = authored(lesson)
+    if there and (there / "es.md").is_file():
+        return there
+    return Path(Catalog.load().lesson(lesson).source.path)
 
 
 def _found(lesson: str) -> "Lesson":

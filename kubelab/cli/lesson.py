@@ -53,8 +53,9 @@ def lint(names: Sequence[str]) -> int:
 
 def _place(name: str) -> Path:
     from kubelab.lessons.catalog import Catalog
+    from kubelab.lessons.track_files import authored
 
-    return Path(name) if Path(name).exists() else Catalog.load().directory(name)
+    return authored(name) or Catalog.load().directory(name)
 
 
 for command in (prove.test, authoring.new, authoring.preview, authoring.translate, authoring.reference):

@@ -64,9 +64,19 @@ def load_source(path: Path, lesson_id: str = "") -> LessonSource:
     return LessonSource(lesson_id, str(path), read_text(path / "es.md"), read_text(path / "en.md"), files)
 
 
+def authored(name: str) -> Path | None:
+    """Return where the track or lesson *name* is, a path or a whole id, if it is there.
+
+    Nothing is read: one that is half-written, or a broken one beside it, is found as well.
+    """
+    return next((path for path in (Path(name), tracks_path() / name) if path.exists()), None)
+
+
 def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise LabError(_MISSING.format(path=path)) from error
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(str(path), str(error)) from error
 

@@ -52,6 +52,17 @@ def test_a_lesson_is_begun_read_changed_and_accepted(author: Author) -> None:
     assert "up to date" in author.types("lesson", "translate", "first")
 
 
+def test_a_half_written_lesson_stops_no_other_one(author: Author) -> None:
+    author.types("lesson", "new", "demo/01-first")
+    author.types("lesson", "new", "demo/02-second")
+    english = author.lessons / "demo/01-first/en.md"
+    english.unlink()
+    assert "there is no translation yet" in author.types("lesson", "translate", "demo/01-first", code=1)
+    assert f"{english}: this file is missing." in author.types("lesson", "lint", "demo", code=1)
+    assert "up to date" in author.types("lesson", "translate", "demo/02-second")
+    assert "The first step" in author.types("lesson", "preview", "demo/02-second")
+
+
 def test_the_reference_is_printed(author: Author) -> None:
     assert author.types("lesson", "reference").startswith("# Writing lessons: format 1\n")
 
