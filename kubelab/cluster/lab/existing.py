@@ -36,6 +36,7 @@ from kubelab.language import Text
 WORKSTATION = "workstation"
 RELAY_PORT = 6443
 CHUNK_BYTES = 65536
+SCRATCH_NUMBERS = range(1, 100)  # 0 is the workstation, whose address no other machine may get.
 
 
 @asynccontextmanager
@@ -83,7 +84,7 @@ class ExistingCluster:
         self._keeper = keeper
         self._machines: dict[str, NamespacedMachine] = {}
         self._workstation: Held[None] | None = None
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.cycle(SCRATCH_NUMBERS)
 
     @property
     def machines(self) -> Mapping[str, Machine]:
@@ -108,7 +109,7 @@ class ExistingCluster:
 
     @asynccontextmanager
     async def scratch(self, name: str) -> AsyncIterator[Machine]:
-        async with self._machine(self._ground.machine(name, next(self._numbers) % 100)) as machine:
+        async with self._machine(self._ground.machine(name, next(self._numbers))) as machine:
             yield machine
 
     async def start(self) -> None:
@@ -124,7 +125,8 @@ class ExistingCluster:
         async with self._machine(self._ground.machine(WORKSTATION, 0)) as machine:
             with listen(machine.socket(), str(machine.address), RELAY_PORT) as listening:
                 async with await asyncio.start_server(self._relay, sock=listening):
-                    await machine.write_file(KUBECONFIG_ON_MACHINE, self._kubeconfig(machine), mode=0o600)
+                    content = kubeconfig.render(relayed(self._client, str(machine.address))).encode()
+                    await machine.write_file(KUBECONFIG_ON_MACHINE, content, mode=0o600)
                     yield
 
     @asynccontextmanager
@@ -139,14 +141,6 @@ class ExistingCluster:
             finally:
                 del self._machines[spec.name]
 
-    def _kubeconfig(self, machine: NamespacedMachine) -> bytes:
-        """Return the same credentials for the relay's address; the certificate is still the server's own."""
-        name = self._client.tls_server_name or str(urlsplit(self._client.server).hostname)
-        relayed = replace(
-            self._client, server=f"https://{machine.address}:{RELAY_PORT}", tls_server_name=name
-        )
-        return kubeconfig.render(relayed).encode()
-
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection to the API server and back until both directions have ended."""
         server = urlsplit(self._client.server)
@@ -154,6 +148,14 @@ class ExistingCluster:
             far_reader, far_writer = await asyncio.open_connection(server.hostname, server.port or 443)
             with contextlib.closing(far_writer):
                 await asyncio.gather(_carry(reader, far_writer), _carry(far_reader, writer))
+
+
+def relayed(client: ClientConfig, address: str) -> ClientConfig:
+    """Return the same credentials for the relay's address; certificate and paths are still the server's own
+    (one address may serve many clusters, each below a path)."""
+    server = urlsplit(client.server)
+    name = client.tls_server_name or str(server.hostname)
+    return replace(client, server=f"https://{address}:{RELAY_PORT}{server.path}", tls_server_name=name)
 
 
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
