@@ -3,7 +3,7 @@
 `reset` makes the place what it was when the lesson began. A scratch machine is started anew, which costs a
 tenth of a second. Not so a machine of the cluster, as long as it is whole: its pods would die for nothing,
 and with a master the API would be gone for a moment. There the learner's programs end, and the machine is
-examined; if anything of it is damaged it is restarted.
+examined; if anything of it is damaged, or the files cannot be put back, it is restarted.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ class Workplace:
         """Start the machine if it is a scratch one, and put prompt and files on it as they are handed out."""
         if self._is_scratch:
             await self._lifetime.enter_async_context(self._lab.scratch(self._lesson.machine))
-        await self._furnish()
+        await self._furnish_surely()
         self._lifetime.enter_context(self._lab.offering(self._offer()))
 
     async def reset(self) -> None:
@@ -74,7 +74,7 @@ class Workplace:
         if await self._damages():
             await self._lab.restart(self._lesson.machine)
         await self.close_shells()
-        await self._furnish()  # The clean-up may want its files, and may remove them.
+        await self._furnish_surely()  # The clean-up may want its files, and may remove them.
         for command in self._lesson.structure.cleanup:
             await self.execute(command)
         await self._furnish()
@@ -95,6 +95,17 @@ class Workplace:
     async def _end_programs_and_examine(self) -> tuple[str, ...]:
         await self.machine.end_programs()
         return await self.machine.examine()
+
+    async def _furnish_surely(self) -> None:
+        """Where something stands in the files' way (a file that the learner called as their directory is), a
+        machine of the cluster is restarted."""
+        try:
+            await self._furnish()
+        except LabError:
+            if self._is_scratch:
+                raise
+            await self._lab.restart(self._lesson.machine)
+            await self._furnish()
 
     async def _furnish(self) -> None:
         await self.machine.write_file(bashrc.PATH, bashrc.CONTENT.encode())

@@ -29,6 +29,9 @@ DISASTERS = (
     "dd if=/dev/zero of=/fill bs=1M",
     "umount -a -l",
     "rm /etc/hosts",
+    "cd; rm -r things; touch things",
+    "rm note.txt; mkdir -p note.txt/full",
+    "rm /root/.bashrc; mkdir /root/.bashrc",
 )
 
 
