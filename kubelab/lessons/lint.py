@@ -10,12 +10,14 @@ from pathlib import Path
 from kubelab.cluster.errors import LabError
 from kubelab.language import Text
 from kubelab.lessons import evaluation
+from kubelab.lessons.checks.combinators import Value, all_parts
 from kubelab.lessons.format import Lesson, LessonSource
-from kubelab.lessons.located import LessonError, read_yaml
+from kubelab.lessons.located import LessonError, Node, read_yaml
 from kubelab.lessons.parse import TrackFile, parse_lesson, parse_track, parse_translation, text_hash
 from kubelab.lessons.privileges import undeclared, unused
 from kubelab.lessons.prose import Document, StepProse, parse_document
 from kubelab.lessons.track_files import TRACK_FILE, TrackSource, load_source, read_text, tracks_path
+from kubelab.lessons.variables import substitute
 from kubelab.lessons.view import sentence_of
 
 RUNGS = 4  # Observe, locate, method, command.
@@ -58,7 +60,7 @@ def find_lessons(path: Path) -> list[Path]:
 def lint_source(source: LessonSource) -> tuple[Problem, ...]:
     """Return the problems of one lesson. Raises LabError when it cannot be parsed."""
     lesson = parse_lesson(source)
-    return (*_stale(source), *_steps(lesson, source), *_backends(lesson))
+    return (*_stale(source), *_steps(lesson, source), *_too_early(source), *_idle(lesson), *_backends(lesson))
 
 
 def lint_track(track: TrackSource) -> tuple[Problem, ...]:
@@ -156,6 +158,45 @@ def _steps(lesson: Lesson, source: LessonSource) -> Iterator[Problem]:
             yield Problem(english.file, translation.line, sentence)
 
 
+def _too_early(source: LessonSource) -> Iterator[Problem]:
+    """A name that a later step captures is looked for as it is written, until that step begins."""
+    file = f"{source.path}/es.md"
+    front = read_yaml(parse_document(source.spanish, file).front_matter, file, 2).mapping()
+    steps = [step.mapping() for step in front["steps"].sequence()]
+    unknown: dict[
+        str, str
+    ] = {}  # By whom each name that is not known yet is captured, from the last step on.
+    for step in reversed(steps):
+        for key in ("checks", "predict", "wrong"):
+            yield from _used(step.get(key), unknown)
+        unknown |= dict.fromkeys(step["capture"].mapping() if "capture" in step else (), step["id"].text())
+        yield from _used(step.get("capture"), unknown)
+
+
+def _used(node: Node | None, unknown: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield where one of the *unknown* names is put into what looks at the live state."""
+    if node is None:
+        return
+    if isinstance(node.value, str):
+        for name in unknown:
+            if substitute(node.value, {name: ""}) != node.value:
+                sentence = _NOT_KNOWN_YET.format(name=name, step=unknown[name])
+                yield Problem(node.file, node.line, sentence)
+    for key, inner in node.value.items() if isinstance(node.value, dict) else ():
+        if key != "do":  # To the shell it may be a variable of its own.
+            yield from _used(inner, unknown)
+    for inner in node.value if isinstance(node.value, list) else ():
+        yield from _used(inner, unknown)
+
+
+def _idle(lesson: Lesson) -> Iterator[Problem]:
+    """A value that is compared with nothing passes as soon as there is one."""
+    for step in lesson.steps:
+        for check in evaluation.checks_of(step):
+            if any(isinstance(part, Value) and not part.asks for part in all_parts(check)):
+                yield Problem(f"{lesson.source.path}/es.md", 1, _COMPARES_NOTHING.format(step=step.id))
+
+
 def _backends(lesson: Lesson) -> Iterator[Problem]:
     """What a lesson cannot ask of a cluster of which it has nothing but the API."""
     if "kubernetes" not in lesson.structure.backends:
@@ -168,6 +209,14 @@ def _backends(lesson: Lesson) -> Iterator[Problem]:
             yield Problem(file, 1, _LOOKS_AT_MACHINES.format(step=step.id))
 
 
+_NOT_KNOWN_YET = Text(
+    "${name} no se conoce todavía: lo captura el paso «{step}», que va después o es este.",
+    "${name} is not known yet: step “{step}” captures it, which is a later one or this.",
+)
+_COMPARES_NOTHING = Text(
+    "en el paso «{step}», «value» no se compara con nada: añade eq, increased, changed o los demás.",
+    "in step “{step}” “value” is compared with nothing: add eq, increased, changed or another.",
+)
 _NO_MACHINES = Text(
     "sobre kubernetes la lección necesita «cluster», y «shell» no nombra una máquina.",
     "on kubernetes the lesson needs “cluster”, and “shell” names no machine.",

@@ -15,6 +15,7 @@ from kubelab.lessons import evaluation
 from kubelab.lessons.checks import CHECKS, Scope
 from kubelab.lessons.compare import Comparison
 from kubelab.lessons.evaluation import StepState
+from kubelab.lessons.lint import lint_source
 from kubelab.lessons.located import LessonError
 from kubelab.lessons.observation import Observation
 from kubelab.lessons.parse import parse_lesson
@@ -95,3 +96,32 @@ def test_whatever_is_written_is_a_lesson_or_a_mistake_with_its_line(data: st.Dat
     evaluation.draw(lesson, states, 0, scope)
     for step, state in zip(lesson.steps, states, strict=True):
         evaluation.questions(step, state, seen, scope)
+
+
+CAPTURE = "- id: two\n  capture: {PID: {process: {comm: sleep}, field: machine-pid}}\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (CHECK, "- process: {argv: sleep $PID}\n  solve", ["$PID is not known yet: step “two” captures it"]),
+        (
+            "when: {process: {argv: sleep 7}}",
+            "when: {process: {argv: sleep $PID}}",
+            ["$PID is not known yet"],
+        ),
+        ("{comm: sleep}, field", "{comm: sleep$PID}, field", ["$PID is not known yet"]),
+        ("    gone: true\n", "    gone: true\n  - process: {argv: sleep $PID}\n", []),
+        ("solve: [sleep $SECS &]", "solve: [sleep $SECS & echo $PID]", []),
+        ("do: [sleep 7 &]", "do: [sleep 7 & echo $PID]", []),
+        (CHECK, "- {not: {value: {process: {comm: a}, field: uid}}}\n  solve", ["is compared with nothing"]),
+        (CHECK, "- {not: {value: {process: {comm: a}, field: uid}, ne: 0}}\n  solve", []),
+    ],
+)
+def test_lint_tells_what_can_be_read_and_cannot_be_meant(old: str, new: str, told: list[str]) -> None:
+    text = SPANISH.replace("- id: two\n", CAPTURE)
+    assert old in text
+    problems = lint_source(source(spanish=text.replace(old, new, 1)))
+    assert [part in problem.sentence.en for part, problem in zip(told, problems, strict=True)] == [
+        True
+    ] * len(told)

@@ -37,6 +37,13 @@ class _Combined(Check):
         return Text(es.join(text.es for text in texts), en.join(text.en for text in texts))
 
 
+def all_parts(whole: Check) -> Iterator[Check]:
+    """Yield *whole* and every check that it is made of."""
+    yield whole
+    for part in whole.parts() if isinstance(whole, _Combined) else ():
+        yield from all_parts(part)
+
+
 @check
 class All(_Combined):
     """Every one of the checks holds."""
@@ -241,6 +248,11 @@ class Value(Comparison, _Single):
 
     def part(self) -> Check:
         return self.value
+
+    @property
+    def asks(self) -> bool:
+        """Whether anything is asked of the value but that there is one."""
+        return bool(self.asked()) or self.changed or self.increased is not None
 
     def expected(self, scope: Scope) -> Text:
         subject, phrases = self.value.subject(scope), list(self._phrases())
