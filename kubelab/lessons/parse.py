@@ -3,6 +3,7 @@
 es.md carries the structure; en.md only the text, and the hash of the Spanish text that it translates.
 """
 
+import functools
 import hashlib
 import json
 import re
@@ -68,9 +69,15 @@ def text_hash(spanish: str, file: str = "es.md") -> str:
 
 
 def parse_translation(source: LessonSource) -> Translation:
-    file = f"{source.path}/en.md"
-    document = parse_document(source.english, file)
-    return schema.read(Translation, read_yaml(document.front_matter, file, 2))
+    _, front = _read_file(source.english, f"{source.path}/en.md")
+    return schema.read(Translation, front)
+
+
+@functools.lru_cache(maxsize=16)  # Each captured value puts another one into the same texts.
+def _read_file(text: str, file: str) -> tuple[Document, Node]:
+    """Return a file's prose and its front matter, which nobody may change."""
+    document = parse_document(text, file)
+    return document, read_yaml(document.front_matter, file, 2)
 
 
 def parse_track(text: str, file: str) -> TrackFile:
@@ -92,11 +99,8 @@ def parse_lesson(source: LessonSource, variables: Mapping[str, Any] | None = Non
         LessonError: a file is not as format 1 has it.
     """
     spanish_file, english_file = f"{source.path}/es.md", f"{source.path}/en.md"
-    spanish, english = (
-        parse_document(source.spanish, spanish_file),
-        parse_document(source.english, english_file),
-    )
-    front = read_yaml(spanish.front_matter, spanish_file, 2)
+    spanish, front = _read_file(source.spanish, spanish_file)
+    english, _ = _read_file(source.english, english_file)
     values = dict(variables or {name: pick[0] for name, pick in choices(front).items()})
     drawn = substitute_node(front, values)
     structure = schema.read(Structure, drawn)
