@@ -59,13 +59,15 @@ def _rows(catalog: "Catalog", recorded: "Progress") -> Iterator[tuple[str, ...]]
 def _row(entry: "LessonEntry", recorded: "Progress") -> tuple[str, ...]:
     attempt, journal = recorded.lesson(entry.id), recorded.journal(entry.id)
     steps = attempt.steps.values() if attempt else ()
+    completed = (one.at for one in recorded.completions(entry.id))
+    last = journal[-1].at if journal else max(completed, default="")  # What was imported has no journal.
     return (
         entry.id,
         f"{entry.steps_passed}/{entry.steps}",
         str(sum(step.hints_shown for step in steps)),
         str(sum(step.skipped for step in steps)),
         str(_YES if entry.tested_out else _NO),
-        journal[-1].at[: len("2026-01-31")] if journal else str(_NEVER),
+        last[: len("2026-01-31")] or str(_NEVER),
         _review(entry.review_in_days),
     )
 

@@ -80,3 +80,15 @@ def test_a_lesson_completed_long_ago_is_due_for_review(shown: Shown) -> None:
         progress.complete(LESSON, tested_out=True)
     assert row(shown.says(), LESSON) == [LESSON, "4/4", "0", "0", "yes", "2026-01-31", "now"]
     assert row(shown.says(language="es"), LESSON) == [LESSON, "4/4", "0", "0", "sí", "2026-01-31", "ahora"]
+
+
+def test_imported_progress_has_its_last_time(shown: Shown, tmp_path: Path) -> None:
+    with shown.recorded(datetime.datetime(2026, 1, 31, 9, tzinfo=datetime.UTC)) as progress:
+        progress.begin(LESSON, {"SECS": 3600}, "become-1", new_seed())
+        for step in Catalog.load().lesson(LESSON).steps:
+            progress.set_passed(LESSON, step.id, passed=True)
+        progress.complete(LESSON)
+    shown.says("export", str(tmp_path / "mine.csv"))
+    other = Shown(tmp_path / "other")
+    other.says("import", str(tmp_path / "mine.csv"))
+    assert row(other.says(), LESSON)[5] == "2026-01-31"
