@@ -164,7 +164,9 @@ class Structure:
         Cluster | None, "The cluster that the lesson needs (`{}` for this default); without it, none."
     ] = None
     shell: Annotated[
-        str, "The machine of the lesson's shell; by default a scratch machine, or `master-1` with a cluster."
+        str,
+        "The machine of the lesson's shell: with a cluster, one of its machines (by default `master-1`); "
+        "without, what its scratch machine is called (by default `scratch`).",
     ] = ""
     files: Annotated[
         str, "The directory under /root that gets the lesson's files, where the shell begins."

@@ -37,6 +37,11 @@ def test_a_git_url_is_understood_as_git_writes_it(written: str, means: tuple[str
     assert Source.parse(written) == Source("git", *means)
 
 
+def test_who_names_a_commit_of_a_directory_is_told_its_url(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match=f"write file://{tmp_path}#v1"):
+        Source.parse(f"{tmp_path}#v1")
+
+
 def test_what_exists_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.git").mkdir()
     (tmp_path / "b#1.tgz").touch()

@@ -154,8 +154,8 @@ class Subject:
             return Text(f"no hay {phrase.es}", f"{phrase.en} is not there")
         process, instead = miss
         return Text(
-            f"no hay {phrase.es}: en `{process.comm}` (PID {process.pid}), {instead.es}",
-            f"{phrase.en} is not there: of `{process.comm}` (PID {process.pid}), {instead.en}",
+            f"no hay {phrase.es}; `{process.comm}` (PID {process.pid}): {instead.es}",
+            f"{phrase.en} is not there; `{process.comm}` (PID {process.pid}): {instead.en}",
         )
 
 

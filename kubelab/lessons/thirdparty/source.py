@@ -47,6 +47,8 @@ class Source:
             return cls("directory" if path.is_dir() else "archive", str(path.resolve()))
         location, ref = _split_ref(text)
         url = _url(location)
+        if url is None and ref and _exists(Path(location)):
+            raise LabError(_REF_OF_DIRECTORY.format(url=shown(f"{Path(location).resolve().as_uri()}#{ref}")))
         if url is None:
             raise LabError(_NOTHING.format(text=shown(text)))
         _check_url(url)
@@ -117,6 +119,10 @@ def _transport(scheme: str) -> LabError:
 _NOTHING = Text(
     "«{text}» no es un directorio, ni un archivo, ni una URL de git: revisa cómo está escrito.",
     "“{text}” is no directory, no archive and no git URL: look at how it is written.",
+)
+_REF_OF_DIRECTORY = Text(
+    "de un directorio se toma lo que hay en él; para un #REF de su repositorio escribe {url}.",
+    "of a directory, what is in it is taken; for a #REF of its repository write {url}.",
 )
 _TRANSPORT = Text(
     "no se usa «{scheme}» para traer tracks: solo {listed}.",
