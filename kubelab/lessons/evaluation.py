@@ -168,12 +168,18 @@ def _draw_checks(step: Step, state: StepState, scope: Scope) -> Iterator[CheckVi
     if state.findings:
         return
     verdict, observed = (Verdict.PASSED, SEEN_BEFORE) if state.passed else (Verdict.NOT_YET, NOTHING)
-    if state.uncaptured:
-        observed = _waiting(state.uncaptured)
+    if state.uncaptured and not state.passed:
+        observed = _waiting(state.uncaptured, step)
     for wanted in step.structure.checks:
         yield CheckView(verdict, wanted.check.expected(scope), observed, "")
 
 
-def _waiting(names: tuple[str, ...]) -> Text:
+def _waiting(names: tuple[str, ...], step: Step) -> Text:
+    """Tell what is waited for; what an earlier step captures does not come before the learner was there."""
     listed = ", ".join(f"${name}" for name in names)
-    return Text(f"todavía no se conoce {listed}", f"{listed} is not known yet")
+    if all(name in step.structure.capture for name in names):
+        return Text(f"todavía no se conoce {listed}", f"{listed} is not known yet")
+    return Text(
+        f"todavía no se conoce {listed}: sale de un paso anterior, vuelve a él",
+        f"{listed} is not known yet: it comes from an earlier step, go back to it",
+    )

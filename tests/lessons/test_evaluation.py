@@ -75,3 +75,11 @@ def test_the_view_shows_the_debrief_only_once_the_step_is_passed() -> None:
     assert after.step.debrief is not None
     assert [check.verdict for check in after.step.checks] == [Verdict.PASSED]
     assert not after.finished
+
+
+def test_a_step_that_wants_what_an_earlier_one_captures_says_where_it_comes_from() -> None:
+    lesson = parse_lesson(source())
+    states = (StepState(uncaptured=("PID",)), StepState(passed=True, uncaptured=("PID",)))
+    one, two = evaluation.draw(lesson, states, 0, SCOPE).steps
+    assert "an earlier step, go back" in one.checks[0].observed.en
+    assert two.checks[0].observed == evaluation.SEEN_BEFORE
