@@ -17,6 +17,7 @@ from kubelab.cluster.errors import LabError
 from kubelab.cluster.machine.machine import WindowSize
 from kubelab.language import Language, Text
 from kubelab.lessons import inventory
+from kubelab.lessons.checks import Scope
 from kubelab.lessons.format import Lesson, Step
 from kubelab.lessons.inventory import Inventory
 from kubelab.lessons.lab import LabPort
@@ -162,6 +163,11 @@ class _Learner:
             last = until if line is lines[-1] else lambda: False
             await self._typist.type(line, until=last, timeout_s=self.proving.patience.line_s)
 
+    def told(self) -> Text:
+        """What the shell told last, to be appended to what went wrong."""
+        words = self._typist.last_words if self._typist else ""
+        return Text(f" El shell dijo: {words}", f" The shell said: {words}") if words else Text("", "")
+
     async def reset(self) -> None:
         self._typist = None
         await self.session.reset()
@@ -242,8 +248,10 @@ async def _solve(learner: _Learner) -> None:
     await _not_yet(learner)
     await learner.type(learner.step.structure.solve, until=lambda: learner.view.passed)
     if not await learner.wait(lambda: learner.view.passed):
-        es, en = _unmet(learner.view)
-        raise _UnprovenError(f"la solución no basta: {es}", f"the solution is not enough: {en}")
+        (es, en), told = _unmet(learner.view), learner.told()
+        raise _UnprovenError(
+            f"la solución no basta: {es}{told.es}", f"the solution is not enough: {en}{told.en}"
+        )
 
 
 async def _not_yet(learner: _Learner) -> None:
@@ -262,9 +270,10 @@ async def _reject(learner: _Learner, step: Step, number: int) -> None:
             f"the wrong attempt “{wrong.message}” passes.",
         )
     if not told:
+        when, said = wrong.when.expected(Scope(learner.session.lesson.machine)), learner.told()
         raise _UnprovenError(
-            f"el intento erróneo «{wrong.message}» no recibe su mensaje.",
-            f"the wrong attempt “{wrong.message}” does not get its message.",
+            f"el intento erróneo «{wrong.message}» no recibe su mensaje: no se vio {when.es}.{said.es}",
+            f"the wrong attempt “{wrong.message}” does not get its message: not seen: {when.en}.{said.en}",
         )
 
 

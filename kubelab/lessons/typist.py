@@ -22,11 +22,20 @@ QUIET_S = 0.05  # Output counts as complete when nothing follows for so long.
 READ_LENGTH_MAX = 1 << 20  # A program that never ceases to write must not keep the reader.
 INTERRUPT = "^C"
 
+_ESCAPES = re.compile(r"\x1b\][^\x07]*\x07|\x1b\[[0-?]*[ -/]*[@-~]")
+_PROMPTED = re.compile(r"\S*@\S*#( |$)")
+
 
 class Typist:
     def __init__(self, shell: Process) -> None:
         self._pty = fdpexpect.fdspawn(shell.fd, encoding="utf-8", codec_errors="replace", use_poll=True)
         self.output = ""
+
+    @property
+    def last_words(self) -> str:
+        """The last line that a command wrote, "" if none wrote any."""
+        lines = (line.strip() for line in _ESCAPES.sub("", self.output).splitlines())
+        return next((line for line in reversed([*lines]) if line and not _PROMPTED.match(line)), "")
 
     async def type(self, line: str, *, until: Callable[[], bool], timeout_s: float) -> None:
         """Type *line* (`^C` for Ctrl+C) and wait for the prompt, or until *until* says that it is enough.

@@ -27,7 +27,8 @@ async def test_a_sound_lesson_is_proven(lab: ScratchLab) -> None:
     ("old", "new", "step", "says"),
     [
         ("solve: [sleep $SECS &]", "solve: [sleep 1 &]", "one", "is not enough: expected on bench"),
-        ("do: [sleep 7 &]", "do: [sleep 8 &]", "one", "“too-short” does not get its message"),
+        ("do: [sleep 7 &]", "do: [sleep 8 &]", "one", "not seen: on bench, a process `sleep 7`."),
+        ("do: [sleep 7 &]", "do: [sleepy]", "one", "The shell said: bash: sleepy: command not found"),
         ("do: [sleep 7 &]", "do: [sleep $SECS &]", "one", "“too-short” passes"),
         ("  setup: [sleep", "  setup: ['echo why >&2; exit 3', sleep", "two", "ended with code 3 (why)"),
         ("{argv: sleep $SECS}\n  solve", "{comm: x}\n    absent: true\n  solve", "one", "it passes before"),
