@@ -4,15 +4,16 @@ Pure but for `lint`, which reads the files.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kubelab.cluster.errors import LabError
+from kubelab.cluster.linux import probe
 from kubelab.language import Text
 from kubelab.lessons import evaluation
 from kubelab.lessons.checks.combinators import Value, all_parts
 from kubelab.lessons.format import Lesson, LessonSource
-from kubelab.lessons.located import LessonError, Node, read_yaml
+from kubelab.lessons.located import LessonError, Node, read_yaml, unknown
 from kubelab.lessons.parse import TrackFile, parse_lesson, parse_track, parse_translation, text_hash
 from kubelab.lessons.privileges import undeclared, unused
 from kubelab.lessons.prose import Document, StepProse, parse_document
@@ -60,7 +61,14 @@ def find_lessons(path: Path) -> list[Path]:
 def lint_source(source: LessonSource) -> tuple[Problem, ...]:
     """Return the problems of one lesson. Raises LabError when it cannot be parsed."""
     lesson = parse_lesson(source)
-    return (*_stale(source), *_steps(lesson, source), *_too_early(source), *_idle(lesson), *_backends(lesson))
+    return (
+        *_stale(source),
+        *_needs(source),
+        *_steps(lesson, source),
+        *_too_early(source),
+        *_idle(lesson),
+        *_backends(lesson),
+    )
 
 
 def lint_track(track: TrackSource) -> tuple[Problem, ...]:
@@ -139,6 +147,16 @@ def _stale(source: LessonSource) -> Iterator[Problem]:
             f"this translates another text ({translated}): revise it and write “of: {current}”.",
         )
         yield Problem(f"{source.path}/en.md", 2, sentence, advice=True)
+
+
+def _needs(source: LessonSource) -> Iterator[Problem]:
+    """What no machine is asked for, since `kubelab doctor` has no such name: the lesson opens anyway."""
+    file = f"{source.path}/es.md"
+    front = read_yaml(parse_document(source.spanish, file).front_matter, file, 2).mapping()
+    for need in front["needs"].items() if "needs" in front else ():
+        if need.text() not in probe.names():
+            error = unknown(need, Text("capacidad", "capability"), need.text(), probe.names())
+            yield replace(Problem.of(error), advice=True)
 
 
 def _steps(lesson: Lesson, source: LessonSource) -> Iterator[Problem]:

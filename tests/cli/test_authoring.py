@@ -63,6 +63,14 @@ def test_a_half_written_lesson_stops_no_other_one(author: Author) -> None:
     assert "The first step" in author.types("lesson", "preview", "demo/02-second")
 
 
+def test_what_no_machine_can_be_asked_for_is_a_problem(author: Author) -> None:
+    author.types("lesson", "new", "demo/01-first")
+    spanish = author.lessons / "demo/01-first/es.md"
+    spanish.write_text(spanish.read_text().replace("needs: [root]", "needs: [root, cgroup.memroy]"))
+    said = author.types("lesson", "lint", "demo", code=1)
+    assert "es.md:6: there is no capability “cgroup.memroy”; did you mean “cgroup.memory”?" in said
+
+
 def test_the_reference_is_printed(author: Author) -> None:
     assert author.types("lesson", "reference").startswith("# Writing lessons: format 1\n")
 

@@ -5,7 +5,7 @@ import pytest
 from kubelab.cluster.linux.mounts import mount_table
 from kubelab.cluster.linux.namespaces import namespaces_of
 from kubelab.cluster.linux.netlink import Netlink
-from kubelab.cluster.linux.probe import probe
+from kubelab.cluster.linux.probe import names, probe
 
 
 @pytest.mark.root
@@ -14,6 +14,7 @@ def test_a_probe_changes_nothing():
         before = mount_table(), namespaces_of("thread-self"), netlink.links()
         found = {capability.name: capability for capability in probe()}
         assert (mount_table(), namespaces_of("thread-self"), netlink.links()) == before
+    assert tuple(found) == names()
     assert found["root"].available
     assert found["namespace.pid"].available
 

@@ -41,6 +41,18 @@ class Capability:
     mend: Text
 
 
+def names() -> tuple[str, ...]:
+    """Return the name of each capability, without trying any."""
+    return (
+        "root",
+        *(f"namespace.{type_}" for type_ in (*_NAMESPACES, "user")),
+        "overlay",
+        "bridge",
+        *(f"cgroup.{name}" for name in _CONTROLLERS),
+        *(f"program.{name}" for name in PROGRAMS),
+    )
+
+
 def probe() -> tuple[Capability, ...]:
     """Try everything."""
     return (
