@@ -1,7 +1,7 @@
 """What a lesson leaves behind on a machine that stays is found, whatever kind of thing it is."""
 
 import pytest
-from conftest import ScratchLab
+from scratch_lab import ScratchLab
 
 from kubelab.lessons import inventory
 

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
 import pytest
-from conftest import ScratchLab
 from observed import check
+from scratch_lab import ScratchLab
 
 from kubelab.cluster.clock import SystemClock
 from kubelab.cluster.linux import cgroups

@@ -1,8 +1,8 @@
 """A proof is red with the exact step when the lesson is not what it says, and green when it is."""
 
 import pytest
-from conftest import ScratchLab
 from lesson_files import SPANISH, source, spanish
+from scratch_lab import ScratchLab
 
 from kubelab.lessons.format import LessonSource
 from kubelab.lessons.parse import parse_lesson

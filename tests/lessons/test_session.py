@@ -5,8 +5,8 @@ import os
 from collections.abc import Callable
 
 import pytest
-from conftest import ScratchLab
 from lesson_files import source, spanish
+from scratch_lab import ScratchLab
 
 from kubelab.cluster.machine.machine import WindowSize
 from kubelab.language import Text

@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from conftest import ScratchLab
 from lesson_files import spanish
+from scratch_lab import ScratchLab
 from test_session import lesson, reached, seconds, type_into
 
 from kubelab.cluster.errors import LabError

@@ -1,8 +1,8 @@
 """What a session does for who learns: predictions, changes, fast-forward, test-out, captures, another go."""
 
 import pytest
-from conftest import ScratchLab
 from lesson_files import SPANISH, source, spanish
+from scratch_lab import ScratchLab
 from test_predictions import asked
 from test_session import lesson, reached, seconds, type_into
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ScratchLab
+from scratch_lab import ScratchLab
 
 from kubelab.cluster.errors import LabError
 from kubelab.lessons.catalog import Catalog, load_lesson

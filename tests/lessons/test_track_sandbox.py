@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import ScratchLab
+from scratch_lab import ScratchLab
 from test_track_installed import NOW
 from tracks_for_tests import english as english
 

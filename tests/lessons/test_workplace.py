@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from conftest import ScratchLab
 from lesson_files import source, spanish
+from scratch_lab import ScratchLab
 
 from kubelab.cluster.errors import LabError
 from kubelab.cluster.lab.config import LabConfig

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from pprint import pformat
 
-from conftest import ScratchLab
+from scratch_lab import ScratchLab
 
 from kubelab.cluster.clock import SystemClock
 from kubelab.cluster.machine.machine import Machine
