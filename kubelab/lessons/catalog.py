@@ -192,7 +192,7 @@ def _entry(
         else 0
     )
     status = LessonStatus.NEW if recorded is None else LessonStatus.STARTED
-    if passed == len(lesson.steps):
+    if completions := completions_of(lesson, progress):  # Whoever begins it anew has passed it all the same.
         status = LessonStatus.PASSED
     return LessonEntry(
         id=lesson.id,
@@ -203,8 +203,8 @@ def _entry(
         steps_passed=passed,
         steps=len(lesson.steps),
         missing=lacking(lesson, missing),
-        review_in_days=due_in_days(completions_of(lesson, progress), today),
-        tested_out=recorded is not None and recorded.tested_out and status is LessonStatus.PASSED,
+        review_in_days=due_in_days(completions, today),
+        tested_out=bool(completions) and completions[-1].tested_out,
     )
 
 

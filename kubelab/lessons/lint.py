@@ -3,7 +3,8 @@
 Pure but for `lint`, which reads the files.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from kubelab.lessons import evaluation
 from kubelab.lessons.checks.combinators import Value, all_parts
 from kubelab.lessons.format import Lesson, LessonSource
 from kubelab.lessons.located import LessonError, Node, read_yaml, unknown
-from kubelab.lessons.parse import TrackFile, parse_lesson, parse_track, parse_translation, text_hash
+from kubelab.lessons.parse import TrackFile, choices, parse_lesson, parse_track, parse_translation, text_hash
 from kubelab.lessons.privileges import undeclared, unused
 from kubelab.lessons.prose import Document, StepProse, parse_document
 from kubelab.lessons.track_files import TRACK_FILE, TrackSource, load_source, read_text, tracks_path
@@ -66,6 +67,7 @@ def lint_source(source: LessonSource) -> tuple[Problem, ...]:
         *_needs(source),
         *_steps(lesson, source),
         *_too_early(source),
+        *_undeclared(source),
         *_idle(lesson),
         *_backends(lesson),
     )
@@ -205,6 +207,37 @@ def _used(node: Node | None, unknown: Mapping[str, str]) -> Iterator[Problem]:
             yield from _used(inner, unknown)
     for inner in node.value if isinstance(node.value, list) else ():
         yield from _used(inner, unknown)
+
+
+def _undeclared(source: LessonSource) -> Iterator[Problem]:
+    """A misspelt `$NAME` in a check stands for itself, and the check waits for it in vain."""
+    file = f"{source.path}/es.md"
+    front = read_yaml(parse_document(source.spanish, file).front_matter, file, 2)
+    steps = [step.mapping() for step in front.mapping()["steps"].sequence()]
+    known = {
+        *choices(front),
+        *(name for step in steps if "capture" in step for name in step["capture"].mapping()),
+    }
+    for step in steps:
+        for key in ("checks", "predict", "wrong", "capture"):
+            yield from _strange(step.get(key), known)
+
+
+def _strange(node: Node | None, known: Collection[str]) -> Iterator[Problem]:
+    if node is None:
+        return
+    for name in _NAME.findall(node.value) if isinstance(node.value, str) else ():
+        if name not in known:
+            error = unknown(node, Text("variable", "variable"), name, known)
+            yield Problem(node.file, node.line, error.problem)
+    for key, inner in node.value.items() if isinstance(node.value, dict) else ():
+        if key != "do":  # To the shell it may be a variable of its own.
+            yield from _strange(inner, known)
+    for inner in node.value if isinstance(node.value, list) else ():
+        yield from _strange(inner, known)
+
+
+_NAME = re.compile(r"\$([A-Z][A-Z0-9_]*)\b")
 
 
 def _idle(lesson: Lesson) -> Iterator[Problem]:

@@ -364,8 +364,8 @@ class LessonScreen(LabScreen):
     def on_prediction_box_predicted(self, event: PredictionBox.Predicted) -> None:
         if self.session:
             self.session.predict(event.answer)
-        if self._focused_pane() == "text":
-            self._focus("text")  # The line that was typed gives its place back to the keys.
+        if self._focused_pane() == "text" and "shell" in self._visible():
+            self._focus("shell")  # What is typed next is a command; here its letters would be keys.
 
     # Actions: panes.
 

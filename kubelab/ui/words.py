@@ -111,8 +111,8 @@ PREDICT_ROUTE = Text(
     "F6 and then {keys}, or click. You may go on without an answer, too.",
 )
 PREDICT_CHANGE = Text(
-    "Anotado; Esc, y a la terminal. Puedes cambiarlo hasta que responda el sistema.",
-    "Noted; Esc for the shell. You may change it until the live system answers.",
+    "Anotado. Puedes cambiarlo hasta que responda el sistema.",
+    "Noted. You may change it until the live system answers.",
 )
 PREDICT_LINE = Text("Tu predicción, y Enter", "Your prediction, and Enter")
 YOUR_PREDICTION = Text("← tu predicción", "← your prediction")

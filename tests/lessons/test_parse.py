@@ -136,3 +136,12 @@ def test_what_runs_on_a_cluster_of_others_looks_at_its_api_alone() -> None:
         "on kubernetes no machine can be seen, and step “one” looks at them: take “kubernetes” off backends.",
         "on kubernetes no machine can be seen, and step “two” looks at them: take “kubernetes” off backends.",
     ]
+
+
+def test_a_misspelt_variable_in_a_check_is_told_and_one_of_the_shell_is_not() -> None:
+    misspelt = spanish(
+        "process: {argv: sleep $SECS}\n  solve: [sleep $SECS &]",
+        "process: {argv: sleep $SECSS}\n  solve: [sleep $HOME &]",
+    )
+    told = [problem.sentence.en for problem in lint_source(misspelt)]
+    assert told == ["there is no variable “SECSS”; did you mean “SECS”?"]

@@ -75,8 +75,8 @@ async def test_a_question_is_answered_by_letter_from_the_text_and_can_be_changed
         await until(
             pilot, lambda: "● c) many: a pod is a virtual machine  ← your prediction" in part(app, "choices")
         )
-        assert focused(app) == "text"
-        await pilot.press("2")
+        assert focused(app) == "shell"  # What is typed next is a command, and no key of the text's.
+        await pilot.press("f6", "2")
         await until(pilot, lambda: "● b) two" in part(app, "choices"))
         assert "You may change it" in part(app, "told")
 
@@ -130,7 +130,7 @@ async def test_a_free_answer_is_a_line(until: Until) -> None:
         await pilot.press("f6", "enter", *"q 1", "enter")
         await until(pilot, lambda: "You predicted: q 1" in part(app, "told"))
         assert app.screen.query_one("#answer", Input).value == "q 1"
-        assert focused(app) == "text"
+        assert focused(app) == "shell"
         session.answer_live(OutcomeView(TWO, "", right=False))
         await until(pilot, lambda: "↔ Compare it with what you predicted." in part(app, "told"))
         assert not app.screen.query_one("#answer").display
