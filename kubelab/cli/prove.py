@@ -154,7 +154,7 @@ async def _work(
     """Take what waits, in a lab beside all others: in a place of its own."""
     from kubelab.lessons.proof import Patience, prove
 
-    patience = Patience(lesson_s=terms.limit_s)
+    patience = Patience.of(terms.limit_s)
     worker = object()
     status.begin(worker, str(_STARTING))
     async with _lab(terms.backend) as lab:

@@ -42,6 +42,12 @@ class Patience:
     state_s: float = 10.0
     not_yet_s: float = 0.3
 
+    @classmethod
+    def of(cls, lesson_s: float) -> "Patience":
+        """Return as much more patience with everything as there is for the lesson; never less."""
+        factor = max(1.0, lesson_s / cls().lesson_s)
+        return cls(lesson_s, cls().line_s * factor, cls().state_s * factor)
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
