@@ -162,8 +162,8 @@ def test_a_zombie_is_in_no_namespace_and_that_is_no_failure_of_the_probe() -> No
 def test_what_of_means_is_missed_with_the_nearest() -> None:
     finding = found("{namespace: net, of: {comm: sleep, chrooted: true}}", machine(process()))
     assert finding.observed.en == (
-        "a process `sleep` that has another root directory than / is not there: "
-        "of `sleep` (PID 10), its root is /"
+        "a process `sleep` that has another root directory than / is not there; "
+        "`sleep` (PID 10): its root is /"
     )
 
 

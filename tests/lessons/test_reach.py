@@ -1,7 +1,6 @@
 """Pings, connections and requests on real machines, from inside network namespaces."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -50,7 +49,7 @@ PORT = 8080
 
 @asynccontextmanager
 async def serving(machine: Machine, *names: str, argv: tuple[str, ...] = ()) -> AsyncIterator[None]:
-    servers = [await machine.spawn([*argv, sys.executable, "-c", SERVER, str(PORT), name]) for name in names]
+    servers = [await machine.spawn([*argv, "python3", "-c", SERVER, str(PORT), name]) for name in names]
     try:
         yield
     finally:
