@@ -31,14 +31,14 @@ class MountTables:
 
     def look(self, processes: Iterable[Process]) -> frozenset[int]:
         """Read the tables of the namespaces that *processes* are in; return those namespaces whose table is
-        other than it was before."""
-        members, known = _by_namespace(processes), frozenset(self.tables)
+        other than it was before, or is new: it may be younger than what was read of their processes."""
+        members = _by_namespace(processes)
         changed = [inode for inode, inside in members.items() if self._look_into(inode, inside)]
         for gone in self.tables.keys() - members.keys():
             del self.tables[gone]
             self._texts.pop(gone, None)
             self.witnesses.pop(gone, None)
-        return known.intersection(changed)
+        return frozenset(changed)
 
     def _look_into(self, inode: int, members: Sequence[Process]) -> bool:
         for member in members:
