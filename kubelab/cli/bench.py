@@ -10,10 +10,10 @@ import click
 from kubelab.language import Text
 
 if TYPE_CHECKING:
-    from kubelab.cli.measurements import Figure
+    from kubelab.cli.measurements import Measure
 
 
-def _options(command: Callable[..., None]) -> Callable[..., None]:
+def _options(command: Callable[..., int]) -> Callable[..., int]:
     """Add what every measurement can be told."""
     runs = click.option(
         "--runs",
@@ -42,11 +42,12 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 )
 @_options
 @click.pass_context
-def bench(context: click.Context, runs: int, json_path: Path | None) -> None:
-    if context.invoked_subcommand is None:
-        from kubelab.cli.measurements import measure
+def bench(context: click.Context, runs: int, json_path: Path | None) -> int:
+    if context.invoked_subcommand is not None:
+        return 0
+    from kubelab.cli.measurements import measure
 
-        _run(measure, runs, json_path)
+    return _run(measure, runs, json_path)
 
 
 @bench.command(
@@ -58,21 +59,25 @@ def bench(context: click.Context, runs: int, json_path: Path | None) -> None:
     )
 )
 @_options
-def lessons(runs: int, json_path: Path | None) -> None:
+def lessons(runs: int, json_path: Path | None) -> int:
     from kubelab.cli.observing import measure
 
-    _run(measure, runs, json_path)
+    return _run(measure, runs, json_path)
 
 
-def _run(measure: "Callable[[Path, int], list[Figure]]", runs: int, json_path: Path | None) -> None:
+def _run(measure: "Measure", runs: int, json_path: Path | None) -> int:
     import msgspec
 
+    from kubelab.cli.interrupt import interruptible
     from kubelab.cli.measurements import render
 
     with tempfile.TemporaryDirectory(prefix="kubelab-bench-") as place:
-        figures = measure(Path(place), runs)
+        figures = interruptible(measure(Path(place), runs))
+    if figures is None:
+        return 130
     for line in render(figures):
         click.echo(line)
     if json_path:
         rows = [{**msgspec.to_builtins(figure), "ratio": figure.ratio} for figure in figures]
         json_path.write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=2) + b"\n")
+    return 0

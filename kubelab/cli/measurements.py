@@ -6,16 +6,17 @@ Left out: other runtimes and orchestrators as peers.
 """
 
 import asyncio
+import contextlib
 import math
 import os
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -52,10 +53,14 @@ class Figure:
         return self.median / self.peer_median if self.peer_median else None
 
 
-def measure(place: Path, runs: int) -> list[Figure]:
-    """Return all figures, taken in a lab at *place*; several runs of each take about ten seconds a run."""
+Measure = Callable[[Path, int], Coroutine[Any, Any, list[Figure]]]
+"""Returns figures that were taken in a lab at that place, each in so many runs."""
+
+
+async def measure(place: Path, runs: int) -> list[Figure]:
+    """See `Measure`: the lab's own figures; several runs of each take about ten seconds a run."""
     directory = LabDirectory(place)
-    return [_lab_up(directory, runs), *asyncio.run(_in_one_lab(directory, runs))]
+    return [await _lab_up(directory, runs), *await _in_one_lab(directory, runs)]
 
 
 def render(figures: Sequence[Figure]) -> list[str]:
@@ -85,22 +90,26 @@ def figure(
     return Figure(name, unit, statistics.median(values), max(values), len(values), peer, peer_median, p95)
 
 
-def _lab_up(directory: LabDirectory, runs: int) -> Figure:
+async def _lab_up(directory: LabDirectory, runs: int) -> Figure:
     """From the command to all nodes Ready, interpreter and imports included."""
     times_ms = []
     for run in range(runs):
         click.echo(str(Text(es="Arranque {n}…", en="Start {n}…").format(n=run + 1)), err=True)
         begin = time.perf_counter()
-        with subprocess.Popen(
-            [sys.executable, "-m", "kubelab", "up", "--quiet"],
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "kubelab", "up", "--quiet"),
             env={**os.environ, "KUBELAB_DIR": str(directory.path)},
-            stdout=subprocess.PIPE,
-        ) as process:
-            assert process.stdout is not None
-            if not process.stdout.readline():
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        try:
+            if not await process.stdout.readline():
                 raise click.ClickException("`kubelab up` did not come up: its own words are above.")
             times_ms.append((time.perf_counter() - begin) * 1000)
-            process.terminate()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
     return figure("kubelab up: command to nodes Ready", "ms", times_ms)
 
 

@@ -1,9 +1,9 @@
 """What it costs to observe a lesson's machine, and how soon a step ticks (`kubelab bench lessons`).
 
-The cost is this process's share of one core, its loop included; "plain" is without the proc connector, as in
-a container. The latency is from the moment when a line is sent to a shell on the machine, so that the time
-which its command takes is in it, to the session's view that says passed.
-Left out: a cluster; API objects.
+The cost is this process's share of one core, its loop and an idle master included; "plain" is without the
+proc connector, as in a container. The latency is from the moment when a line is sent to a shell on the
+machine, so that the time which its command takes is in it, to the session's view that says passed.
+Left out: API objects.
 """
 
 import asyncio
@@ -11,23 +11,18 @@ import os
 import random
 import time
 from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from kubelab.cli.measurements import Figure, figure
-from kubelab.cluster.client.api import Api
 from kubelab.cluster.clock import SystemClock
-from kubelab.cluster.errors import LabError
-from kubelab.cluster.lab.control import ShellOffer
-from kubelab.cluster.linux.cgroups import CgroupTree
-from kubelab.cluster.linux.journal import Journal, undo
+from kubelab.cluster.lab.config import LabConfig
+from kubelab.cluster.lab.directory import LabDirectory
+from kubelab.cluster.lab.lab import Lab, start_lab
 from kubelab.cluster.machine.machine import Machine
-from kubelab.cluster.machine.namespaced import MachineSpec, start_cgroups, start_machine
-from kubelab.cluster.machine.network import PhysicalNetwork, start_network
-from kubelab.cluster.store.state import StoreState
 from kubelab.language import Text
 from kubelab.lessons.checks.check import Needs
 from kubelab.lessons.format import Lesson, LessonSource
@@ -74,65 +69,14 @@ DEEDS = (
 )
 
 
-def measure(place: Path, runs: int) -> list[Figure]:
-    """Return all figures, with the lab's things at *place*."""
-    return asyncio.run(_measure(place, runs))
-
-
-async def _measure(place: Path, runs: int) -> list[Figure]:
-    async with _machines(place) as lab:
+async def measure(place: Path, runs: int) -> list[Figure]:
+    """See `Measure`: what observing costs, and how soon a step ticks; about a minute a run."""
+    async with start_lab(LabConfig(minions=0, directory=LabDirectory(place))) as lab:
+        await lab.ready()
         return [*await _costs(lab, runs), *[await _latency(lab, deed, place, runs) for deed in DEEDS]]
 
 
-class _Lab:
-    """Machines without a cluster: see `LabPort`."""
-
-    home = MACHINE
-    kubeconfig_on_machine = ""
-
-    def __init__(self, network: PhysicalNetwork, cgroups: CgroupTree, journal: Journal) -> None:
-        self.machines: dict[str, Machine] = {}
-        self._ground = network, cgroups, journal
-
-    @property
-    def api(self) -> Api:
-        raise LabError(_NO_CLUSTER)
-
-    def store(self) -> StoreState | None:
-        return None
-
-    async def ready(self) -> None: ...
-
-    async def restart(self, name: str) -> None:
-        raise LabError(_NO_CLUSTER)
-
-    def offering(self, offer: ShellOffer) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    @asynccontextmanager
-    async def scratch(self, name: str) -> AsyncIterator[Machine]:
-        network, cgroups, journal = self._ground
-        spec = MachineSpec(name, "scratch", network.plan.machine("scratch", 0))
-        async with start_machine(spec, network, cgroups, journal) as machine:
-            self.machines[name] = machine
-            try:
-                yield machine
-            finally:
-                del self.machines[name]
-
-
-@asynccontextmanager
-async def _machines(place: Path) -> AsyncIterator[_Lab]:
-    path = place / "journal"
-    with Journal.open(path) as journal:
-        try:
-            async with start_network(journal) as network, start_cgroups(journal) as cgroups:
-                yield _Lab(network, cgroups, journal)
-        finally:
-            undo(path)
-
-
-async def _costs(lab: _Lab, runs: int) -> list[Figure]:
+async def _costs(lab: Lab, runs: int) -> list[Figure]:
     async with lab.scratch(MACHINE) as machine, AsyncExitStack() as stack:
         crowd = await machine.spawn(["sh", "-c", _CROWD])
         stack.push_async_callback(crowd.close)
@@ -143,7 +87,7 @@ async def _costs(lab: _Lab, runs: int) -> list[Figure]:
         return figures
 
 
-async def _cost(lab: _Lab, machine: Machine, kind: str, hears_processes: bool, runs: int) -> list[Figure]:
+async def _cost(lab: Lab, machine: Machine, kind: str, hears_processes: bool, runs: int) -> list[Figure]:
     _tell(Text(f"Coste de observar ({kind})…", f"Cost of observing ({kind})…"))
     observer = Observer(lab, lambda: [MACHINE], SystemClock(), hears_processes=hears_processes)
     async with observer.watching(Needs(processes=True)):
@@ -165,7 +109,7 @@ async def _cpu_percent() -> float:
     return (time.process_time() - used_s) / (time.perf_counter() - begin_s) * 100
 
 
-async def _latency(lab: _Lab, deed: Deed, place: Path, runs: int) -> Figure:
+async def _latency(lab: Lab, deed: Deed, place: Path, runs: int) -> Figure:
     _tell(Text(f"Cuánto tarda un paso en marcarse ({deed.name})…", f"How soon a step ticks ({deed.name})…"))
     trials = runs * TRIALS_A_RUN
     with Progress.open(place / f"{DEEDS.index(deed)}.sqlite3") as progress:
@@ -230,9 +174,3 @@ def _lesson(deed: Deed, trials: int) -> Lesson:
 
 def _tell(text: Text) -> None:
     click.echo(str(text), err=True)
-
-
-_NO_CLUSTER = Text(
-    es="Esta medición no usa clúster: usa `kubelab up`.",
-    en="This measurement uses no cluster: use `kubelab up`.",
-)

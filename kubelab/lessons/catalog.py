@@ -88,7 +88,7 @@ class Catalog:
             yield from track.lessons
 
     def lesson(self, lesson_id: str) -> Lesson:
-        """Return the lesson with that id ("containers/01-pid"; "pid" or "01-pid" will do if only one fits).
+        """Return the lesson with that id ("containers/07-pid"; "pid" or "07-pid" will do if only one fits).
 
         A track that was installed takes no short name from kubelab's own.
 

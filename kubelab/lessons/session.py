@@ -3,7 +3,7 @@
 The app uses it so:
 
     catalog, progress = Catalog.load(), Progress.open()
-    async with Session.open(lab, catalog.lesson("containers/01-pid"), progress, "es") as session:
+    async with Session.open(lab, catalog.lesson("containers/07-pid"), progress, "es") as session:
         shell = await session.shell(WindowSize(24, 80))     # a Process: read and write shell.fd
         async for view in session.changes():                # the present view first, then each new one
             draw(view)

@@ -1,8 +1,12 @@
 """However a program ends early, its clean-up runs first: on a signal, and on a bug in a callback."""
 
 import asyncio
+import json
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +57,20 @@ def test_a_bug_in_a_callback_ends_it_after_the_clean_up(said: list[str]) -> None
     with pytest.raises(ZeroDivisionError):
         interruptible(main())
     assert said == ["cleaned up"]
+
+
+@pytest.mark.root
+def test_a_measurement_that_is_stopped_takes_its_lab_down(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "kubelab", "bench", "lessons", "--runs", "1"]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path)}
+    ) as program:
+        assert program.stderr
+        assert program.stderr.readline()  # What it measures first: it has a lab by now.
+        (place,) = tmp_path.glob("kubelab-bench-*")
+        header, *_ = (place / "journal").read_text("utf-8").splitlines()
+        program.send_signal(signal.SIGTERM)
+        program.stderr.read()
+    assert program.returncode == 130
+    assert not list(tmp_path.iterdir())
+    assert not list(Path("/sys/fs/cgroup").glob(f"**/kubelab-{json.loads(header)['token']}"))

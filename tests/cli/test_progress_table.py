@@ -11,7 +11,7 @@ import pytest
 from kubelab.lessons.catalog import Catalog
 from kubelab.lessons.progress import Progress, new_seed
 
-LESSON = "containers/01-pid"
+LESSON = "containers/07-pid"
 
 
 class Shown:

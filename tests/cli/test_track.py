@@ -173,7 +173,7 @@ def test_what_was_changed_by_hand_is_left_out_everywhere_and_an_update_mends_it(
     assert "✗ puzzles" in listed
     assert "its content is not what you agreed to" in listed
     lessons = learner.types("list", group="lesson")
-    assert "containers/01-pid" in lessons
+    assert "containers/07-pid" in lessons
     assert "Track “puzzles” is left out: its content is not what you agreed to." in lessons
     assert "as it should be" in learner.types("update")
     assert "✓ puzzles" in learner.types("list")

@@ -81,4 +81,4 @@ def test_pip_install_is_enough(tmp_path: Path) -> None:
             text=True,
             stdout=subprocess.PIPE,
         )
-        assert "containers/01-pid" in listed.stdout
+        assert "containers/07-pid" in listed.stdout
