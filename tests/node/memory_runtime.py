@@ -48,8 +48,8 @@ class MemoryRuntime:
             self.calls.append(f"remove sandbox {spec.name}")
 
     async def start_container(self, sandbox_uid: str, spec: ContainerSpec) -> Container:
-        if spec.argv and spec.argv[0] in self.bad_commands:
-            raise StartError(f"{spec.argv[0]}: no such file or directory")
+        if spec.command and spec.command[0] in self.bad_commands:
+            raise StartError(f"{spec.command[0]}: no such file or directory")
         self.calls.append(f"start {spec.name}")
         number = next(self._ids)
         self.running[f"c{number}"] = spec

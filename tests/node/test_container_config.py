@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubelab.cluster.node.cgroups import container_limits, pod_limits, weight
-from kubelab.cluster.node.environment import ConfigError, Place, argv_of, environment_of, expand
+from kubelab.cluster.node.environment import ConfigError, Place, args_of, command_of, environment_of, expand
 from kubelab.cluster.node.volumes import VolumeError, mounts_of
 from kubelab.cluster.objects import Object
 from kubelab.cluster.runtime.cri import Limits
@@ -60,7 +60,7 @@ def test_the_environment_is_made_in_order() -> None:
     env = environment_of(make_pod(container), container, SETTINGS, PLACE)
     assert env["GREETING"] == "a big blue sky over $(LATER)"
     assert (env["LATER"], env["IP"], env["APP"], env["COLOR"]) == ("minion-1", "10.244.1.2", "web", "blue")
-    assert argv_of(container, env) == ("echo", "minion-1")
+    assert command_of(container, env) + args_of(container, env) == ("echo", "minion-1")
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ class Node:
 
     async def start(self, sandbox: Sandbox, *argv: str, **fields: object) -> Container:
         log = self.logs / f"{next(self.numbers)}.log"
-        spec = {"name": "main", "image": SHELL, "argv": argv, "env": {}, "log_path": log} | fields
+        spec = {"name": "main", "image": SHELL, "command": argv, "env": {}, "log_path": log} | fields
         return await self.runtime.start_container(sandbox.uid, ContainerSpec(**spec))
 
     async def run(self, sandbox: Sandbox, *argv: str, **fields: object) -> tuple[ContainerExit, str]:

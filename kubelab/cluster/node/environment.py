@@ -44,10 +44,14 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
     return _REFERENCE.sub(replacement, text)
 
 
-def argv_of(container: Object, variables: Mapping[str, str]) -> tuple[str, ...]:
-    """Return command and args, expanded; empty leaves the choice to the image."""
-    words = [*(container.get("command") or ()), *(container.get("args") or ())]
-    return tuple(expand(word, variables) for word in words)
+def command_of(container: Object, variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the command, expanded; empty leaves the choice to the image."""
+    return tuple(expand(word, variables) for word in container.get("command") or ())
+
+
+def args_of(container: Object, variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the arguments, expanded; empty leaves the choice to the image."""
+    return tuple(expand(word, variables) for word in container.get("args") or ())
 
 
 def configmap_names(pod: Object) -> set[str]:

@@ -23,7 +23,8 @@ from kubelab.cluster.node.environment import (
     ConfigError,
     ConfigMaps,
     Place,
-    argv_of,
+    args_of,
+    command_of,
     configmap_names,
     environment_of,
 )
@@ -310,7 +311,8 @@ class PodWorker:
         return ContainerSpec(
             name=name,
             image=container["image"],
-            argv=argv_of(container, env),
+            command=command_of(container, env),
+            args=args_of(container, env),
             env=env,
             log_path=self.log_path(name, count),
             cwd=container.get("workingDir", ""),

@@ -246,7 +246,7 @@ def _container_params(id_: str, pod: _Pod, spec: ContainerSpec, image: images.Im
     return {
         "uid": uid,
         "id": id_,
-        "argv": list(spec.argv or image.argv),
+        "argv": list(spec.command + spec.args or image.argv),
         "env": {"PATH": PATH, "HOSTNAME": pod.hostname, "HOME": "/root"} | dict(spec.env),
         "cwd": spec.cwd,
         "hostname": pod.hostname,
