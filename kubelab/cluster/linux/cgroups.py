@@ -4,7 +4,7 @@ Source: Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/, cgroups(7); the con
 and v1's `cpu.shares` is Kubernetes' (KEP-2254). A hybrid host has v1 controllers plus a v2 hierarchy that
 holds no controllers but can list and kill. Fields that no mounted controller has are left alone by
 `Cgroup.limit`. What v1's files say is told in v2's words by `cgroup_v1`.
-Left out: v1's cpuset (a new one takes no process until it is given CPUs) and freezer, events by inotify.
+Left out: events by inotify.
 """
 # ruff: noqa: PTH102, PTH106, PTH110, PTH112, PTH119 - the shim imports this, and pathlib is slow to
 
@@ -21,7 +21,7 @@ from kubelab.cluster.linux import cgroup_v1
 from kubelab.cluster.linux.cgroup_v1 import weight_of_shares as weight_of_shares
 from kubelab.cluster.linux.mounts import MountEntry, mount_table
 
-CONTROLLERS = ("cpu", "cpuacct", "memory", "pids", "blkio")
+CONTROLLERS = ("cpu", "cpuacct", "memory", "pids", "blkio", "cpuset", "freezer")
 V2_CONTROLLERS = ("cpu", "memory", "pids", "io", "cpuset")
 REMOVE_TIMEOUT_S = 5.0
 _READ_BYTES = 65536
@@ -68,6 +68,16 @@ class CgroupTree:
             )
         )
 
+    def hierarchy_of(self, controller: str) -> Hierarchy | None:
+        """Return the hierarchy that has the controller, by its v2 name; "" is the v2 hierarchy itself, which
+        freezes without any."""
+        names = {"": ("",), "io": ("io", "blkio"), "freezer": ("", "freezer")}.get(controller, (controller,))
+        for name in names:
+            for h in self.hierarchies:
+                if name in h.controllers or (name == "" and h.version == 2):
+                    return h
+        return None
+
     @property
     def controllers(self) -> frozenset[str]:
         return frozenset(controller for h in self.hierarchies for controller in h.controllers)
@@ -94,7 +104,9 @@ def detect(table: Iterable[MountEntry] | None = None, membership: str | None = N
         hierarchy = _hierarchy(entry, own)
         if hierarchy and hierarchy.name not in found:
             found[hierarchy.name] = hierarchy
-    return CgroupTree(tuple(found.values()))
+    has_v2 = any(h.version == 2 for h in found.values())
+    # Every cgroup of v2 freezes by itself, also where the controllers are v1's: one directory less for each.
+    return CgroupTree(tuple(h for h in found.values() if not (has_v2 and h.controllers == ("freezer",))))
 
 
 def _hierarchy(entry: MountEntry, own: Mapping[str, str]) -> Hierarchy | None:
@@ -134,7 +146,7 @@ class Cgroup:
 
     def directory(self, controller: str) -> str | None:
         """Return the directory that has the controller's files; "" names the v2 hierarchy itself."""
-        h = self._hierarchy_of(controller)
+        h = self._tree.hierarchy_of(controller)
         return os.path.join(h.base, self.path) if h else None
 
     def below(self, name: str) -> "Cgroup":
@@ -199,7 +211,7 @@ class Cgroup:
     def file(self, field: str) -> str | None:
         """Return the path of the file that says a field, by its cgroup-v2 name; None if no mounted controller
         has it. With v1 it has most often another name, and need not exist."""
-        h = self._hierarchy_of(_controller_of(field))
+        h = self._tree.hierarchy_of(_controller_of(field))
         if field in _IN_EVERY:
             h = next((h for h in self._tree.hierarchies if os.path.isdir(self._at(h))), h)
         if h is None:
@@ -264,14 +276,8 @@ class Cgroup:
         for directory in self.directories:
             remove_directory(directory, timeout_s)
 
-    def _hierarchy_of(self, controller: str) -> Hierarchy | None:
-        for h in self._tree.hierarchies:
-            if controller in h.controllers or (controller == "" and h.version == 2):
-                return h
-        return self._hierarchy_of("blkio") if controller == "io" else None
-
     def _version_of(self, field: str) -> int:
-        h = self._hierarchy_of(_controller_of(field))
+        h = self._tree.hierarchy_of(_controller_of(field))
         return h.version if h else 1
 
 
@@ -332,6 +338,21 @@ def _create(hierarchy: Hierarchy, path: str) -> None:
         _create(hierarchy, path)
     except OSError as error:
         raise KernelError("mkdir", directory, error.errno or 0) from None
+    if hierarchy.version == 1 and "cpuset" in hierarchy.controllers:
+        _inherit_cpuset(directory)
+
+
+def _inherit_cpuset(directory: str) -> None:
+    """Give a new cpuset of v1 what the one above has: empty, as it is made, it takes no process.
+
+    Those below ours get theirs from the kernel (cgroup-v1/cgroups.rst, 1.5, clone_children).
+    """
+    if _read(os.path.join(directory, "cpuset.cpus")).strip():
+        return
+    above = os.path.dirname(directory)
+    for name in ("cpuset.cpus", "cpuset.mems"):
+        _write(os.path.join(directory, name), _read(os.path.join(above, name)))
+    _write(os.path.join(directory, "cgroup.clone_children"), "1")
 
 
 def _pass_on(directory: str, controllers: tuple[str, ...]) -> None:

@@ -27,7 +27,8 @@ from kubelab.language import Text
 
 PROGRAMS = {"unshare": "util-linux", "nsenter": "util-linux", "ip": "iproute2", "ps": "procps"}
 _NAMESPACES: tuple[NamespaceType, ...] = ("mnt", "pid", "net", "ipc", "uts", "cgroup")
-_CONTROLLERS = ("cpu", "memory", "pids")
+_CONTROLLERS = ("cpu", "memory", "pids", "io", "cpuset", "freezer")
+_PRESSURE = "/proc/pressure/memory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ def names() -> tuple[str, ...]:
         "overlay",
         "bridge",
         *(f"cgroup.{name}" for name in _CONTROLLERS),
+        "psi",
         *(f"program.{name}" for name in PROGRAMS),
     )
 
@@ -62,6 +64,7 @@ def probe() -> tuple[Capability, ...]:
         _tried("overlay", _try_overlay, _MEND_MODULE.format(module="overlay")),
         _tried("bridge", _try_links, _MEND_MODULE.format(module="bridge veth")),
         *_controllers(),
+        _pressure(),
         *(_program(name, package) for name, package in PROGRAMS.items()),
     )
 
@@ -130,14 +133,23 @@ def _controllers() -> tuple[Capability, ...]:
 
 def _controller(name: str, tree: cgroups.CgroupTree) -> Capability:
     label = f"cgroup.{name}"
-    directory = tree.at("").directory(name)
-    if directory is None:
+    hierarchy = tree.hierarchy_of(name)
+    if hierarchy is None:
         return Capability(label, available=False, reason=_NO_CONTROLLER, mend=_MEND_CONTROLLER)
-    version = next(h.version for h in tree.hierarchies if name in h.controllers)
-    where = {"path": directory.rstrip("/"), "version": version}
-    if os.access(directory, os.W_OK):
+    where = {"path": hierarchy.base, "version": hierarchy.version}
+    if os.access(hierarchy.base, os.W_OK):
         return _available(label, _CONTROLLER.format(**where))
     return Capability(label, available=False, reason=_NOT_WRITABLE.format(**where), mend=_MEND_ROOT)
+
+
+def _pressure() -> Capability:
+    """A kernel that has it switched off has the file but refuses to read it."""
+    try:
+        with open(_PRESSURE, encoding="ascii") as file:
+            file.read()
+    except OSError:
+        return Capability("psi", available=False, reason=_NO_PRESSURE, mend=_MEND_PRESSURE)
+    return _available("psi", Text(_PRESSURE, _PRESSURE))
 
 
 def _program(name: str, package: str) -> Capability:
@@ -178,6 +190,14 @@ _NO_CONTROLLER = Text(es="ninguna jerarquía montada lo tiene", en="no mounted h
 _MEND_CONTROLLER = Text(
     es="monta cgroup2 en /sys/fs/cgroup, o arranca con cgroup_enable=memory en la línea del kernel",
     en="mount cgroup2 at /sys/fs/cgroup, or boot with cgroup_enable=memory on the kernel's command line",
+)
+_NO_PRESSURE = Text(
+    es=f"el kernel no mide la presión ({_PRESSURE})",
+    en=f"the kernel does not measure pressure ({_PRESSURE})",
+)
+_MEND_PRESSURE = Text(
+    es="arranca con psi=1 en la línea del kernel",
+    en="boot with psi=1 on the kernel's command line",
 )
 _NOT_WRITABLE = Text(
     es="cgroup v{version} en {path}, sin permiso de escritura",

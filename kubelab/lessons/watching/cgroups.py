@@ -141,8 +141,15 @@ class Cgroups:
                 ValueError,
             ):  # Not there (any more), or no controller of this version has it.
                 continue
-            if value is not None and value not in defaults:
+            if value is not None and value not in defaults and not self._is_inherited(path, name, value):
                 yield name, value
+
+    def _is_inherited(self, path: str, name: str, value: str) -> bool:
+        """v1 writes down in each cgroup the processors of the one above, where v2 leaves it empty."""
+        hierarchy = self._tree.hierarchy_of(name.partition(".")[0])
+        if name != "cpuset.cpus" or hierarchy is None or hierarchy.version == 2:
+            return False
+        return value == self._tree.at(f"{path}/..").read(name)
 
     def _paths(self) -> set[str]:
         return {path for h in self._tree.hierarchies for path in self._paths_below(h.base, "")}
