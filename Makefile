@@ -45,8 +45,9 @@ types: setup-dev
 layers: setup-dev
 	$(BIN)/lint-imports
 
+# Most of a test's time is waiting for the kernel, so there may be more workers than processors.
 unit: setup-dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(PYTEST_ARGS)
 
 # The proofs need root; without it they are left out aloud, and in CI that is a failure. A lesson takes less than
 # the 30 s that it may by default, but not on a machine that is busy with other things.

@@ -1,6 +1,9 @@
 """What all tests share: those of the kernel are skipped without root, and CI fails when any was skipped."""
 
 import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -10,6 +13,14 @@ hypothesis.settings.register_profile(
     "kubelab", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("kubelab")
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A directory for what makes Unix sockets: their paths end at 107 bytes (unix(7)), which `tmp_path` may
+    nearly use up by itself."""
+    with tempfile.TemporaryDirectory(prefix="kl-") as place:
+        yield Path(place)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

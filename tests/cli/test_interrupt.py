@@ -60,17 +60,17 @@ def test_a_bug_in_a_callback_ends_it_after_the_clean_up(said: list[str]) -> None
 
 
 @pytest.mark.root
-def test_a_measurement_that_is_stopped_takes_its_lab_down(tmp_path: Path) -> None:
+def test_a_measurement_that_is_stopped_takes_its_lab_down(short_path: Path) -> None:
     command = [sys.executable, "-m", "kubelab", "bench", "lessons", "--runs", "1"]
     with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path)}
+        command, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(short_path)}
     ) as program:
         assert program.stderr
         assert program.stderr.readline()  # What it measures first: it has a lab by now.
-        (place,) = tmp_path.glob("kubelab-bench-*")
+        (place,) = short_path.glob("kubelab-bench-*")
         header, *_ = (place / "journal").read_text("utf-8").splitlines()
         program.send_signal(signal.SIGTERM)
         program.stderr.read()
     assert program.returncode == 130
-    assert not list(tmp_path.iterdir())
+    assert not list(short_path.iterdir())
     assert not list(Path("/sys/fs/cgroup").glob(f"**/kubelab-{json.loads(header)['token']}"))

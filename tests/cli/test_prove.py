@@ -61,15 +61,15 @@ def test_a_report_that_cannot_be_written_is_told_before_a_lab_starts(tmp_path: P
 
 
 @pytest.mark.root
-def test_on_a_terminal_a_line_tells_the_step_at_hand_and_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+def test_on_a_terminal_a_line_tells_the_step_at_hand_and_ctrl_c_leaves_nothing(
+    tmp_path: Path, short_path: Path
+) -> None:
     create(tmp_path / "lessons", "demo/01-good")
-    places = tmp_path / "places"
-    places.mkdir()
     changed = {"KUBELAB_LESSONS": str(tmp_path / "lessons"), "KUBELAB_LANG": "en", "TERM": "xterm"}
     child = pexpect.spawn(
         sys.executable,
         ["-m", "kubelab", "lesson", "test", "--jobs", "2"],
-        env={**os.environ, **changed, "TMPDIR": str(places)},
+        env={**os.environ, **changed, "TMPDIR": str(short_path)},
         dimensions=(24, 100),
         timeout=30,
     )
@@ -79,4 +79,4 @@ def test_on_a_terminal_a_line_tells_the_step_at_hand_and_ctrl_c_leaves_nothing(t
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 130
-    assert list(places.iterdir()) == []
+    assert list(short_path.iterdir()) == []
