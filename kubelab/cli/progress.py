@@ -45,10 +45,14 @@ def show() -> None:
     from kubelab.lessons.catalog import Catalog
     from kubelab.lessons.progress import Progress
 
+    catalog = Catalog.load()
     with Progress.open() as recorded:
-        rows = list(_rows(Catalog.load(), recorded))
+        rows = list(_rows(catalog, recorded))
+        due = catalog.to_review(recorded)
     for line in table([str(name) for name in _COLUMNS], rows):
         click.echo(line)
+    if due:
+        click.echo(f"\n{_DUE.format(lessons=', '.join(due))}")
 
 
 def _rows(catalog: "Catalog", recorded: "Progress") -> Iterator[tuple[str, ...]]:
@@ -152,6 +156,7 @@ _COLUMNS = (
     Text(es="REPASO", en="REVIEW"),
 )
 _YES, _NO = Text(es="sí", en="yes"), Text(es="no", en="no")
+_DUE = Text(es="Conviene repasar ahora: {lessons}", en="Worth doing again now: {lessons}")
 _NEVER, _NOW, _TOMORROW = (
     Text(es="nunca", en="never"),
     Text(es="ahora", en="now"),

@@ -104,7 +104,8 @@ def test(
     languages = (language,) if language else LANGUAGES
     chosen = _on(backend, _chosen(lessons))
     wanted = [(lesson, language) for lesson in chosen for language in languages]
-    jobs = 1 if backend == "kubernetes" else jobs
+    if backend == "kubernetes" and jobs > 1:
+        raise LabError(_ONE_CLUSTER)
     outcome = interruptible(_prove_all(wanted, jobs, _Terms(backend, limit_s)))
     if outcome is None:
         return 130
@@ -152,7 +153,8 @@ async def _work(
     waiting: list[tuple["Lesson", Language]], outcome: Outcome, status: "_StatusLine", terms: _Terms
 ) -> None:
     """Take what waits, in a lab beside all others: in a place of its own."""
-    from kubelab.lessons.proof import Patience, prove
+    from kubelab.lessons.patience import Patience
+    from kubelab.lessons.proof import prove
 
     patience = Patience.of(terms.limit_s)
     worker = object()
@@ -275,6 +277,10 @@ _ELSEWHERE = Text(
 )
 _NONE_ON = Text(
     es="Ninguna de estas lecciones funciona sobre {backend}.", en="None of these lessons runs on {backend}."
+)
+_ONE_CLUSTER = Text(
+    es="Un clúster ajeno es un solo laboratorio: sobre kubernetes, usa --jobs 1.",
+    en="A cluster of others is one lab: on kubernetes, use --jobs 1.",
 )
 _NONE = Text(es="No hay lecciones en {path}.", en="There are no lessons in {path}.")
 _UNWRITABLE = Text(

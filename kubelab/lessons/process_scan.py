@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from kubelab.lessons.observation import NAMESPACE_KINDS, IdRange, Process
+from kubelab.lessons.observation import NAMESPACE_KINDS, ClockOffsets, IdRange, Process
 
 STALE_S = 60.0
 STALE_MAX = 8  # Of those that are old, as many are read again in one scan.
@@ -120,10 +120,6 @@ class ProcessScan:
             raise ProcessLookupError("the machine's init is gone")
         self._bury(before)
         return self._publish()
-
-    def scan_all(self) -> tuple[Process, ...]:
-        """Return the machine's processes, however long it takes."""
-        return self.scan(budget_s=float("inf"))
 
     def note(self, pid: int) -> None:
         """Read the process now, for it may be gone at the next scan: then it counts as departed."""
@@ -279,7 +275,18 @@ class ProcessScan:
             uid=int(fields["Uid"].split()[1]),
             uid_map=same.uid_map if same is not None and has_map else self._uid_map(pid),
             capabilities=int(fields["CapEff"], 16),
+            no_new_privs=fields["NoNewPrivs"].strip() == "1",
+            seccomp_mode=int(fields.get("Seccomp", "0")),  # Without CONFIG_SECCOMP there is no such line.
+            clocks=self._clocks(pid, namespaces),
         )
+
+    def _clocks(self, pid: int, namespaces: dict[str, int]) -> ClockOffsets:
+        """Those of the machine's own time namespace are not read: nobody is interested."""
+        if namespaces.get("time") == self.namespaces.get("time"):
+            return ClockOffsets()
+        lines = (line.split() for line in self._text(f"{pid}/timens_offsets").splitlines())
+        seconds = {line[0]: int(line[1]) for line in lines}
+        return ClockOffsets(seconds.get("boottime", 0), seconds.get("monotonic", 0))
 
     def _start_ticks(self, pid: int) -> int:
         return int(self._read(f"{pid}/stat").rpartition(b")")[2].split()[19])

@@ -21,6 +21,7 @@ from kubelab.lessons.checks import Scope
 from kubelab.lessons.format import Lesson, Step
 from kubelab.lessons.inventory import Inventory
 from kubelab.lessons.lab import LabPort
+from kubelab.lessons.patience import DEFAULT_PATIENCE, Patience
 from kubelab.lessons.progress import Progress
 from kubelab.lessons.session import Session
 from kubelab.lessons.typist import Typist
@@ -30,23 +31,6 @@ Watch = Callable[[str], None]
 """Told the id of each step when it begins, "" for what is around the steps."""
 
 SETTLE_TIMEOUT_S = 5.0  # From the end of a lesson until its processes are gone.
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait: for a whole lesson, for the prompt after a line, for the state that the last line
-    brings about; and how long a step must not pass by itself."""
-
-    lesson_s: float = 30.0
-    line_s: float = 15.0
-    state_s: float = 10.0
-    not_yet_s: float = 0.3
-
-    @classmethod
-    def of(cls, lesson_s: float) -> "Patience":
-        """Return as much more patience with everything as there is for the lesson; never less."""
-        factor = max(1.0, lesson_s / cls().lesson_s)
-        return cls(lesson_s, cls().line_s * factor, cls().state_s * factor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +74,12 @@ async def prove(
     lesson: Lesson,
     language: Language,
     lab: LabPort,
-    patience: Patience | None = None,
+    patience: Patience = DEFAULT_PATIENCE,
     watch: Watch = lambda step: None,
 ) -> Proof:
     """Prove *lesson* on *lab*; what goes wrong is in the proof, with its step, and nothing is raised."""
     begun_s = time.monotonic()
-    proving = _Proving(lesson, language, lab, patience or Patience(), watch, begun_s)
+    proving = _Proving(lesson, language, lab, patience, watch, begun_s)
     failure: Failure | None = None
     try:
         async with asyncio.timeout(proving.patience.lesson_s):
@@ -165,9 +149,10 @@ class _Learner:
         if self._typist is None:
             self._typist = Typist(await self.session.shell(WindowSize(40, 120)))
             await self._typist.prompt(until=lambda: False, timeout_s=self.proving.patience.line_s)
-        for line in lines:
-            last = until if line is lines[-1] else lambda: False
-            await self._typist.type(line, until=last, timeout_s=self.proving.patience.line_s)
+        *before, last = lines
+        for line in before:
+            await self._typist.type(line, until=lambda: False, timeout_s=self.proving.patience.line_s)
+        await self._typist.type(last, until=until, timeout_s=self.proving.patience.line_s)
 
     def told(self) -> Text:
         """What the shell told last, to be appended to what went wrong."""
@@ -247,7 +232,7 @@ async def _err(learner: _Learner) -> None:
 async def _fast_forward(learner: _Learner) -> None:
     for _ in learner.steps():
         await _not_yet(learner)
-        await learner.session.fast_forward()
+        await learner.session.fast_forward(learner.proving.patience)
 
 
 async def _solve(learner: _Learner) -> None:

@@ -29,20 +29,19 @@ from kubelab.lessons.checks import Scope
 from kubelab.lessons.evaluation import StepState
 from kubelab.lessons.format import Lesson, Step
 from kubelab.lessons.lab import LabPort
-from kubelab.lessons.observation import Observation
+from kubelab.lessons.observation import Observation, SessionState
 from kubelab.lessons.observe import Observer
 from kubelab.lessons.parse import parse_lesson
+from kubelab.lessons.patience import DEFAULT_PATIENCE, Patience
 from kubelab.lessons.prediction import PredictionState, value_of
 from kubelab.lessons.progress import LessonProgress, Progress, StepProgress, new_seed
 from kubelab.lessons.record import Event
-from kubelab.lessons.typist import Typist
+from kubelab.lessons.typist import ACTIONS, Typist
 from kubelab.lessons.view import LessonView, Mode, sentence_of
 from kubelab.lessons.workplace import Workplace
 
 NO_STEP = -1
 SETUP_TIMEOUT_S = 60.0  # For each command of an author, which may wait for a rollout.
-LINE_TIMEOUT_S = 15.0  # From a line of a solution that is typed until the prompt is back.
-STATE_TIMEOUT_S = 10.0  # From the last line of a solution until the state is there that passes the step.
 TYPED_SIZE = WindowSize(40, 120)
 
 
@@ -54,7 +53,7 @@ class Session:
     ) -> None:
         self.lesson = lesson
         self.mode = mode
-        self.language = language  # May be set at any time. The view has both languages.
+        self._language = language
         self._lab = lab
         self._progress = progress
         self._clock = clock
@@ -62,6 +61,7 @@ class Session:
         self._observer = Observer(lab, self._observed_machines, clock)
         self._workplace = Workplace(lab, lesson)
         self._states = [StepState() for _ in lesson.steps]
+        self._resets = [0 for _ in lesson.steps]
         self._index = 0
         self._begun = NO_STEP  # The step that was set up; while the learner is at another, no check counts.
         self._turn = asyncio.Lock()  # Held by whoever sets up, evaluates or resets.
@@ -116,6 +116,16 @@ class Session:
         return self._view
 
     @property
+    def language(self) -> Language:
+        """May be set at any time. The view has both languages."""
+        return self._language
+
+    @language.setter
+    def language(self, language: Language) -> None:
+        self._language = language
+        self._observer.changed.set()  # A lesson may be about that.
+
+    @property
     def machine(self) -> Machine:
         """The machine on which the lesson's shell runs. Raises LabError when it does not run."""
         return self._workplace.machine
@@ -167,6 +177,7 @@ class Session:
         if shown <= len(self._step.hints) and self.mode is Mode.LEARN:
             self._progress.show_hint(self.lesson.id, self._step.id, shown)
             self._set(replace(self._state, hints_shown=shown))
+            self._observer.changed.set()  # A lesson may be about that.
 
     def next(self) -> None:
         """Go to the next step, passed or not; nothing happens on the last."""
@@ -181,21 +192,39 @@ class Session:
 
         The place is as it was when the lesson began, however damaged it is by now: see `Workplace.reset`.
         """
-        index = self._index
         async with self._doing(_RESETTING), self._working:
-            async with self._turn:
-                if self._is_left:
-                    raise LabError(_LESSON_LEFT)
-                self._begun = NO_STEP
-                step = self.lesson.steps[index]
-                self._progress.set_passed(self.lesson.id, step.id, passed=False)
-                self._release(step)
-                self._states[index] = StepState(hints_shown=self._states[index].hints_shown)
-                self._publish()
-                await self._workplace.reset()
-            await self._begin()
+            await self._reset()
 
-    async def fast_forward(self) -> None:
+    async def _reset(self) -> None:
+        index = self._index
+        async with self._turn:
+            if self._is_left:
+                raise LabError(_LESSON_LEFT)
+            self._begun = NO_STEP
+            step = self.lesson.steps[index]
+            self._progress.set_passed(self.lesson.id, step.id, passed=False)
+            self._release(step)
+            self._states[index] = StepState(hints_shown=self._states[index].hints_shown)
+            self._resets[index] += 1
+            self._publish()
+            await self._workplace.reset()
+        await self._begin()
+
+    async def act(self, action: str) -> None:
+        """Do what a learner does in the app and not in the shell; *action* is one of `ACTIONS`."""
+        if action == "<reset>":
+            await self.reset()
+        else:
+            self._act_lightly(action)
+            await self.check_now()
+
+    def _act_lightly(self, action: str) -> None:
+        if action == "<hint>":
+            self.hint()
+        else:
+            self.language = "es" if self.language == "en" else "en"
+
+    async def fast_forward(self, patience: Patience = DEFAULT_PATIENCE) -> None:
         """Type the current step's solution into a shell of our own, which stays open for what it started.
 
         Raises:
@@ -209,28 +238,40 @@ class Session:
         async with self._doing(_SOLVING), self._working:
             await self._begin()  # It may be the learner's first moment on this step.
             if not self._is_over(index):
-                await self._solve(index)
+                await self._solve(index, patience)
         if not self._states[index].passed:
             told = _UNSOLVED if self._index == index else _STEP_LEFT
             raise LabError(told.format(step=self.lesson.steps[index].id))
 
-    async def _solve(self, index: int) -> None:
-        await self._until(lambda: not self._states[index].uncaptured or self._is_over(index))
+    async def _solve(self, index: int, patience: Patience) -> None:
+        await self._until(
+            lambda: not self._states[index].uncaptured or self._is_over(index), patience.state_s
+        )
         try:
-            await self._type(self.lesson.steps[index].structure.solve, index)
-            await self._until(lambda: self._is_over(index))
+            await self._type(self.lesson.steps[index].structure.solve, index, patience.line_s)
+            await self._until(lambda: self._is_over(index), timeout_s=patience.state_s)
         finally:
             self._states[index] = replace(self._states[index], skipped=self._states[index].passed)
 
-    async def _type(self, lines: tuple[str, ...], index: int) -> None:
+    async def _type(self, lines: tuple[str, ...], index: int, line_s: float) -> None:
         """Type *lines* for as long as the learner stays at the step; it may pass before the last is done."""
         typist = Typist(await self._workplace.shell(TYPED_SIZE, self.language))
-        await typist.prompt(until=lambda: self._has_gone_from(index), timeout_s=LINE_TIMEOUT_S)
+        await typist.prompt(until=lambda: self._has_gone_from(index), timeout_s=line_s)
         self._states[index] = replace(self._states[index], skipped=True)
         for number, line in enumerate(lines, 1):
             enough = self._is_over if number == len(lines) else self._has_gone_from
-            if not self._has_gone_from(index):
-                await typist.type(line, until=partial(enough, index), timeout_s=LINE_TIMEOUT_S)
+            if line in ACTIONS and not self._has_gone_from(index):
+                typist = await self._act_for(line, typist)
+            elif not self._has_gone_from(index):
+                await typist.type(line, until=partial(enough, index), timeout_s=line_s)
+
+    async def _act_for(self, action: str, typist: Typist) -> Typist:
+        """Do *action* while the solution is typed; return who types on: a reset ends all shells."""
+        if action != "<reset>":
+            await self.act(action)
+            return typist
+        await self._reset()
+        return Typist(await self._workplace.shell(TYPED_SIZE, self.language))
 
     def _has_gone_from(self, index: int) -> bool:
         return self._index != index or self._is_left
@@ -239,10 +280,10 @@ class Session:
         """Tell whether nothing is left to be done for the step at *index*."""
         return self._states[index].passed or self._has_gone_from(index)
 
-    async def _until(self, holds: Callable[[], bool]) -> None:
+    async def _until(self, holds: Callable[[], bool], timeout_s: float) -> None:
         """Wait until *holds*, which changes with the view; but not for ever."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STATE_TIMEOUT_S):
+            async with asyncio.timeout(timeout_s):
                 async for _ in self.changes():
                     if holds():
                         return
@@ -359,7 +400,7 @@ class Session:
     def _evaluate(self) -> None:
         if self._begun != self._index:
             return
-        before, observation = self._state, self._observer.observation
+        before, observation = self._state, self._observation()
         if before.uncaptured:
             self._capture(observation)
         state = evaluation.evaluate(self._step, self._state, observation, self._scope)
@@ -372,6 +413,11 @@ class Session:
         self._set(state)
         if state.passed and not before.passed and self._view.finished:
             self._progress.complete(self.lesson.id, tested_out=self.mode is Mode.TEST_OUT)
+
+    def _observation(self) -> Observation:
+        """Return what is seen now, of the session itself as well."""
+        own = SessionState(self._state.hints_shown, self._resets[self._index], self._language)
+        return replace(self._observer.observation, session=own)
 
     def _record(self, state: StepState) -> None:
         self._progress.set_passed(self.lesson.id, self._step.id, passed=True, skipped=state.skipped)

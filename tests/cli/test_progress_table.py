@@ -78,7 +78,9 @@ def test_a_lesson_completed_long_ago_is_due_for_review(shown: Shown) -> None:
         for step in Catalog.load().lesson(LESSON).steps:
             progress.set_passed(LESSON, step.id, passed=True)
         progress.complete(LESSON, tested_out=True)
-    assert row(shown.says(), LESSON) == [LESSON, "4/4", "0", "0", "yes", "2026-01-31", "now"]
+    lines = shown.says()
+    assert row(lines, LESSON) == [LESSON, "4/4", "0", "0", "yes", "2026-01-31", "now"]
+    assert lines[-1] == f"Worth doing again now: {LESSON}"
     assert row(shown.says(language="es"), LESSON) == [LESSON, "4/4", "0", "0", "sí", "2026-01-31", "ahora"]
 
 

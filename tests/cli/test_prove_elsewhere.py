@@ -112,3 +112,10 @@ def test_lessons_that_look_at_machines_do_not_run_on_another_cluster(tmp_path: P
     done = prove(tmp_path / "lessons", tmp_path / "config")
     assert done.returncode == 1
     assert "demo/01-map: does not run on kubernetes" in done.stderr
+
+
+def test_several_labs_side_by_side_are_refused_where_there_is_one_cluster(tmp_path: Path) -> None:
+    write_lessons(tmp_path / "lessons")
+    done = prove(tmp_path / "lessons", tmp_path / "config", "--jobs", "2")
+    assert done.returncode == 1
+    assert "use --jobs 1" in done.stderr

@@ -6,7 +6,8 @@ from scratch_lab import ScratchLab
 
 from kubelab.lessons.format import LessonSource
 from kubelab.lessons.parse import parse_lesson
-from kubelab.lessons.proof import Patience, Proof, prove
+from kubelab.lessons.patience import Patience
+from kubelab.lessons.proof import Proof, prove
 
 pytestmark = pytest.mark.root
 

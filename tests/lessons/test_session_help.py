@@ -10,6 +10,7 @@ from kubelab.cluster.errors import LabError
 from kubelab.language import Text
 from kubelab.lessons.change import About, Sign
 from kubelab.lessons.parse import parse_lesson
+from kubelab.lessons.patience import Patience
 from kubelab.lessons.progress import Progress
 from kubelab.lessons.record import Event, Outcome
 from kubelab.lessons.session import Session
@@ -76,13 +77,12 @@ async def test_fast_forward_types_the_solution_and_what_it_started_stays(
 
 
 async def test_a_solution_that_does_not_pass_is_told_and_nothing_is_skipped(
-    lab: ScratchLab, progress: Progress, monkeypatch: pytest.MonkeyPatch
+    lab: ScratchLab, progress: Progress
 ) -> None:
-    monkeypatch.setattr("kubelab.lessons.session.STATE_TIMEOUT_S", 0.3)
     useless = parse_lesson(spanish("solve: [sleep $SECS &]", "solve: ['true']"))
     async with Session.open(lab, useless, progress) as session:
         with pytest.raises(LabError, match="one"):
-            await session.fast_forward()
+            await session.fast_forward(Patience(state_s=0.3))
         assert not session.view.step.skipped
         assert session.view.busy is None
         await type_into(session, f"sleep {seconds(session)} &")

@@ -123,11 +123,11 @@ async def test_five_hundred_short_lives_are_survived_and_a_begin_forgets_them(la
 
 
 async def test_all_is_there_from_the_beginning_however_many_there_are(lab) -> None:
-    script = "for i in $(seq 300); do sleep 1001 & done; touch /tmp/ready; wait"
+    script = "for i in $(seq 300); do sleep 1001 & done; wait"
     async with lab.scratch("lab") as machine, running(machine, script):
-        await run(machine, "while ! [ -e /tmp/ready ]; do sleep 0.05; done")
+        await run(machine, "while [ $(pgrep -c -x -f 'sleep 1001') -lt 300 ]; do sleep 0.05; done")
         with ProcessScan(machine.pid) as scan:
-            assert len([p for p in scan.scan_all() if p.comm == "sleep"]) == 300
+            assert len([p for p in scan.scan(budget_s=math.inf) if p.comm == "sleep"]) == 300
             assert scan.scan() is scan.scan()
 
 

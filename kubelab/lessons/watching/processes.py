@@ -25,7 +25,6 @@ class ProcessEvents:
     """`note(host_pid, pid_namespace)` reads a process if it is on a machine of ours, and says so."""
 
     def __init__(self, note: Callable[[int, int], bool], look_soon: Callable[[], None]) -> None:
-        self.are_granted = False
         self._note = note
         self._look_soon = look_soon
         self._timer: asyncio.TimerHandle | None = None
@@ -40,7 +39,6 @@ class ProcessEvents:
             yield
             return
         with connector:
-            self.are_granted = True
             self._listen(connector)
             try:
                 yield
@@ -51,7 +49,6 @@ class ProcessEvents:
         asyncio.get_running_loop().add_reader(connector, self._hear, connector)
 
     def _stop(self, connector: ProcConnector) -> None:
-        self.are_granted = False
         asyncio.get_running_loop().remove_reader(connector)
         if self._timer is not None:
             self._timer.cancel()
