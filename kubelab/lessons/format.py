@@ -111,7 +111,12 @@ class StepStructure:
         "What must hold for the step to pass; each may have a `mode` (see below).",
         SOME,
     ]
-    solve: Annotated[tuple[str, ...], "The command lines that a learner could type; `^C` is Ctrl+C.", SOME]
+    solve: Annotated[
+        tuple[str, ...],
+        "The command lines that a learner could type; `^C` is Ctrl+C, and `<hint>`, `<reset>` and "
+        "`<language>` are what is done in the app.",
+        SOME,
+    ]
     setup: Annotated[
         tuple[str, ...],
         "Shell commands that bring about what the step starts from; they may run more than once.",

@@ -191,6 +191,16 @@ class ResourceState:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionState:
+    """What the learner did in the lesson itself: the current step's `hints` that are shown, how often it was
+    reset since the lesson was opened, and the language that is chosen."""
+
+    hints: int
+    resets: int
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """`at_s` is monotonic. `host` are the namespaces of the host itself, by kind. What a check asks for and
     is not here has not been looked at yet."""
@@ -200,4 +210,5 @@ class Observation:
     answers: Mapping[Question[Any], Any] = field(default_factory=dict)
     host: Mapping[str, int] = field(default_factory=dict)
     store: StoreState | None = None
+    session: SessionState | None = None
     at_s: float = 0.0

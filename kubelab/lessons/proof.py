@@ -24,7 +24,7 @@ from kubelab.lessons.lab import LabPort
 from kubelab.lessons.patience import DEFAULT_PATIENCE, Patience
 from kubelab.lessons.progress import Progress
 from kubelab.lessons.session import Session
-from kubelab.lessons.typist import Typist
+from kubelab.lessons.typist import ACTIONS, Typist
 from kubelab.lessons.view import StepView, Verdict, sentence_of
 
 Watch = Callable[[str], None]
@@ -146,13 +146,28 @@ class _Learner:
             self.session.next()
 
     async def type(self, lines: tuple[str, ...], until: Callable[[], bool]) -> None:
+        *before, last = lines
+        for line in before:
+            await self._do(line, until=lambda: False)
+        await self._do(last, until)
+
+    async def _do(self, line: str, until: Callable[[], bool]) -> None:
+        if line in ACTIONS:
+            await self._act(line)
+        else:
+            typist = await self._typist_in_shell()
+            await typist.type(line, until=until, timeout_s=self.proving.patience.line_s)
+
+    async def _act(self, action: str) -> None:
+        await self.session.act(action)
+        if action == "<reset>":
+            self._typist = None
+
+    async def _typist_in_shell(self) -> Typist:
         if self._typist is None:
             self._typist = Typist(await self.session.shell(WindowSize(40, 120)))
             await self._typist.prompt(until=lambda: False, timeout_s=self.proving.patience.line_s)
-        *before, last = lines
-        for line in before:
-            await self._typist.type(line, until=lambda: False, timeout_s=self.proving.patience.line_s)
-        await self._typist.type(last, until=until, timeout_s=self.proving.patience.line_s)
+        return self._typist
 
     def told(self) -> Text:
         """What the shell told last, to be appended to what went wrong."""

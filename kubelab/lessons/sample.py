@@ -19,6 +19,7 @@ from kubelab.lessons.observation import (
     ResourceState,
     Route,
     Rule,
+    SessionState,
 )
 from kubelab.lessons.sample_cluster import (
     IDLE_ANSWERS,
@@ -97,6 +98,7 @@ IDLE = Observation(
     },
     resources={PODS: ResourceState((_OLD,)), DEPLOYMENTS: ResourceState(), **IDLE_RESOURCES},
     answers={_MOTD: FileSeen(), _EVENTS: CgroupText(_EVENTS_FILE, None), **IDLE_ANSWERS},
+    session=SessionState(hints=0, resets=0, language="es"),
 )
 """A shell, a `stress`, and a pod `old` of which nothing runs."""
 
@@ -128,6 +130,7 @@ REACHED = Observation(
         _EVENTS: CgroupText(_EVENTS_FILE, "oom 1\noom_kill 1"),
         **REACHED_ANSWERS,
     },
+    session=SessionState(hints=1, resets=0, language="es"),
 )
 """The shell is in the network of pod `web`; `sleep 1000` is PID 1 of its own; `stress` and `old` are gone."""
 

@@ -21,6 +21,7 @@ PROMPT = re.compile(r"\x1b\[\?2004h|# $")
 QUIET_S = 0.05  # Output counts as complete when nothing follows for so long.
 READ_LENGTH_MAX = 1 << 20  # A program that never ceases to write must not keep the reader.
 INTERRUPT = "^C"
+ACTIONS = ("<hint>", "<reset>", "<language>")  # Of the app: not for the shell, see `Session.act`.
 
 _ESCAPES = re.compile(r"\x1b\][^\x07]*\x07|\x1b\[[0-?]*[ -/]*[@-~]")
 _PROMPTED = re.compile(r"\S*@\S*#( |$)")

@@ -17,6 +17,7 @@ from kubelab.lessons.checks import (
     route,
     rule,
     service,
+    session,
     store,
 )
 from kubelab.lessons.checks.check import CHECKS, Check, Finding, Measure, Needs, Scope, judge
@@ -45,5 +46,6 @@ __all__ = [
     "route",
     "rule",
     "service",
+    "session",
     "store",
 ]
