@@ -16,6 +16,7 @@ from kubelab.lessons.question import Question
 
 NamespaceKind = Literal["mnt", "pid", "net", "ipc", "uts", "user", "cgroup", "time"]
 NAMESPACE_KINDS: tuple[NamespaceKind, ...] = get_args(NamespaceKind)
+OVERFLOW_UID = 65534  # How a user namespace shows every id that it does not map: user_namespaces(7).
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,19 @@ class IdRange:
     outside: int
     count: int
 
+    def inside_of(self, outside: int) -> int | None:
+        """Return the id inside that stands for *outside*; None if none does."""
+        is_in = 0 <= outside - self.outside < self.count
+        return self.inside + outside - self.outside if is_in else None
+
+
+@dataclass(frozen=True, slots=True)
+class ClockOffsets:
+    """By how many seconds the clocks of a time namespace are ahead of the kernel's own."""
+
+    boottime_s: int = 0
+    monotonic_s: int = 0
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
@@ -43,7 +57,9 @@ class Process:
     `proc_pid_namespace` is the pid namespace that the /proc which it sees belongs to (0: it sees none).
     `cgroup` is the text of /proc/<pid>/cgroup. Signals are bit masks, bit 0 for signal 1; `capabilities` is
     the effective set, bit 0 for CAP_CHOWN. `uid` is the effective one as the machine counts. `root` and `cwd`
-    are paths in its mount namespace; a root other than "/" means that it lives in a chroot.
+    are paths in its mount namespace; a root other than "/" means that it lives in a chroot. `clocks`
+    are those of its time namespace, if that is not the machine's; `seccomp_mode` is 2 if system calls are
+    filtered.
     """
 
     pid: int
@@ -64,11 +80,20 @@ class Process:
     uid: int = 0
     uid_map: tuple[IdRange, ...] = ()
     capabilities: int = 0
+    no_new_privs: bool = False
+    seccomp_mode: int = 0
+    clocks: ClockOffsets = ClockOffsets()
 
     @property
     def own_pid(self) -> int:
         """The pid in its own pid namespace."""
         return self.pids[-1]
+
+    @property
+    def own_uid(self) -> int:
+        """The uid in its own user namespace, as it sees it itself."""
+        inside = (known.inside_of(self.uid) for known in self.uid_map)
+        return next((uid for uid in inside if uid is not None), OVERFLOW_UID)
 
     @property
     def is_zombie(self) -> bool:

@@ -7,7 +7,7 @@ from kubelab.cluster.linux.capabilities import mask_of
 from kubelab.lessons.checks import Measure
 from kubelab.lessons.checks.check import CannotSee
 from kubelab.lessons.located import LessonError
-from kubelab.lessons.observation import IdRange, MachineState, Observation, Process
+from kubelab.lessons.observation import ClockOffsets, IdRange, MachineState, Observation, Process
 from kubelab.lessons.view import Verdict
 
 PASSED, NOT_YET, CANNOT = Verdict.PASSED, Verdict.NOT_YET, Verdict.CANNOT_CHECK
@@ -34,6 +34,9 @@ LIMITED = {"cgroup": "4:memory:/lab/m/machine/demo\n0::/lab/m/machine/system"}
         ("uid-map: {inside: 0, outside: 0}", MAPPED, NOT_YET),
         ("uid-map: [{inside: 0, outside: 1000}, {inside: 2, outside: 100001}]", SUBORDINATE, PASSED),
         ("uid-map: {inside: 2, outside: 100001, count: 1}", SUBORDINATE, NOT_YET),
+        ("own-uid: 0", MAPPED, PASSED),
+        ("own-uid: 65534", {"uid": 0, "uid_map": ()}, PASSED),
+        ("own-uid: 0", {"uid": 0, "uid_map": MAPPED["uid_map"]}, NOT_YET),
         ("fake-root: true", MAPPED, PASSED),
         ("fake-root: true", {"uid": 0, "uid_map": (IdRange(0, 0, 1 << 32),)}, NOT_YET),
         ("fake-root: true", {"uid": 1000}, NOT_YET),
@@ -41,6 +44,14 @@ LIMITED = {"cgroup": "4:memory:/lab/m/machine/demo\n0::/lab/m/machine/system"}
         ("has-capabilities: [CAP_NET_ADMIN, mknod]", ADMIN, NOT_YET),
         ("lacks-capabilities: [MKNOD]", ADMIN, PASSED),
         ("lacks-capabilities: [MKNOD, SYS_ADMIN]", ADMIN, NOT_YET),
+        ("no-new-privs: true", {"no_new_privs": True}, PASSED),
+        ("no-new-privs: true", {}, NOT_YET),
+        ("no-new-privs: false", {}, PASSED),
+        ("seccomp: true", {"seccomp_mode": 2}, PASSED),
+        ("seccomp: false", {"seccomp_mode": 2}, NOT_YET),
+        ("boottime: 86400", {"clocks": ClockOffsets(boottime_s=86400)}, PASSED),
+        ("boottime: 86400", {"clocks": ClockOffsets(monotonic_s=86400)}, NOT_YET),
+        ("monotonic: 86400", {"clocks": ClockOffsets(monotonic_s=86400)}, PASSED),
         ("pid-depth: 3", {"pids": (10, 4, 1)}, PASSED),
         ("pid-depth: 2", {}, NOT_YET),
         ("cgroup: demo", LIMITED, PASSED),

@@ -2,6 +2,7 @@
 
 from kubelab.lessons.checks import (
     address,
+    alike,
     api_object,
     cgroup,
     combinators,
@@ -30,6 +31,7 @@ __all__ = [
     "Needs",
     "Scope",
     "address",
+    "alike",
     "api_object",
     "cgroup",
     "combinators",

@@ -22,6 +22,7 @@ _STATE_WORDS: dict[State, Text] = {
     "stopped": Text("está detenido (T)", "is stopped (T)"),
     "zombie": Text("es un zombi (Z)", "is a zombie (Z)"),
 }
+_SECCOMP_FILTER = 2  # proc(5): 0 none, 1 strict, 2 a filter.
 LOOK_AT_PROCESS = "ps -o pid,ppid,stat,args -p {pid}"
 _LOOK_AT_SIGNALS = "grep -E 'Sig|Shd' /proc/{pid}/status"
 
@@ -240,6 +241,18 @@ def with_uid(uid: int) -> Criterion:
     )
 
 
+def with_own_uid(uid: int) -> Criterion:
+    return Criterion(
+        Text(f"se ve a sí mismo con el uid {uid}", f"sees itself with the uid {uid}"),
+        lambda process: process.own_uid == uid,
+        lambda process: Text(
+            f"se ve a sí mismo con el uid {process.own_uid}", f"it sees itself with the uid {process.own_uid}"
+        ),
+        "cat /proc/{pid}/uid_map",
+        rank=2,
+    )
+
+
 def _uid_map_is(process: Process) -> Text:
     ranges = ", ".join(str(MappedId(line.inside, line.outside, line.count)) for line in process.uid_map)
     if not ranges:
@@ -289,6 +302,43 @@ def lacks_capabilities(unwanted: tuple[Capability, ...]) -> Criterion:
         lambda process: not held(process),
         lambda process: Text(f"tiene {listed(held(process))}", f"it has {listed(held(process))}"),
         "grep CapEff /proc/{pid}/status",
+    )
+
+
+def without_new_privileges(wanted: bool) -> Criterion:
+    es, en = ("no puede", "can gain no") if wanted else ("puede", "can gain")
+    return Criterion(
+        Text(f"{es} ganar privilegios al ejecutar", f"{en} privileges by executing"),
+        lambda process: process.no_new_privs == wanted,
+        lambda process: Text(
+            f"NoNewPrivs: {process.no_new_privs:d}", f"NoNewPrivs: {process.no_new_privs:d}"
+        ),
+        "grep NoNewPrivs /proc/{pid}/status",
+    )
+
+
+def filtered(wanted: bool) -> Criterion:
+    es, en = ("tiene", "has a") if wanted else ("no tiene", "has no")
+    return Criterion(
+        Text(f"{es} filtro seccomp", f"{en} seccomp filter"),
+        lambda process: (process.seccomp_mode == _SECCOMP_FILTER) == wanted,
+        lambda process: Text(f"Seccomp: {process.seccomp_mode}", f"Seccomp: {process.seccomp_mode}"),
+        "grep Seccomp /proc/{pid}/status",
+    )
+
+
+def clock_ahead(clock: Literal["boottime", "monotonic"], offset_s: int) -> Criterion:
+    def ahead(process: Process) -> int:
+        return process.clocks.boottime_s if clock == "boottime" else process.clocks.monotonic_s
+
+    return Criterion(
+        Text(f"tiene el reloj {clock} adelantado {offset_s} s", f"has its {clock} clock {offset_s} s ahead"),
+        lambda process: ahead(process) == offset_s,
+        lambda process: Text(
+            f"su reloj {clock} va adelantado {ahead(process)} s",
+            f"its {clock} clock is {ahead(process)} s ahead",
+        ),
+        "cat /proc/{pid}/timens_offsets",
     )
 
 

@@ -10,7 +10,7 @@ from kubelab.lessons.checks.subject import typed
 from kubelab.lessons.compare import Comparison
 from kubelab.lessons.observation import MachineState, Observation, Process
 
-Field = Literal["pid", "machine-pid", "parent", "state", "uid", "root", "cwd", "count"]
+Field = Literal["pid", "machine-pid", "parent", "state", "uid", "own-uid", "boottime", "root", "cwd", "count"]
 NONE = Text("no hay ninguno", "there is none")
 LOOK_AT_ALL = "ps -e -o pid,ppid,stat,args"
 
@@ -20,6 +20,8 @@ _FIELDS: Mapping[str, Callable[[Process], Any]] = {
     "parent": lambda process: process.parent_pid,
     "state": lambda process: process.state,
     "uid": lambda process: process.uid,
+    "own-uid": lambda process: process.own_uid,
+    "boottime": lambda process: process.clocks.boottime_s,
     "root": lambda process: process.root,
     "cwd": lambda process: process.cwd,
 }

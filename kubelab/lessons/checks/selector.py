@@ -1,6 +1,6 @@
 """Which process a check means: every key that is written must hold of it.
 
-Source: proc(5), pid_namespaces(7), user_namespaces(7), capabilities(7), chroot(2).
+Source: proc(5), pid_namespaces(7), user_namespaces(7), time_namespaces(7), capabilities(7), chroot(2).
 Left out: real and saved uids, groups, supplementary capability sets (only what is in effect counts).
 """
 
@@ -49,10 +49,21 @@ class ProcessSelector:
     chrooted: Annotated[bool, "Its root directory is another than `/`, as after chroot(2)."] = False
     cwd: Annotated[str | None, "Its working directory, as a path in its mount namespace."] = None
     uid: Annotated[int | None, "Its effective uid, as the machine counts."] = None
+    own_uid: Annotated[
+        int | None, "Its effective uid as it sees it itself; 65534 where its user namespace maps none."
+    ] = None
     uid_map: Annotated[tuple[MappedId, ...], "Its user namespace maps all these ids so."] = ()
     fake_root: Annotated[bool, "It is uid 0 inside its user namespace, and another uid outside."] = False
     has_capabilities: Annotated[tuple[Capability, ...], "All these are in effect."] = ()
     lacks_capabilities: Annotated[tuple[Capability, ...], "None of these is in effect."] = ()
+    no_new_privs: Annotated[
+        bool | None, "No program that it executes can gain privileges (`no_new_privs`), or one can."
+    ] = None
+    seccomp: Annotated[bool | None, "A seccomp filter judges its system calls, or none does."] = None
+    boottime: Annotated[
+        int | None, "Seconds by which its time namespace sets the clock of uptime(1) (CLOCK_BOOTTIME) ahead."
+    ] = None
+    monotonic: Annotated[int | None, "Seconds by which its time namespace sets CLOCK_MONOTONIC ahead."] = None
     cgroup: Annotated[
         str | None, "It is in this cgroup, by its path below the machine's own; with v1, in any hierarchy."
     ] = None
@@ -132,6 +143,7 @@ class ProcessSelector:
         yield from self._signal_criteria()
         yield from self._place_criteria(state)
         yield from self._privilege_criteria()
+        yield from self._clock_criteria()
         if self.parent is not None:
             yield _child_of(self.parent, state)
         if self.ancestor is not None:
@@ -168,6 +180,8 @@ class ProcessSelector:
     def _privilege_criteria(self) -> Iterator[Criterion]:
         if self.uid is not None:
             yield criteria.with_uid(self.uid)
+        if self.own_uid is not None:
+            yield criteria.with_own_uid(self.own_uid)
         if self.uid_map:
             yield criteria.maps_uids(self.uid_map)
         if self.fake_root:
@@ -176,6 +190,16 @@ class ProcessSelector:
             yield criteria.has_capabilities(self.has_capabilities)
         if self.lacks_capabilities:
             yield criteria.lacks_capabilities(self.lacks_capabilities)
+        if self.no_new_privs is not None:
+            yield criteria.without_new_privileges(self.no_new_privs)
+        if self.seccomp is not None:
+            yield criteria.filtered(self.seccomp)
+
+    def _clock_criteria(self) -> Iterator[Criterion]:
+        if self.boottime is not None:
+            yield criteria.clock_ahead("boottime", self.boottime)
+        if self.monotonic is not None:
+            yield criteria.clock_ahead("monotonic", self.monotonic)
 
 
 def _child_of(parent: ProcessSelector, state: MachineState) -> Criterion:
