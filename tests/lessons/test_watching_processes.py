@@ -1,5 +1,7 @@
 """Processes of a machine as they are observed: every field, whoever changes it, however short they live."""
 
+import math
+
 import pytest
 from watched import descriptors, named, observed, one, run, running, seen, until
 
