@@ -17,6 +17,8 @@ from kubelab.cluster.linux.syscalls import (
     prctl,
 )
 
+_AMBIENT_RAISE = 2
+
 NAMES = tuple(
     (
         "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE "
@@ -70,3 +72,22 @@ def _drop_from_bounding_set(keep: frozenset[str]) -> frozenset[str]:
         elif held:
             kept.add(name)
     return frozenset(kept)
+
+
+def bound(names: frozenset[str]) -> None:
+    """Let nothing that is executed from now on gain any capability but *names*."""
+    _drop_from_bounding_set(names)
+
+
+def set_sets(
+    effective: frozenset[str], permitted: frozenset[str], inheritable: frozenset[str], ambient: frozenset[str]
+) -> None:
+    """Set this thread's sets; what it does not hold itself it cannot keep, and names that the kernel does not
+    know are passed over, as runc has it."""
+    held = capget()
+    masks = [mask_of(names & set(NAMES)) & held for names in (effective, permitted, inheritable)]
+    capset(masks[0] & masks[1], masks[1], masks[2] & masks[1])
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
+    for bit, name in enumerate(NAMES):
+        if name in ambient and masks[1] & masks[2] & 1 << bit:
+            prctl(PR_CAP_AMBIENT, _AMBIENT_RAISE, bit)

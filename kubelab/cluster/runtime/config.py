@@ -15,10 +15,13 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from kubelab.cluster.errors import LabError
+from kubelab.cluster.linux.seccomp_default import default_profile
+from kubelab.cluster.linux.seccomp_profile import Seccomp, SeccompArgument, SeccompRule
 from kubelab.language import Text
 
 SANDBOX = "sandbox"
-DEFAULT_SECCOMP = "kubelab/seccomp"  # An annotation: `RuntimeDefault` is the default profile.
+SECCOMP_ANNOTATION = "kubelab/seccomp"
+RUNTIME_DEFAULT = "RuntimeDefault"  # Its value: the default profile, which is long to spell out each time.
 
 _T = TypeVar("_T")
 
@@ -29,10 +32,13 @@ class ConfigError(LabError):
 
 @dataclass(frozen=True, slots=True)
 class User:
+    """`name` as an image has it (`www`, `www:adm`), to be looked up in the container; above `uid`, `gid`."""
+
     uid: int = 0
     gid: int = 0
     umask: int | None = None
     additional_gids: tuple[int, ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,34 +138,6 @@ class Resources:
 
     fields: Mapping[str, str] = field(default_factory=dict)
     devices: tuple[DeviceRule, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class SeccompArgument:
-    index: int
-    value: int
-    value_two: int
-    operator: str
-
-
-@dataclass(frozen=True, slots=True)
-class SeccompRule:
-    """`errno` None: the profile's default one."""
-
-    names: tuple[str, ...]
-    action: str
-    errno: int | None = None
-    arguments: tuple[SeccompArgument, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Seccomp:
-    default_action: str
-    default_errno: int | None = None
-    architectures: tuple[str, ...] = ()
-    flags: tuple[str, ...] = ()
-    listener_path: str = ""
-    rules: tuple[SeccompRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,9 +279,11 @@ class _Reader:
 
 def _config(reader: _Reader) -> Config:
     linux = reader.object("linux")
+    process = _process(reader.object("process")) if reader.has("process") else None
+    annotations = reader.mapping("annotations")
     return Config(
         version=reader.get("ociVersion", str, ""),
-        process=_process(reader.object("process")) if reader.has("process") else None,
+        process=process,
         root=_root(reader.object("root")) if reader.has("root") else None,
         hostname=reader.get("hostname", str, ""),
         domainname=reader.get("domainname", str, ""),
@@ -319,9 +299,9 @@ def _config(reader: _Reader) -> Config:
         masked_paths=linux.strings("maskedPaths"),
         readonly_paths=linux.strings("readonlyPaths"),
         sysctl=linux.mapping("sysctl"),
-        seccomp=_seccomp(linux.object("seccomp")) if linux.has("seccomp") else None,
+        seccomp=_profile(linux, annotations, process),
         hooks=_hooks(reader.object("hooks")),
-        annotations=reader.mapping("annotations"),
+        annotations=annotations,
     )
 
 
@@ -350,7 +330,8 @@ def _process(reader: _Reader) -> Process:
 
 def _user(reader: _Reader) -> User:
     ids = (reader.get("uid", int, 0), reader.get("gid", int, 0))
-    return User(*ids, reader.integer("umask"), reader.integers("additionalGids"))
+    name = reader.get("username", str, "")
+    return User(*ids, reader.integer("umask"), reader.integers("additionalGids"), name)
 
 
 def _rlimit(reader: _Reader) -> Rlimit:
@@ -511,6 +492,15 @@ def _device_rule(reader: _Reader) -> DeviceRule:
         minor=None if minor is None or minor < 0 else minor,
         access=reader.get("access", str, "rwm") or "rwm",
     )
+
+
+def _profile(linux: _Reader, annotations: Mapping[str, str], process: Process | None) -> Seccomp | None:
+    if linux.has("seccomp"):
+        return _seccomp(linux.object("seccomp"))
+    if annotations.get(SECCOMP_ANNOTATION) != RUNTIME_DEFAULT:
+        return None
+    sets = process.capabilities if process else None
+    return default_profile(sets.bounding if sets else frozenset())
 
 
 def _seccomp(reader: _Reader) -> Seccomp:

@@ -1,174 +1,245 @@
-"""A container from within: cgroup, namespaces, root file system, capabilities, and at last its command.
+"""A container from within: namespaces, root, mounts, devices, and at last its command.
 
-Runs in the child that the shim cloned with new pid and mount namespaces.
-Source: OCI runtime specification, config.md and config-linux.md; masked and read-only paths as in moby,
-oci/defaults.go; capabilities are Docker's default set without MKNOD.
-Left out: seccomp, user namespaces, users other than root, rlimits, read-only roots.
+Runs in the child that its parent cloned with `container_namespaces.start_flags`, in the cgroup of v2 already.
+`Start.config` is the whole description; pods' containers and those of `kubelab oci` are made alike.
+Source: OCI runtime specification, config.md and config-linux.md; runc, libcontainer (rootfs_linux.go,
+standard_init_linux.go).
+Left out: see `config`; recursive pivots without privileges to pivot (`--no-pivot`).
 """
-# ruff: noqa: PTH101, PTH102, PTH103, PTH110, PTH112, PTH114, PTH115, PTH123, PTH211, SIM905
+# ruff: noqa: PTH123 - the shim imports this, and pathlib is slow to
 
+import contextlib
+import ctypes
+import errno
+import fcntl
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NoReturn
+import socket
+import termios
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NoReturn
 
 from kubelab.cluster.errors import KernelError
-from kubelab.cluster.linux import capabilities, syscalls
+from kubelab.cluster.linux import detached_mounts
 from kubelab.cluster.linux.cgroups import Cgroup, CgroupTree
-from kubelab.cluster.linux.mounts import bind, enter_root, make_private
-from kubelab.cluster.linux.syscalls import (
-    MS_NODEV,
-    MS_RDONLY,
-    mount,
-    set_mount_attributes,
+from kubelab.cluster.linux.detached_mounts import PRIVATE, opened
+from kubelab.cluster.linux.mounts import enter_root, make_private
+from kubelab.cluster.runtime import (
+    confinement,
+    container_devices,
+    container_mounts,
+    container_namespaces,
+    container_root,
+    masked_paths,
 )
-from kubelab.cluster.runtime.execution import default_signals, execute, use_streams
-from kubelab.cluster.runtime.machine_root import NO_ACCESS, PRISTINE_DEVICES, make_dev, mount_cgroups
+from kubelab.cluster.runtime.config import SANDBOX, Config, ConfigError, Mount
+from kubelab.cluster.runtime.container_root import ROOT as ROOT
+from kubelab.cluster.runtime.container_root import Rootfs
+from kubelab.cluster.runtime.execution import use_streams
+from kubelab.cluster.runtime.mount_options import propagation_of
+from kubelab.language import Text
 
-ROOT = "/run/kubelab/root"
-CAPABILITIES = capabilities.DOCKER_DEFAULT - {"MKNOD"}
-_MASKED = (
-    "/proc/acpi /proc/asound /proc/interrupts /proc/kcore /proc/keys /proc/latency_stats /proc/scsi "
-    "/proc/sched_debug /proc/timer_list /proc/timer_stats /sys/firmware /sys/devices/virtual/powercap"
-).split()
-_READ_ONLY = "/proc/bus /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger".split()
-_DIRECTORIES = "dev etc home mnt opt proc root run srv sys tmp usr var var/log var/tmp".split()
-_MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-# What programs of /usr need of /etc: their alternatives (vi, awk), the loader's cache, certificates,
-# terminals.
-_SHOWN_OF_ETC = ("alternatives", "ld.so.cache", "ssl/certs", "terminfo", "protocols", "services")
-_USERS = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"
-_GROUP = "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n"
+_SYSCTLS_OF_IPC = ("kernel.msg", "kernel.sem", "kernel.shm", "fs.mqueue.")
+_SYSCTLS_OF_UTS = ("kernel.hostname", "kernel.domainname")
+
+
+def _nothing() -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What the shim hands to the child. `streams` are stdout and stderr; `mounts` destination, source,
-    read_only."""
+    """What the parent hands to the child. `streams`: stdin, stdout, stderr (-1: /dev/null). `console_fd`: a
+    socket on which the master of the container's terminal is sent (-1: it has none). `files`: what it has of
+    its own, by path. `shm`: the directory that is its /dev/shm ("": what the config mounts there).
+    `userns_fd`: a user namespace to enter (-1: the sandbox's if the config says so, else none).
+    `before_pivot` and `before_command` are called at those moments, for hooks and for who waits."""
 
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
-    cwd: str
-    hostname: str
-    address: str
-    shm: str
-    mounts: tuple[tuple[str, str, bool], ...]
-    disk_bytes: int
+    config: Config
+    rootfs: Rootfs
     cgroup: Cgroup
     cgroup_view: CgroupTree
-    sandbox_pidfd: int
-    streams: tuple[int, int]
+    sandbox_pidfd: int = -1
+    files: Mapping[str, str] = field(default_factory=dict)
+    shm: str = ""
+    streams: tuple[int, int, int] = (-1, -1, -1)
+    console_fd: int = -1
+    userns_fd: int = -1
+    preserved_fds: int = 0
+    keyring: str = "kubelab"
+    before_pivot: Callable[[], None] = _nothing
+    before_command: Callable[[], None] = _nothing
+
+
+def check(config: Config) -> None:
+    """Raises ConfigError: the container cannot be made as it is described."""
+    if config.process:
+        confinement.check(config.process)
+    if config.namespace("mount") is None:
+        raise ConfigError(_NO_MOUNT_NAMESPACE)
+    if config.seccomp and config.seccomp.listener_path:
+        raise ConfigError(_NO_LISTENER)
+    for name in config.sysctl:
+        if not _is_namespaced(name.replace("/", "."), config):
+            raise ConfigError(_SYSCTL.format(name=name))
 
 
 def run(start: Start) -> NoReturn:
     """Become the container's process.
 
     Raises:
-        KernelError, OSError: the container could not be made.
+        ConfigError: the container cannot be made as it is described.
+        KernelError, OSError: the kernel refuses a step.
         CommandError: its command cannot be executed.
     """
+    config, process = start.config, start.config.process
+    assert process is not None
+    confinement.hide()
     start.cgroup.add_thread()
-    syscalls.unshare(syscalls.CLONE_NEWCGROUP)
-    pod = syscalls.CLONE_NEWNET | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
-    syscalls.setns(start.sandbox_pidfd, pod)
+    container_namespaces.enter(config, start.sandbox_pidfd)
     os.setsid()
-    make_private()
-    _make_root(start)
-    enter_root(ROOT)
-    os.umask(0o022)
-    _change_directory(start.cwd)
-    use_streams(-1, *start.streams)
-    default_signals()
-    capabilities.keep_only(CAPABILITIES)
-    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
-    execute(start.argv, start.env)
-
-
-def _make_root(start: Start) -> None:
-    mount("kubelab/shell", ROOT, "tmpfs", MS_NODEV, f"mode=0755,size={start.disk_bytes}")
-    for directory in _DIRECTORIES:
-        os.mkdir(f"{ROOT}/{directory}")
-    for directory in ("tmp", "var/tmp"):
-        os.chmod(f"{ROOT}/{directory}", 0o1777)  # noqa: S103 - as on every system
-    os.chmod(f"{ROOT}/root", 0o700)
-    os.symlink("/run", f"{ROOT}/var/run")
-    bind("/usr", f"{ROOT}/usr", read_only=True)
-    _show_merged_directories()
-    _make_etc(start)
-    _mount_kernel_file_systems(start)
-    for destination, source, read_only in start.mounts:
-        _mount_volume(destination, source, read_only)
-
-
-def _show_merged_directories() -> None:
-    for name in _MERGED:
-        if os.path.islink(f"/{name}"):
-            os.symlink(os.readlink(f"/{name}"), f"{ROOT}/{name}")
-        elif os.path.isdir(f"/{name}"):
-            os.mkdir(f"{ROOT}/{name}")
-            bind(f"/{name}", f"{ROOT}/{name}", read_only=True)
-
-
-def _make_etc(start: Start) -> None:
-    hosts = f"127.0.0.1\tlocalhost\n{start.address}\t{start.hostname}\n"
-    files = {"passwd": _USERS, "group": _GROUP, "hostname": f"{start.hostname}\n", "hosts": hosts}
-    for name, content in (files | {"nsswitch.conf": "hosts: files dns\n", "resolv.conf": ""}).items():
-        with open(f"{ROOT}/etc/{name}", "w", encoding="utf-8") as file:
-            file.write(content)
-    for name in _SHOWN_OF_ETC:
-        if os.path.exists(f"/etc/{name}"):
-            _bind_at(f"/etc/{name}", f"{ROOT}/etc/{name}", read_only=True)
-
-
-def _mount_kernel_file_systems(start: Start) -> None:
-    mount("proc", f"{ROOT}/proc", "proc", NO_ACCESS)
-    mount("sysfs", f"{ROOT}/sys", "sysfs", NO_ACCESS | MS_RDONLY)
-    mount_cgroups(ROOT, start.cgroup_view, MS_RDONLY)
-    make_dev(f"{ROOT}/dev", PRISTINE_DEVICES)
-    bind(start.shm, f"{ROOT}/dev/shm")  # noqa: S108
-    for path in _READ_ONLY:
-        if os.path.exists(ROOT + path):
-            bind(ROOT + path, ROOT + path, read_only=True)
-    for path in _MASKED:
-        _mask(ROOT + path)
-
-
-def _mask(path: str) -> None:
-    if os.path.isdir(path):
-        mount("tmpfs", path, "tmpfs", MS_RDONLY | NO_ACCESS, "size=0")
-    elif os.path.exists(path):
-        bind(f"{ROOT}/dev/null", path)
-
-
-def _mount_volume(destination: str, source: str, read_only: bool) -> None:
-    target = os.path.normpath(f"{ROOT}/{destination}")
-    if not target.startswith(f"{ROOT}/"):
-        raise KernelError("mount", destination, 22)
-    if not os.path.exists(source):
-        raise KernelError("mount", source, 2)
-    _bind_at(source, target, read_only=read_only)
-
-
-def _bind_at(source: str, target: str, *, read_only: bool) -> None:
-    if os.path.isdir(source):
-        os.makedirs(target, exist_ok=True)
+    userns_fd = _user_namespace(start)
+    if userns_fd >= 0:
+        container_namespaces.act_as_root_of(config.uid_mappings, config.gid_mappings)
+    console = _make_root(start, userns_fd)
+    _name_host(config)
+    if console >= 0:
+        _take_terminal(console)
     else:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        with open(target, "ab"):
-            pass
-    bind(source, target)
-    if read_only:
-        set_mount_attributes(target, syscalls.MOUNT_ATTR_RDONLY)
+        use_streams(*start.streams)
+    confined = confinement.Confinement(
+        config.seccomp, userns_fd, start.keyring, preserved_fds=start.preserved_fds
+    )
+    confinement.become(process, confined, start.before_command)
 
 
-def _change_directory(path: str) -> None:
-    os.makedirs(path or "/", exist_ok=True)
-    os.chdir(path or "/")
+def _user_namespace(start: Start) -> int:
+    namespace = start.config.namespace("user")
+    if start.userns_fd >= 0 or namespace is None or namespace.path != SANDBOX:
+        return start.userns_fd
+    # A pidfd will do to enter, but ids are mapped by a descriptor of the namespace itself.
+    with open(f"/proc/self/fdinfo/{start.sandbox_pidfd}", encoding="ascii") as info:
+        pid = next(int(line.split()[1]) for line in info if line.startswith("Pid:"))
+    return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
 
 
-def parameters(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of `Start` that come in the request as they are."""
-    names = ("env", "cwd", "hostname", "address")
-    fields = {name: params[name] for name in names}
-    mounts = tuple((m["destination"], m["source"], bool(m["read_only"])) for m in params["mounts"])
-    return fields | {"argv": tuple(params["argv"]), "mounts": mounts}
+def _make_root(start: Start, userns_fd: int) -> int:
+    """Make the root with all that is mounted in it, and enter it; return the terminal's slave (-1: none)."""
+    config = start.config
+    prepared = container_mounts.prepare(_mounts(start), userns_fd)
+    devices = container_devices.wanted(config)
+    nodes = container_devices.sources(devices)
+    make_private()
+    root = container_root.mount_root(start.rootfs, userns_fd)
+    slave = -1
+    with opened(os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as root_fd:
+        sight = container_mounts.CgroupSight(start.cgroup_view, start.cgroup)
+        container_mounts.mount_all(root_fd, prepared, config, sight)
+        container_devices.make_devices(root_fd, devices, nodes)
+        if devices:
+            container_devices.make_links(root_fd)
+        container_root.write_files(root_fd, start.files)
+        _make_working_directory(root_fd, config)
+        if start.console_fd >= 0:
+            slave = _open_console(root_fd, start)
+    start.before_pivot()
+    enter_root(root)
+    _finish_root(config)
+    return slave
+
+
+def _mounts(start: Start) -> tuple[Mount, ...]:
+    if not start.shm:
+        return start.config.mounts
+    return (*start.config.mounts, Mount("/dev/shm", "bind", start.shm, ("bind", "rw")))  # noqa: S108
+
+
+def _make_working_directory(root_fd: int, config: Config) -> None:
+    """As runc does. Where nothing can be made, entering it will tell."""
+    if config.process:
+        with contextlib.suppress(KernelError):
+            os.close(detached_mounts.make_within(root_fd, config.process.cwd, directory=True))
+
+
+def _open_console(root_fd: int, start: Start) -> int:
+    process = start.config.process
+    assert process is not None
+    master, slave = container_devices.open_terminal(root_fd, process.console_size)
+    container_devices.show_console(root_fd, slave)
+    uid = container_namespaces.host_id(start.config.uid_mappings, process.user.uid)
+    with contextlib.suppress(PermissionError):
+        os.fchown(slave, uid, -1)
+    container_devices.send_terminal(start.console_fd, master)
+    os.close(start.console_fd)
+    return slave
+
+
+def _finish_root(config: Config) -> None:
+    """What can be done only inside: the root is `/` now."""
+    if config.rootfs_propagation:
+        kind, recursive = propagation_of(config.rootfs_propagation)
+        with opened(os.open("/", os.O_PATH | os.O_CLOEXEC)) as root:
+            detached_mounts.set_attributes(root, propagation=kind or PRIVATE, recursive=recursive)
+    _set_sysctls(config.sysctl)
+    masked_paths.make_read_only(config.readonly_paths)
+    masked_paths.mask(config.masked_paths)
+    if config.root and config.root.readonly:
+        container_root.make_read_only()
+
+
+def _set_sysctls(sysctls: Mapping[str, str]) -> None:
+    """Written in a proc file system that nobody else sees (CVE-2025-52881)."""
+    if not sysctls:
+        return
+    with opened(detached_mounts.make("proc", "proc")) as proc:
+        for name, value in sysctls.items():
+            path = f"sys/{name if '/' in name else name.replace('.', '/')}"
+            resolve = detached_mounts.RESOLVE_BENEATH | detached_mounts.RESOLVE_NO_SYMLINKS
+            with opened(detached_mounts.open_within(proc, path, os.O_WRONLY, resolve)) as fd:
+                try:
+                    os.write(fd, value.encode())
+                except OSError as error:
+                    raise KernelError("write", path, error.errno or 0) from None
+
+
+def _is_namespaced(name: str, config: Config) -> bool:
+    """Source: runc, libcontainer/configs/validate/validator.go (sysctl)."""
+    if name.startswith("net."):
+        return config.namespace("network") is not None
+    if name.startswith(_SYSCTLS_OF_IPC):
+        return config.namespace("ipc") is not None
+    return name in _SYSCTLS_OF_UTS and config.namespace("uts") is not None
+
+
+def _name_host(config: Config) -> None:
+    if not config.makes("uts"):
+        return
+    if config.hostname:
+        socket.sethostname(config.hostname)
+    if config.domainname:
+        name = config.domainname.encode()
+        libc = ctypes.PyDLL(None, use_errno=True)
+        if libc.setdomainname(name, ctypes.c_size_t(len(name))):
+            raise KernelError("setdomainname", config.domainname, ctypes.get_errno())
+
+
+def _take_terminal(slave: int) -> None:
+    try:
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+    except OSError as error:
+        raise KernelError("TIOCSCTTY", "terminal", error.errno or errno.EIO) from None
+    use_streams(slave, slave, slave)
+
+
+_NO_MOUNT_NAMESPACE = Text(
+    es="un contenedor sin espacio de nombres mount no tiene raíz propia: añádelo a linux.namespaces",
+    en="a container without a mount namespace has no root of its own: add one to linux.namespaces",
+)
+_NO_LISTENER = Text(
+    es="este runtime no avisa a nadie de llamadas al sistema: quita seccomp.listenerPath",
+    en="this runtime notifies nobody of system calls: take out seccomp.listenerPath",
+)
+_SYSCTL = Text(
+    es="{name} no es de ningún espacio de nombres propio del contenedor: cambiaría esta máquina entera",
+    en="{name} is of no namespace that the container has to itself: it would change this whole machine",
+)

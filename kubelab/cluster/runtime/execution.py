@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from kubelab.cluster.errors import KernelError
+from kubelab.cluster.runtime.config import ConfigError
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _FAILED = 127
@@ -29,7 +30,7 @@ def run_child(error_fd: int, act: Callable[[], None]) -> NoReturn:
     report: dict[str, object]
     try:
         act()
-    except CommandError as error:
+    except (CommandError, ConfigError) as error:
         report = {"kind": "command", "sentence": str(error)}
     except KernelError as error:
         report = {
@@ -80,13 +81,13 @@ def default_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def execute(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
-    """Execute the command, looked up in its own PATH.
+def execute(argv: Sequence[str], env: Mapping[str, str], path: str = "") -> NoReturn:
+    """Execute the command, looked up in its own PATH unless *path* is where it was found.
 
     Raises:
         CommandError: there is no such command, or it is none.
     """
-    path = find(argv[0], env.get("PATH", DEFAULT_PATH))
+    path = path or find(argv[0], env.get("PATH", DEFAULT_PATH))
     try:
         os.execve(path, list(argv), dict(env))  # noqa: S606
     except OSError as error:
