@@ -237,7 +237,8 @@ async def test_what_this_machines_version_does_not_know_cannot_be_checked(bench:
     await bench.run(f"mkdir {demo}")
     finding = await bench.cannot("{cgroup: demo, field: memory.nonsense, eq: 1}")
     assert finding.observed.en == (
-        "this machine's cgroups have no memory.nonsense (their version, or this kernel, does not know it)"
+        "this machine's cgroups have no memory.nonsense: this kernel does not know it, or its controller "
+        "does not reach this cgroup"
     )
     await bench.cannot("{cgroup: demo, field: rdma.max, eq: 1}")
 

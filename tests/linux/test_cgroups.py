@@ -1,6 +1,5 @@
 """One interface in cgroup v2's words over v1, hybrid and v2 hosts."""
 
-import errno
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from kubelab.cluster.linux.cgroups import (
     Cgroup,
     CgroupTree,
     Hierarchy,
+    UnsupportedError,
     detect,
     shares_of_weight,
     weight_of_shares,
@@ -55,7 +55,8 @@ def _cgroup(base: Path, version: int, controllers: tuple[str, ...]) -> Cgroup:
 
 def test_limits_on_v2(tmp_path):
     cgroup = _cgroup(tmp_path, 2, ("cpu", "memory", "pids"))
-    (tmp_path / "x" / "memory.swap.max").touch()
+    for name in ("cpu.weight", "cpu.max", "memory.max", "memory.swap.max"):
+        (tmp_path / "x" / name).touch()
     for field, value in {"cpu.weight": "39", "cpu.max": "5000 100000", "memory.max": "4096"}.items():
         cgroup.limit(field, value)
         assert cgroup.read(field) == value
@@ -64,6 +65,8 @@ def test_limits_on_v2(tmp_path):
 
 def test_limits_on_v1_are_written_in_its_words(tmp_path):
     cgroup = _cgroup(tmp_path, 1, ("cpu", "memory", "pids"))
+    for name in ("cpu.shares", "cpu.cfs_period_us", "cpu.cfs_quota_us", "memory.limit_in_bytes"):
+        (tmp_path / "x" / name).touch()
     for field, value in {"cpu.weight": "39", "cpu.max": "max 100000", "memory.max": "4096"}.items():
         cgroup.limit(field, value)
         assert cgroup.read(field) == value
@@ -181,9 +184,16 @@ def test_what_v1_says_is_told_in_v2_s_words(tmp_path, field, file, text):
 
 def test_a_field_that_v1_has_nothing_like_is_not_there(tmp_path):
     cgroup = _cgroup(tmp_path, 1, ("memory",))
-    with pytest.raises(KernelError) as refused:
+    with pytest.raises(UnsupportedError, match=r"it has memory\.max only"):
         cgroup.read("memory.high")
-    assert refused.value.errno == errno.ENOENT
+    with pytest.raises(UnsupportedError, match=r"it has memory\.max only"):
+        cgroup.write("memory.high", "4096")
+    with pytest.raises(UnsupportedError, match="no mounted cgroup hierarchy has it"):
+        cgroup.write("pids.max", "7")
+    with pytest.raises(KernelError, match="EACCES"):
+        cgroup.write("memory.peak", "0")
+    with pytest.raises(KernelError, match="EINVAL"):
+        cgroup.write("memory.max", "much")
     assert cgroup.read("memory.pressure") is None
     assert cgroup.read("cgroup.events") is None
 

@@ -8,7 +8,7 @@ import errno
 from pathlib import Path
 
 from kubelab.cluster.errors import KernelError
-from kubelab.cluster.linux.cgroups import Cgroup
+from kubelab.cluster.linux.cgroups import Cgroup, UnsupportedError
 from kubelab.cluster.machine.namespaced import NamespacedMachine
 from kubelab.language import Text
 from kubelab.lessons.answering.answer import look
@@ -54,7 +54,7 @@ def read(name: str, here: Cgroup, there: Cgroup) -> CgroupText | Unseen:
     except KernelError as error:
         if error.errno in (errno.ENOENT, errno.ENODEV) and not Path(file).parent.is_dir():
             return CgroupText(seen, None)
-        return Unseen(_unreadable(name, Path(file).name, error))
+        return Unseen(_unreadable(name, error))
 
 
 def _inside(file: str, here: Cgroup, there: Cgroup) -> str:
@@ -64,15 +64,10 @@ def _inside(file: str, here: Cgroup, there: Cgroup) -> str:
     return next(f"{inside}/{Path(file).name}" for outside, inside in pairs if outside == directory)
 
 
-def _unreadable(name: str, file: str, error: KernelError) -> Text:
-    if error.errno != errno.ENOENT:
+def _unreadable(name: str, error: KernelError) -> Text:
+    if not isinstance(error, UnsupportedError):
         return Text(f"no se puede leer {name} ({error})", f"cannot read {name} ({error})")
-    if name == file:
-        return Text(
-            f"los cgroups de esta máquina no tienen {name} (su versión, o su kernel, no lo conoce)",
-            f"this machine's cgroups have no {name} (their version, or this kernel, does not know it)",
-        )
     return Text(
-        f"los cgroups de esta máquina no tienen {file}, que diría {name}",
-        f"this machine's cgroups have no {file}, which would say {name}",
+        f"los cgroups de esta máquina no tienen {name}: {error.why.es}",
+        f"this machine's cgroups have no {name}: {error.why.en}",
     )
