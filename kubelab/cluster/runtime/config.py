@@ -111,7 +111,8 @@ class Namespace:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """`mode` has the file type (stat.S_IFCHR, S_IFBLK, S_IFIFO) as well."""
+    """`mode` has the file type (stat.S_IFCHR, S_IFBLK, S_IFIFO) as well. `source`, which the specification does
+    not have: show this node, whatever it is."""
 
     path: str
     mode: int
@@ -119,6 +120,7 @@ class Device:
     minor: int = 0
     uid: int = 0
     gid: int = 0
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,6 +397,7 @@ def _device(reader: _Reader) -> Device:
         minor=reader.get("minor", int, 0),
         uid=reader.get("uid", int, 0),
         gid=reader.get("gid", int, 0),
+        source=reader.get("source", str, ""),
     )
 
 

@@ -4,7 +4,6 @@ Source: OCI runtime specification, config-linux.md, Default Devices and /dev sym
 not be made (no CAP_MKNOD, a user namespace) the same ones are bound, from the machine's pristine directory or
 its /dev; they are checked to be the device that they are named after (CVE-2025-31133).
 """
-# ruff: noqa: PTH116
 
 import array
 import contextlib
@@ -15,8 +14,7 @@ import socket
 import stat
 import struct
 import termios
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
 
 from kubelab.cluster.errors import KernelError
 from kubelab.cluster.linux import detached_mounts
@@ -47,9 +45,16 @@ _NOT_ALLOWED = (errno.EPERM, errno.EACCES)
 
 
 def sources(devices: Iterable[Device]) -> dict[str, int]:
-    """Return open descriptors of the machine's nodes, by the devices' paths; those that there are."""
+    """Return open descriptors of the machine's nodes, by the devices' paths; those that there are.
+
+    Raises:
+        KernelError: there is none that was asked for by name.
+    """
     found = {}
     for device in devices:
+        if device.source:
+            found[device.path] = _open(device.source)
+            continue
         name = device.path.rpartition("/")[2]
         for path in (f"{PRISTINE_DEVICES}/{name}", device.path):
             with contextlib.suppress(OSError):
@@ -59,6 +64,13 @@ def sources(devices: Iterable[Device]) -> dict[str, int]:
                     break
                 os.close(fd)
     return found
+
+
+def _open(path: str) -> int:
+    try:
+        return os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError as error:
+        raise KernelError("open", path, error.errno or 0) from None
 
 
 def _is(fd: int, device: Device) -> bool:
@@ -77,7 +89,7 @@ def wanted(config: Config) -> tuple[Device, ...]:
     return (*(each for each in DEFAULT if each.path not in asked), *asked.values())
 
 
-def make_devices(root_fd: int, devices: Iterable[Device], nodes: dict[str, int]) -> None:
+def make_devices(root_fd: int, devices: Iterable[Device], nodes: Mapping[str, int]) -> None:
     """Make the nodes, or show the machine's; close the latter.
 
     Raises:
@@ -96,6 +108,9 @@ def _make(root_fd: int, device: Device, node: int) -> None:
     with opened(detached_mounts.make_within(root_fd, directory, directory=True)) as parent:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=parent)
+        if device.source:
+            _show(parent, name, device, node)
+            return
         try:
             os.mknod(name, device.mode, os.makedev(device.major, device.minor), dir_fd=parent)
         except OSError as error:
@@ -172,10 +187,3 @@ def show_console(root_fd: int, slave: int) -> None:
 def _console(root_fd: int) -> Iterator[int]:
     with opened(detached_mounts.make_within(root_fd, "/dev/console", directory=False)) as fd:
         yield fd
-
-
-def of_host(device: Device, path: str) -> Device:
-    """Return the device with the numbers that the node at *path* has."""
-    status = os.stat(path)
-    major, minor = os.major(status.st_rdev), os.minor(status.st_rdev)
-    return replace(device, mode=status.st_mode, major=major, minor=minor)

@@ -163,8 +163,7 @@ def _mappings(sandbox: SandboxSpec, ids_from: int) -> Document:
 
 
 def _devices(spec: ContainerSpec) -> list[Document]:
-    """Their numbers are the machine's node's, which whoever starts the container fills in: see
-    `container_devices.of_host`."""
+    """The machine's nodes are shown as they are: nobody on it may make any."""
     return [{"path": each.destination, "source": each.source, "type": "c"} for each in spec.devices]
 
 

@@ -4,6 +4,7 @@ Runs in the child that the shim cloned with new pid, mount, net, ipc and uts nam
 made from the pod's side, its other end born in the machine's network namespace: one write readies all of the
 pod's network.
 """
+# ruff: noqa: PTH123 - the shim imports this, and pathlib is slow to
 
 import os
 import signal
@@ -12,12 +13,17 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import NoReturn
 
-from kubelab.cluster.linux import capabilities
+from kubelab.cluster.errors import KernelError
+from kubelab.cluster.linux import capabilities, syscalls
 from kubelab.cluster.linux.cgroups import Cgroup
 from kubelab.cluster.linux.mounts import bind, enter_root, make_private
 from kubelab.cluster.linux.netlink import Netlink, add_address, add_route, add_veth, set_link, set_sysctls
+from kubelab.cluster.runtime import container_namespaces
+from kubelab.cluster.runtime.config import IdMapping
 from kubelab.cluster.runtime.execution import default_signals, execute, use_streams
 
+# What a user namespace's root is to have rights over: they are made in it.
+_OF_USERS = syscalls.CLONE_NEWNET | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
 PAUSE_ROOT = "/run/kubelab/pause"
 _LOOPBACK, _ETH0 = 1, 2
 _DEFAULT = IPv4Network("0.0.0.0/0")
@@ -27,7 +33,9 @@ SYSCTLS = (("ipv6/conf/all/disable_ipv6", "1"), ("ipv6/conf/default/disable_ipv6
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What the shim hands to the child. `peer` is the veth's end on the machine."""
+    """What the shim hands to the child. `peer` is the veth's end on the machine. With `host_network` it is in
+    the machine's net and uts namespaces. With `id_mappings` the pod has a user namespace, which its other
+    ones, made here, belong to."""
 
     hostname: str
     interface: IPv4Interface
@@ -35,6 +43,9 @@ class Start:
     peer: str
     machine_netns_fd: int
     cgroup: Cgroup
+    host_network: bool = False
+    sysctls: tuple[tuple[str, str], ...] = ()
+    id_mappings: tuple[IdMapping, ...] = ()
 
 
 def run(start: Start) -> NoReturn:
@@ -45,17 +56,40 @@ def run(start: Start) -> NoReturn:
     """
     start.cgroup.add_thread()
     os.setsid()
-    socket.sethostname(start.hostname)
-    set_sysctls(SYSCTLS)
-    _make_network(start)
-    make_private()
-    bind(PAUSE_ROOT, PAUSE_ROOT, read_only=True)
-    use_streams(-1, -1, -1)
-    enter_root(PAUSE_ROOT)
+    if start.id_mappings:
+        with container_namespaces.held(start.id_mappings, start.id_mappings, _OF_USERS) as holder:
+            syscalls.setns(holder, _OF_USERS)
+            _make(start)
+            container_namespaces.enter_user(holder)
+    else:
+        _make(start)
     default_signals()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     capabilities.keep_only(frozenset())
     execute(("/pause",), {})
+
+
+def _make(start: Start) -> None:
+    if not start.host_network:
+        socket.sethostname(start.hostname)
+        set_sysctls(SYSCTLS)
+        _make_network(start)
+    _set_own_sysctls(start.sysctls)
+    make_private()
+    bind(PAUSE_ROOT, PAUSE_ROOT, read_only=True)
+    use_streams(-1, -1, -1)
+    enter_root(PAUSE_ROOT)
+
+
+def _set_own_sysctls(sysctls: tuple[tuple[str, str], ...]) -> None:
+    """Set the pod's own, by their names with dots."""
+    for name, value in sysctls:
+        path = f"/proc/sys/{name.replace('.', '/')}"
+        try:
+            with open(path, "w", encoding="ascii") as file:
+                file.write(value)
+        except OSError as error:
+            raise KernelError("write", path, error.errno or 0) from None
 
 
 def _make_network(start: Start) -> None:
