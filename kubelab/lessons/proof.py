@@ -261,6 +261,7 @@ async def _solve(learner: _Learner) -> None:
 
 
 async def _not_yet(learner: _Learner) -> None:
+    await learner.session.begun()  # Until it is set up, nothing passes; nor is anything ready to be done.
     if await learner.wait(lambda: learner.view.passed, learner.proving.patience.not_yet_s):
         raise _UnprovenError("se supera sin hacer nada.", "it passes before anything is done.")
 

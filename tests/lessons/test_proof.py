@@ -59,3 +59,9 @@ async def test_a_solution_is_typed_with_what_was_captured(lab: ScratchLab) -> No
     head, _, tail = SPANISH.partition("- id: two\n")
     proof = await proof_of(source(spanish=f"{head}{CAPTURING}---{tail.partition('---')[2]}"), lab)
     assert proof.passed, str(proof)
+
+
+async def test_nothing_is_typed_before_the_step_is_set_up(lab: ScratchLab) -> None:
+    """Here it would end the first step's process, and not the one that the second step is set up with."""
+    proof = await proof_of(spanish("  setup: [sleep $SECS &]", "  setup: [sleep 0.6, sleep $SECS &]"), lab)
+    assert proof.passed, str(proof)
