@@ -9,7 +9,7 @@ from kubelab.cluster.errors import LabError
 from kubelab.cluster.lab.lab import Lab
 from kubelab.cluster.lab.phases import Phase
 from kubelab.cluster.lab.snapshot import LabSnapshot
-from kubelab.cluster.linux.probe import probe
+from kubelab.cluster.linux.probe import missing
 from kubelab.language import Language, Text, preferred
 from kubelab.lessons.catalog import Catalog, lacking
 from kubelab.lessons.format import Lesson
@@ -68,7 +68,7 @@ class LearnerPort:
 
     @cached_property
     def _missing(self) -> Mapping[str, Text]:
-        return {capability.name: capability.mend for capability in probe() if not capability.available}
+        return missing()
 
 
 def first_language(progress: Progress) -> Language:

@@ -116,6 +116,15 @@ def attach(directory: str) -> bool:
     return True
 
 
+def load() -> None:
+    """Load both programs for nothing, to see whether this kernel takes them. Raises KernelError."""
+    for program_type, attach_type, program in (
+        (_CGROUP_DEVICE_PROGRAM, _CGROUP_DEVICE, devices_program()),
+        (_CGROUP_SYSCTL_PROGRAM, _CGROUP_SYSCTL, sysctl_program()),
+    ):
+        os.close(_load(program_type, attach_type, program))
+
+
 def _attach(cgroup_fd: int, program_type: int, attach_type: int, program: bytes) -> None:
     program_fd = _load(program_type, attach_type, program)
     try:
