@@ -396,9 +396,8 @@ _NAME_TAKEN = Text(
     en="There is a machine {name} already: choose another name.",
 )
 _NOT_ROOT = Text(
-    es="El laboratorio necesita ser root para crear espacios de nombres, cgroups y enlaces: ejecuta "
-    "`sudo kubelab`.",
-    en="The lab must be root to make namespaces, cgroups and links: run `sudo kubelab`.",
+    es="El laboratorio necesita ser root, al menos de un espacio de nombres propio: ejecuta `sudo kubelab`.",
+    en="The lab must be root, if only of a user namespace of its own: run `sudo kubelab`.",
 )
 _REFUSED = Text(
     es="El kernel no deja levantar el laboratorio ({error}): `kubelab doctor` dice qué falta.",

@@ -2,6 +2,9 @@
 
 Its cgroup has the machine's bounds; the cgroup that is the root of its cgroup namespace lies in that one, so
 that no root on the machine can reach the bounds. What it may not besides: see `runtime.privileges`.
+In a user namespace there are cgroups only where they are delegated; without them nothing is bounded but by
+what the user may, and the programs of `cgroup_programs`, which are the host's root's, are not needed: whom
+they keep from devices and sysctls has no right to them.
 Left out: virtual machines.
 """
 
@@ -20,7 +23,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
 from kubelab.cluster.errors import LabError
-from kubelab.cluster.linux import cgroup_programs, namespaces
+from kubelab.cluster.linux import cgroup_programs, delegation, namespaces, user_namespace
 from kubelab.cluster.linux.cgroups import Cgroup, CgroupTree, detect
 from kubelab.cluster.linux.journal import Journal
 from kubelab.cluster.linux.threads import in_thread
@@ -223,7 +226,7 @@ async def start_cgroups(journal: Journal) -> AsyncIterator[CgroupTree]:
     Raises:
         KernelError: this process may not make cgroups.
     """
-    outside = detect()
+    outside = await in_thread(delegation.delegated) if user_namespace.is_nested() else detect()
     cgroup = outside.at(f"kubelab-{journal.token}")
     journal.cgroup(cgroup)
     await in_thread(cgroup.create)
@@ -259,7 +262,7 @@ def _create_bounded(cgroup: Cgroup, limits: MachineLimits) -> None:
     for name, value in limits.machine_fields().items():
         cgroup.limit(name, value)
     directory = cgroup.directory("")
-    if not (directory and cgroup_programs.attach(directory)):
+    if not user_namespace.is_nested() and not (directory and cgroup_programs.attach(directory)):
         logger.warning("%s: this kernel cannot keep a machine from devices and sysctls", cgroup.path)
     cgroup.below(_NAMESPACE_ROOT).create()
 

@@ -5,6 +5,8 @@ there touches what machines and pods say to each other. The namespace is kept al
 by nothing else: when the lab dies, it and every cable go. The host's end of its cable is the one link that
 the host sees. Unplugging a cable takes the bridge's side down: the machine's own side loses its carrier, as
 with a real cable.
+In a user namespace the host's network is out of reach: there the cable leads to a network namespace that
+stands in for it, and the host's own programs reach neither machines nor pods.
 Left out: routes out of the lab, IPv6, delay and loss.
 """
 
@@ -17,6 +19,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import TypeVar
 
 from kubelab.cluster.errors import KernelError
+from kubelab.cluster.linux import user_namespace
 from kubelab.cluster.linux.journal import Journal
 from kubelab.cluster.linux.namespaces import call_in_network, new_network_namespace, open_namespace
 from kubelab.cluster.linux.netlink import (
@@ -54,10 +57,11 @@ _Result = TypeVar("_Result")
 class PhysicalNetwork:
     """The wire. `host_link` is the host's link to it; `plan` the addresses in use."""
 
-    def __init__(self, netns_fd: int, plan: AddressPlan, host_link: str) -> None:
+    def __init__(self, netns_fd: int, plan: AddressPlan, host_link: str, host: "_Host") -> None:
         self.plan = plan
         self.host_link = host_link
         self._netns_fd = netns_fd
+        self._host = host
         self._machines: dict[str, tuple[int, IPv4Address]] = {}
         self._pod_routes: dict[IPv4Network, IPv4Address] = {}
         self._changing = asyncio.Lock()
@@ -110,6 +114,9 @@ class PhysicalNetwork:
         for netns_fd, address in self._machines.values():
             if address != via:
                 _in_network(netns_fd, lambda n: n.do(add_route(network, via, n.index("eth0"))))
+        self._host.call(lambda: self._route_on_host(network, via))
+
+    def _route_on_host(self, network: IPv4Network, via: IPv4Address) -> None:
         with Netlink() as netlink:
             netlink.do(add_route(network, via, netlink.index(self.host_link)))
 
@@ -128,15 +135,42 @@ async def start_network(journal: Journal) -> AsyncIterator[PhysicalNetwork]:
         LabError: no network is free.
         KernelError: the kernel refused a link.
     """
-    netns_fd = await in_thread(new_network_namespace, _make_bridge)
+    host = await in_thread(_Host.find)
+    netns_fd = -1
     host_link = ""
     try:
-        plan, host_link = await in_thread(_claim, netns_fd, journal)
-        yield PhysicalNetwork(netns_fd, plan, host_link)
+        netns_fd = await in_thread(new_network_namespace, _make_bridge)
+        plan, host_link = await in_thread(host.call, lambda: _claim(netns_fd, journal))
+        yield PhysicalNetwork(netns_fd, plan, host_link, host)
     finally:
-        os.close(netns_fd)
+        if netns_fd >= 0:
+            os.close(netns_fd)
         if host_link:
-            await in_thread(_leave_host, host_link, journal.alias)
+            await in_thread(host.call, lambda: _leave_host(host_link, journal.alias))
+        host.close()
+
+
+class _Host:
+    """The network at the other end of the host's cable: this process's, or what stands in for it."""
+
+    def __init__(self, stand_in_fd: int) -> None:
+        self._stand_in_fd = stand_in_fd
+
+    @staticmethod
+    def find() -> "_Host":
+        return _Host(new_network_namespace(_raise_loopback) if user_namespace.is_nested() else -1)
+
+    def call(self, act: Callable[[], _Result]) -> _Result:
+        return act() if self._stand_in_fd < 0 else call_in_network(self._stand_in_fd, act)
+
+    def close(self) -> None:
+        if self._stand_in_fd >= 0:
+            os.close(self._stand_in_fd)
+
+
+def _raise_loopback() -> None:
+    with Netlink() as netlink:
+        netlink.do(set_link(1, up=True))
 
 
 def _in_network(netns_fd: int, act: Callable[[Netlink], _Result]) -> _Result:

@@ -26,7 +26,7 @@ SYSTEM = ("/bin", "/boot", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/sbin
 CACHES = "__pycache__"
 WRITABLE = ("/", "/tmp", "/run", "/dev/shm")  # noqa: S108
 FULL = 0.5  # Of a disk: what is left then is too little for a lesson.
-_OPAQUE = "trusted.overlay.opaque"
+_OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")  # The second: of overlays in a user namespace.
 
 Stamp = tuple[int, int, int, int]
 
@@ -119,10 +119,14 @@ def _is_whiteout(status: os.stat_result) -> bool:
 
 
 def _is_opaque(fd: int) -> bool:
+    return any(_attribute(fd, name) == b"y" for name in _OPAQUE)
+
+
+def _attribute(fd: int, name: str) -> bytes:
     try:
-        return os.getxattr(fd, _OPAQUE) == b"y"
+        return os.getxattr(fd, name)
     except OSError:
-        return False
+        return b""
 
 
 def _stamp(status: os.stat_result) -> Stamp:

@@ -8,15 +8,19 @@ place, or, where overlay cannot be, a read-only bind, if the kernel allows that.
 subtree; /proc/sys is read-only but for /proc/sys/net. What is bound into it from the host is bound out of an
 overlay as well: `mount -o remount` changes a whole file system, and must not find one of the host's.
 
+In a user namespace (a rootless lab) what is shown of the host is less, see `unprivileged_root`, and device
+nodes are the host's own, bound into place.
+
 Root on a machine lacks the capabilities and system calls that reach past it (see `privileges`), may open no
 disk and write no sysctl but his network's, wherever he mounts them (see `linux.cgroup_programs`).
 What stays open, for it takes a user namespace of the machine's own: who mounts another sysfs, devtmpfs,
 debugfs, efivarfs or /proc on purpose finds there knobs of the kernel that is everybody's: files below
 /sys, the names in /dev, /proc/sysrq-trigger. So this keeps a learner from harming the host by accident and
-by trying things out; it is no prison for somebody who means harm.
-Left out: device nodes beyond the usual, user namespaces, hosts without overlay.
+by trying things out; it is no prison for somebody who means harm. In a rootless lab those knobs are root's,
+who is nobody there: the kernel gives a machine's root no more than the user's own rights.
+Left out: device nodes beyond the usual, a user namespace for each machine, hosts without overlay.
 """
-# ruff: noqa: PTH101, PTH102, PTH103, PTH108, PTH110, PTH112, PTH113, PTH114, PTH116, PTH119, PTH123, PTH202, PTH208, PTH211, SIM905
+# ruff: noqa: PTH102, PTH103, PTH108, PTH110, PTH112, PTH113, PTH114, PTH119, PTH123, PTH202, PTH211, SIM905
 
 import contextlib
 import os
@@ -24,6 +28,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kubelab.cluster.errors import KernelError
+from kubelab.cluster.linux import user_namespace
 from kubelab.cluster.linux.cgroups import CgroupTree
 from kubelab.cluster.linux.mounts import MountEntry, bind, enter_root, make_private, mount_table
 from kubelab.cluster.linux.syscalls import (
@@ -37,14 +42,22 @@ from kubelab.cluster.linux.syscalls import (
     mount,
     set_mount_attributes,
 )
+from kubelab.cluster.runtime import unprivileged_root
+from kubelab.cluster.runtime.overlays import (
+    ROOT,
+    STAGE,
+    bind_if_possible,
+    overlay,
+    overlay_or_bind,
+    read_only_view,
+)
 
 NO_ACCESS = MS_NOSUID | MS_NODEV | MS_NOEXEC
-STAGE = "/tmp"  # noqa: S108 - exists on every host; covered in this mount namespace only
-ROOT = f"{STAGE}/root"
 DEVICES = {"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9}
 PRISTINE_DEVICES = "/run/kubelab/devices"
 BYTES_PER_INODE = 8192
 _TTY_MAJOR, _MEMORY_MAJOR = 5, 1
+_TTY_GROUP = 5
 _KERNEL_FILE_SYSTEMS = frozenset(
     (
         "autofs binfmt_misc bpf cgroup cgroup2 configfs debugfs devpts devtmpfs efivarfs fusectl hugetlbfs "
@@ -81,10 +94,7 @@ def build(root: MachineRoot, cgroups: CgroupTree) -> dict[str, int]:
     table = mount_table()
     with _opened(root.binds) as sources:
         mount("kubelab", STAGE, "tmpfs", MS_NODEV, f"mode=0700,{_size(root.sizes['/'])}")
-        uppers = {"/": _overlay("/", ROOT)}
-        for entry in disk_like(table):
-            if upper := _overlay_or_bind(entry.target):
-                uppers[entry.target] = upper
+        uppers = unprivileged_root.show_host(table) if user_namespace.is_nested() else _show_host(table)
         _mount_kernel_file_systems(cgroups, root.sizes)
         for path, source in sources.items():
             _bind_into(source, ROOT + path)
@@ -120,27 +130,15 @@ def _unwanted(path: str) -> bool:
     return any(path == other or path.startswith(other + "/") for other in _FRESH_OR_NOT_WANTED)
 
 
-def _overlay(lower: str, target: str) -> str:
-    """Return the directory that the overlay writes into."""
-    layer = f"{STAGE}/layers/{len(os.listdir(STAGE + '/layers')) if os.path.isdir(STAGE + '/layers') else 0}"
-    for directory in (f"{layer}/upper", f"{layer}/work", target):
-        os.makedirs(directory, exist_ok=True)
-    status = os.stat(lower)
-    os.chmod(f"{layer}/upper", status.st_mode & 0o7777)
-    options = f"lowerdir={lower},upperdir={layer}/upper,workdir={layer}/work"
-    mount("overlay", target, "overlay", MS_NODEV, options)
-    return f"{layer}/upper"
-
-
-def _overlay_or_bind(path: str) -> str | None:
-    if not os.path.isdir(path):
-        _copy_or_bind_file(path)
-        return None
-    try:
-        return _overlay(path, ROOT + path)
-    except (KernelError, OSError):
-        _bind_if_possible(path)
-        return None
+def _show_host(table: Sequence[MountEntry]) -> dict[str, str]:
+    """Return the directories into which the overlays write, by where the overlays are."""
+    uppers = {"/": overlay("/", ROOT)}
+    for entry in disk_like(table):
+        if not os.path.isdir(entry.target):
+            _copy_or_bind_file(entry.target)
+        elif upper := overlay_or_bind(entry.target):
+            uppers[entry.target] = upper
+    return uppers
 
 
 def _copy_or_bind_file(path: str) -> None:
@@ -149,13 +147,7 @@ def _copy_or_bind_file(path: str) -> None:
         with open(path, "rb") as source, open(ROOT + path, "wb") as target:
             target.write(source.read())
     elif os.path.exists(ROOT + path):
-        _bind_if_possible(path)
-
-
-def _bind_if_possible(path: str) -> None:
-    """Some file systems are their user's alone (FUSE), or their server is gone: the lab can do without."""
-    with contextlib.suppress(KernelError):
-        bind(path, ROOT + path, read_only=True)
+        bind_if_possible(path)
 
 
 @contextlib.contextmanager
@@ -194,20 +186,10 @@ def _bind_into(source: str, target: str) -> None:
 
 
 def _out_of_overlay(path: str) -> str:
-    """Return where the same file is seen through a read-only overlay of its directory, if there can be one.
-
-    An overlay without an upper directory needs two lower ones: the second is empty.
-    """
+    """Return where the same file is seen by a read-only overlay of its directory, if there can be one."""
     directory, name = os.path.split(path)
-    count = len(os.listdir(f"{STAGE}/layers"))
-    view, nothing = f"{STAGE}/layers/{count}/view", f"{STAGE}/layers/{count}/nothing"
-    os.makedirs(view)
-    os.makedirs(nothing)
-    try:
-        mount("overlay", view, "overlay", MS_NODEV | MS_RDONLY, f"lowerdir={directory}:{nothing}")
-    except KernelError:
-        return path
-    return f"{view}/{name}"
+    view = read_only_view(directory)
+    return f"{view}/{name}" if view else path
 
 
 def _mount_kernel_file_systems(cgroups: CgroupTree, sizes: Mapping[str, int]) -> None:
@@ -238,7 +220,7 @@ def _keep_devices(path: str) -> None:
     """Make the device nodes that containers are given: later on nobody here may make any."""
     os.mkdir(path)
     mount("devices", path, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0700,size=64k")
-    _make_devices(path)
+    _make_or_bind_devices(path)
 
 
 def mount_proc(root: str) -> None:
@@ -282,16 +264,29 @@ def make_dev(path: str, pristine: str = "") -> None:
     if pristine:
         _bind_devices(pristine, path)
     else:
-        _make_devices(path)
+        _make_or_bind_devices(path)
     links = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1"}
     for name, destination in (links | {"stderr": "/proc/self/fd/2", "ptmx": "pts/ptmx"}).items():
         os.symlink(destination, f"{path}/{name}")
     for name in ("pts", "shm", "mqueue"):
         os.mkdir(f"{path}/{name}")
-    mount(
-        "devpts", f"{path}/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5"
-    )
+    mount("devpts", f"{path}/pts", "devpts", MS_NOSUID | MS_NOEXEC, _terminals())
     mount("mqueue", f"{path}/mqueue", "mqueue", NO_ACCESS)
+
+
+def _terminals() -> str:
+    """Return the options of a devpts. Where there is no group of terminals, they are their opener's."""
+    group = f",gid={_TTY_GROUP}" if user_namespace.has_group(_TTY_GROUP) else ""
+    return f"newinstance,ptmxmode=0666,mode=0620{group}"
+
+
+def _make_or_bind_devices(path: str) -> None:
+    """The host's /dev is still in sight when a machine is built; nobody makes device nodes in a user
+    namespace."""
+    if user_namespace.is_nested():
+        _bind_devices("/dev", path)
+    else:
+        _make_devices(path)
 
 
 def _make_devices(path: str) -> None:

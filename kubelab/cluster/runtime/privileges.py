@@ -8,7 +8,7 @@ Source: capabilities(7).
 
 import contextlib
 
-from kubelab.cluster.linux import capabilities, seccomp
+from kubelab.cluster.linux import capabilities, seccomp, user_namespace
 
 FORBIDDEN = frozenset(
     (
@@ -45,6 +45,9 @@ def expose_to_oom() -> None:
 
 
 def _adjust(score: str) -> None:
+    # In a user namespace nobody may make himself less killable: then there is nothing to undo either.
+    if user_namespace.is_nested():
+        return
     # Where this process may not (no CAP_SYS_RESOURCE in a container), or a learner has unmounted /proc, there
     # is nothing to be done about it.
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
