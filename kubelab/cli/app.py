@@ -5,6 +5,7 @@ import os
 from kubelab.cli.interrupt import interruptible
 from kubelab.cli.log import log_to_file
 from kubelab.cli.port import LearnerPort, first_language
+from kubelab.cli.rootless import become_root
 from kubelab.cluster.errors import LabError
 from kubelab.cluster.lab.config import LabConfig
 from kubelab.cluster.lab.lab import start_lab
@@ -21,6 +22,7 @@ def open_app(config: LabConfig) -> int:
     """
     if not (os.isatty(0) and os.isatty(1)):
         raise LabError(_NO_TERMINAL)
+    become_root()
     log_to_file()
     return interruptible(_run(config)) or 0
 

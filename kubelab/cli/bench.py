@@ -65,11 +65,29 @@ def lessons(runs: int, json_path: Path | None) -> int:
     return _run(measure, runs, json_path)
 
 
+@bench.command(
+    short_help=str(
+        Text(
+            es="Contenedores y pods, junto a crun, runc y Docker swarm.",
+            en="Containers and pods, beside crun, runc and Docker swarm.",
+        )
+    )
+)
+@_options
+def runtime(runs: int, json_path: Path | None) -> int:
+    from kubelab.cli.containers import measure
+
+    return _run(measure, runs, json_path)
+
+
 def _run(measure: "Measure", runs: int, json_path: Path | None) -> int:
     import msgspec
 
     from kubelab.cli.interrupt import interruptible
     from kubelab.cli.measurements import render
+    from kubelab.cli.rootless import become_root
+
+    become_root()
 
     with tempfile.TemporaryDirectory(prefix="kubelab-bench-") as place:
         figures = interruptible(measure(Path(place), runs))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import click
 
+from kubelab.cluster.errors import LabError
 from kubelab.language import Text
 
 
@@ -21,6 +22,8 @@ from kubelab.language import Text
 def doctor() -> int:
     from kubelab.cluster.linux.probe import probe
 
+    mode = _enter()
+    click.echo(mode)
     for line in _surroundings():
         click.echo(line)
     capabilities = probe()
@@ -32,6 +35,19 @@ def doctor() -> int:
     click.echo("")
     click.echo(_MISSING.format(count=missing) if missing else _COMPLETE)
     return 1 if missing else 0
+
+
+def _enter() -> Text:
+    """Be where a lab of this user would be; say which sort of lab it is."""
+    from kubelab.cli.rootless import become_root
+
+    if os.geteuid() == 0:
+        return _AS_ROOT
+    try:
+        become_root(quiet=True)
+    except LabError:
+        return _NEITHER
+    return _ROOTLESS
 
 
 def _surroundings() -> Iterator[str]:
@@ -48,6 +64,15 @@ def _surroundings() -> Iterator[str]:
     yield ""
 
 
+_AS_ROOT = Text(es="El laboratorio se ejecuta como root.", en="The lab runs as root.")
+_ROOTLESS = Text(
+    es="El laboratorio se ejecuta sin root, como tu usuario; con sudo tendría todo lo que tenga root.",
+    en="The lab runs rootless, as your user; with sudo it would have all that root has.",
+)
+_NEITHER = Text(
+    es="Como tu usuario no hay laboratorio: hace falta namespace.user, o sudo.",
+    en="As your user there is no lab: it takes namespace.user, or sudo.",
+)
 _RUNNING = Text(es="Un laboratorio está en marcha (pid {pid}).", en="A lab is running (pid {pid}).")
 _LEFT = Text(
     es="Un laboratorio interrumpido dejó {count} cosas: `kubelab clean` las retira.",

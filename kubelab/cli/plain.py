@@ -2,6 +2,7 @@
 
 from kubelab.cli.interrupt import interruptible
 from kubelab.cli.log import log_to_file
+from kubelab.cli.rootless import become_root
 from kubelab.cluster.lab.config import LabConfig
 from kubelab.language import Language
 
@@ -14,6 +15,7 @@ def open_plain(
     Raises:
         LabError: there is no such lesson, another lab is running, or a track is invalid.
     """
+    become_root()
     log_to_file()
     interruptible(_run(config, lesson, language, test_out=test_out))
     return 0

@@ -97,12 +97,14 @@ def test(
     report: Path | None,
 ) -> int:
     from kubelab.cli.interrupt import interruptible
+    from kubelab.cli.rootless import become_root
     from kubelab.lessons.junit import junit
 
     if report is not None:
         _write(report, "")  # Better to know now than after all the proofs.
     languages = (language,) if language else LANGUAGES
-    chosen = _on(backend, _chosen(lessons))
+    become_root()
+    chosen = _possible(_on(backend, _chosen(lessons)))
     wanted = [(lesson, language) for lesson in chosen for language in languages]
     if backend == "kubernetes" and jobs > 1:
         raise LabError(_ONE_CLUSTER)
@@ -125,6 +127,21 @@ def _on(backend: "Backend", lessons: "Sequence[Lesson]") -> "list[Lesson]":
     if not found:
         raise LabError(_NONE_ON.format(backend=backend))
     return found
+
+
+def _possible(lessons: "Sequence[Lesson]") -> "list[Lesson]":
+    """Return those that a rootless lab can do, and tell of the others. As root all are to be proved."""
+    from kubelab.cluster.linux import user_namespace
+    from kubelab.cluster.linux.probe import missing
+    from kubelab.lessons.catalog import lacking
+
+    if not user_namespace.is_nested():
+        return list(lessons)
+    lacks = missing()
+    for lesson in lessons:
+        if reason := lacking(lesson, lacks):
+            click.echo(str(_NOT_HERE.format(lesson=lesson.id, reason=reason)), err=True)
+    return [lesson for lesson in lessons if not lacking(lesson, lacks)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +292,7 @@ _ELSEWHERE = Text(
     es="– {lesson}: no funciona sobre {backend} (su `backends` no lo dice).",
     en="– {lesson}: does not run on {backend} (its `backends` does not say so).",
 )
+_NOT_HERE = Text(es="– {lesson}: aquí no: {reason}", en="– {lesson}: not here: {reason}")
 _NONE_ON = Text(
     es="Ninguna de estas lecciones funciona sobre {backend}.", en="None of these lessons runs on {backend}."
 )

@@ -48,8 +48,10 @@ def up(minions: int, port: int, quiet: bool) -> None:
     from kubelab.cli.interrupt import interruptible
     from kubelab.cli.kubectl import kubectl_path
     from kubelab.cli.log import log_to_file
+    from kubelab.cli.rootless import become_root
     from kubelab.cluster.lab.config import LabConfig
 
+    become_root(quiet=quiet)
     log_to_file()
     programs = {"kubectl": kubectl_path()}
     interruptible(_up(LabConfig(minions=minions, port=port, programs=programs), quiet=quiet))

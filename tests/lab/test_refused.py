@@ -43,8 +43,13 @@ def test_without_a_capability(tmp_path: Path, capability: str, operation: str) -
     assert [left.name for left in place.iterdir()] == ["lock"]
 
 
-def test_without_root(tmp_path: Path) -> None:
-    assert refused(tmp_path / "lab", NOBODY, "up").startswith("The lab must be root")
+def test_without_root_and_user_namespaces(tmp_path: Path) -> None:
+    """The first user namespace may have one below it: an ordinary user's, who may then make none."""
+    within = "echo 1 > /proc/sys/user/max_user_namespaces && exec unshare --map-user=1000 --map-group=1000 "
+    no_more = ("unshare", "--map-root-user", "sh", "-c", within + '"$@"', "sh")
+    said = refused(tmp_path / "lab", no_more, "up")
+    assert said.startswith("This machine does not let an ordinary user have a lab (unshare CLONE_NEW")
+    assert "No space left on device (ENOSPC)): `kubelab doctor` gives the command that mends it" in said
 
 
 def test_a_place_that_is_somebody_else_s(tmp_path: Path) -> None:
