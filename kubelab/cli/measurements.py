@@ -79,7 +79,7 @@ def render(figures: Sequence[Figure]) -> list[str]:
 def _beside(figure: Figure) -> str:
     if figure.peer_median is None:
         return ""
-    return f"{figure.peer} {figure.peer_median:.1f} {figure.unit}: {figure.ratio:.1f}x"
+    return f"{figure.peer} {figure.peer_median:.1f} {figure.unit}: {figure.ratio:.2g}x"
 
 
 def figure(
@@ -142,21 +142,26 @@ async def _one_pod(api: Api, pods: Informer, runs: int) -> list[Figure]:
 
 
 async def _burst(api: Api, pods: Informer, runs: int) -> list[Figure]:
-    up, down, peer = [], [], []
+    up, down = await deployed_ms(api, pods, PODS_IN_A_BURST, runs)
+    peer = [await _unshare_ms(PODS_IN_A_BURST) for _ in range(runs)]
+    name = f"{PODS_IN_A_BURST} pods"
+    return [
+        figure(f"{name}: create to all Running", "ms", up, f"{PODS_IN_A_BURST} unshare(1)", peer),
+        figure(f"{name}: delete to all gone", "ms", down),
+    ]
+
+
+async def deployed_ms(api: Api, pods: Informer, count: int, runs: int) -> tuple[list[float], list[float]]:
+    """Return how long a Deployment of *count* pods takes to run, and how long to be gone, in each run."""
+    up, down = [], []
     for _ in range(runs):
-        async with _until(pods, lambda: _running(pods) == PODS_IN_A_BURST) as elapsed_ms:
-            await api.create(DEPLOYMENTS, _deployment(PODS_IN_A_BURST))
+        async with _until(pods, lambda: _running(pods) == count) as elapsed_ms:
+            await api.create(DEPLOYMENTS, _deployment(count))
         up.append(elapsed_ms())
         async with _until(pods, lambda: not pods.objects()) as elapsed_ms:
             await api.delete(DEPLOYMENTS, "default", "bench")
         down.append(elapsed_ms())
-        peer.append(await _unshare_ms(PODS_IN_A_BURST))
-    return [
-        figure(
-            f"{PODS_IN_A_BURST} pods: create to all Running", "ms", up, f"{PODS_IN_A_BURST} unshare(1)", peer
-        ),
-        figure(f"{PODS_IN_A_BURST} pods: delete to all gone", "ms", down),
-    ]
+    return up, down
 
 
 async def _idle_cpu(lab: Lab) -> Figure:
