@@ -1,7 +1,7 @@
 """A container runtime of plain values, for tests that need virtual time: containers run until told to end."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
 from itertools import count
@@ -12,9 +12,11 @@ from kubelab.cluster.runtime.cri import (
     ContainerExit,
     ContainerSpec,
     ImageError,
+    ImageStatus,
     Sandbox,
     SandboxSpec,
     StartError,
+    Volume,
 )
 
 
@@ -25,18 +27,28 @@ class MemoryRuntime:
         self._clock = clock
         self._ids = count(1)
         self._reports: asyncio.Queue[ContainerExit] = asyncio.Queue()
+        self.images: set[str] = set()
+        self.image_user = ""
         self.missing_images: set[str] = set()
         self.bad_commands: set[str] = set()
         self.ignores_sigterm: set[str] = set()
         self.sandboxes: dict[str, SandboxSpec] = {}
         self.running: dict[str, ContainerSpec] = {}
+        self.volumes: dict[str, tuple[Volume, ...]] = {}
         self.calls: list[str] = []
+
+    async def image_status(self, image: str) -> ImageStatus | None:
+        return ImageStatus(f"sha256:{image}", self.image_user) if image in self.images else None
 
     async def pull_image(self, image: str) -> str:
         self.calls.append(f"pull {image}")
         if image in self.missing_images:
             raise ImageError(f"{image}: not found")
+        self.images.add(image)
         return f"sha256:{image}"
+
+    async def set_up_volumes(self, uid: str, volumes: Sequence[Volume], group: int | None = None) -> None:
+        self.volumes[uid] = tuple(volumes)
 
     async def run_sandbox(self, spec: SandboxSpec) -> Sandbox:
         self.calls.append(f"run sandbox {spec.name}")

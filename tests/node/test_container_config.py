@@ -8,13 +8,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubelab.cluster.node.cgroups import container_limits, pod_limits, weight
-from kubelab.cluster.node.environment import ConfigError, Place, args_of, command_of, environment_of, expand
-from kubelab.cluster.node.volumes import VolumeError, mounts_of
+from kubelab.cluster.node.environment import (
+    ConfigError,
+    Place,
+    Sources,
+    args_of,
+    command_of,
+    environment_of,
+    expand,
+)
+from kubelab.cluster.node.volumes import VolumeError, mounts_of, volumes_of
 from kubelab.cluster.objects import Object
-from kubelab.cluster.runtime.cri import Limits
+from kubelab.cluster.runtime.cri import EmptyDir, FilesVolume, HostPath, Limits, VolumeFile
 
 PLACE = Place("minion-1", IPv4Address("192.168.7.2"), IPv4Address("10.244.1.2"))
-SETTINGS = {"settings": {"data": {"color": "blue", "size": "big"}}}
+SETTINGS = Sources(
+    {"settings": {"data": {"color": "blue", "size": "big"}}, "none": None},
+    {"keys": {"data": {"token": "c2VjcmV0"}}, "none": None},
+)
 
 
 def make_pod(container: dict[str, Any], volumes: list[Object] | None = None) -> Object:
@@ -77,35 +88,124 @@ def test_the_environment_is_made_in_order() -> None:
 def test_a_missing_source_is_told_in_upstreams_words(source: Object, message: str) -> None:
     container = {"name": "c", "env": [{"name": "X", "valueFrom": source}]}
     with pytest.raises(ConfigError) as error:
-        environment_of(make_pod(container), container, SETTINGS | {"none": None}, PLACE)
+        environment_of(make_pod(container), container, SETTINGS, PLACE)
     assert str(error.value) == message
 
 
 def test_an_optional_source_may_be_missing() -> None:
     source = {"configMapKeyRef": {"name": "none", "key": "k", "optional": True}}
     container = {"name": "c", "env": [{"name": "X", "valueFrom": source}]}
-    assert environment_of(make_pod(container), container, {"none": None}, PLACE) == {}
+    assert environment_of(make_pod(container), container, SETTINGS, PLACE) == {}
 
 
-def test_volumes_become_mounts() -> None:
-    volumes: list[Object] = [
-        {"name": "conf", "configMap": {"name": "settings", "items": [{"key": "color", "path": "c.txt"}]}},
-        {"name": "scratch", "emptyDir": {}},
-        {"name": "host", "hostPath": {"path": "/srv"}},
+def with_volumes(*volumes: Object, **fields: object) -> Object:
+    """Return a pod that mounts each of *volumes* at its name."""
+    mounts = [{"name": volume["name"], "mountPath": f"/{volume['name']}"} | fields for volume in volumes]
+    return make_pod({"name": "c", "volumeMounts": mounts}, list(volumes))
+
+
+def test_volumes_have_their_places_on_the_machine() -> None:
+    conf = {"name": "conf", "configMap": {"name": "settings", "items": [{"key": "color", "path": "c.txt"}]}}
+    pod = with_volumes(
+        conf, {"name": "scratch", "emptyDir": {}}, {"name": "host", "hostPath": {"path": "/srv"}}
+    )
+    mounts = {m.destination: m for m in mounts_of(pod, pod["spec"]["containers"][0], {})}
+    top = "/var/lib/kubelet/pods/u/volumes/kubernetes.io~"
+    assert {at: m.source for at, m in mounts.items()} == {
+        "/conf": f"{top}configmap/conf",
+        "/scratch": f"{top}empty-dir/scratch",
+        "/host": "/srv",
+    }
+    assert [at for at, m in mounts.items() if m.read_only] == ["/conf"]
+    assert volumes_of(pod, SETTINGS, PLACE) == (
+        FilesVolume("conf", "configmap", {"c.txt": VolumeFile(b"blue")}),
+        HostPath("host", "/srv"),
+        EmptyDir("scratch"),
+    )
+
+
+def test_modes_are_the_item_s_then_the_volume_s() -> None:
+    items = [{"key": "color", "path": "a"}, {"key": "size", "path": "b/c", "mode": 0o400}]
+    conf = {"name": "conf", "configMap": {"name": "settings", "defaultMode": 0o600, "items": items}}
+    (volume,) = volumes_of(with_volumes(conf), SETTINGS, PLACE)
+    assert volume.files == {"a": VolumeFile(b"blue", 0o600), "b/c": VolumeFile(b"big", 0o400)}
+
+
+def test_a_projected_volume_shows_all_its_sources_in_one_directory() -> None:
+    fields = [
+        {"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}},
+        {"path": "cpu", "resourceFieldRef": {"containerName": "c", "resource": "limits.cpu"}},
     ]
-    mounts = [{"name": volume["name"], "mountPath": f"/{volume['name']}"} for volume in volumes]
-    container = {"name": "c", "volumeMounts": mounts}
-    conf, scratch, host = mounts_of(make_pod(container, volumes), container, SETTINGS)
-    assert (conf.destination, conf.files, conf.read_only) == ("/conf", {"c.txt": b"blue"}, True)
-    assert (scratch.volume, scratch.source) == ("scratch", None)
-    assert str(host.source) == "/srv"
+    parts = [
+        {"configMap": {"name": "settings", "items": [{"key": "size", "path": "size"}]}},
+        {"secret": {"name": "keys", "items": [{"key": "token", "path": "token", "mode": 0o400}]}},
+        {"secret": {"name": "none", "optional": True}},
+        {"downwardAPI": {"items": fields}},
+    ]
+    all_ = {"name": "all", "projected": {"sources": parts}}
+    (volume,) = volumes_of(with_volumes(all_), SETTINGS, Place("n", PLACE.host_address, None, cpus=4))
+    assert volume.plugin == "projected"
+    contents = {name: file.content for name, file in volume.files.items()}
+    assert contents == {"size": b"big", "token": b"secret", "labels": b'app="web"', "cpu": b"4"}
+    assert volume.files["token"].mode == 0o400
 
 
-def test_a_sub_path_is_refused_rather_than_mounted_as_the_whole_volume() -> None:
-    entry = {"name": "scratch", "mountPath": "/a/b", "subPath": "b"}
-    container = {"name": "c", "volumeMounts": [entry]}
-    with pytest.raises(VolumeError, match='for volume "scratch" : this lab has no subPath'):
-        mounts_of(make_pod(container, [{"name": "scratch", "emptyDir": {}}]), container, SETTINGS)
+def test_an_empty_directory_may_be_in_memory_and_have_a_size() -> None:
+    scratch = {"name": "scratch", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}
+    assert volumes_of(with_volumes(scratch), SETTINGS, PLACE) == (EmptyDir("scratch", True, 1 << 20),)
+
+
+@pytest.mark.parametrize(
+    ("volume", "why"),
+    [
+        ({"configMap": {"name": "none"}}, 'configmap "none" not found'),
+        ({"secret": {"secretName": "none"}}, 'secret "none" not found'),
+        (
+            {"configMap": {"name": "settings", "items": [{"key": "k", "path": "k"}]}},
+            "references non-existent config key: k",
+        ),
+        (
+            {"configMap": {"name": "settings", "items": [{"key": "color", "path": "../k"}]}},
+            '"../k" must be a relative path without ".."',
+        ),
+        ({"nfs": {"server": "x"}}, "this lab has no volumes of type nfs"),
+        ({}, "it is not in the pod: add it to spec.volumes"),
+    ],
+)
+def test_what_a_volume_lacks_is_told_in_upstreams_words(volume: Object, why: str) -> None:
+    with pytest.raises(VolumeError) as error:
+        volumes_of(with_volumes({"name": "v"} | volume), SETTINGS, PLACE)
+    assert str(error.value) == f'MountVolume.SetUp failed for volume "v" : {why}'
+
+
+def test_a_sub_path_may_name_variables_but_not_leave_its_volume() -> None:
+    pod = with_volumes({"name": "scratch", "emptyDir": {}}, subPathExpr="of-$(NAME)", readOnly=True)
+    (mount,) = mounts_of(pod, pod["spec"]["containers"][0], {"NAME": "web"})
+    assert (mount.sub_path, mount.read_only) == ("of-web", True)
+    pod = with_volumes({"name": "scratch", "emptyDir": {}}, subPath="a/../../b")
+    with pytest.raises(ConfigError, match="must be a relative path"):
+        mounts_of(pod, pod["spec"]["containers"][0], {})
+
+
+@pytest.mark.parametrize(
+    ("reference", "value"),
+    [
+        ({"resource": "limits.cpu"}, "1"),
+        ({"resource": "limits.cpu", "divisor": "1m"}, "500"),
+        ({"resource": "requests.memory", "divisor": "1Mi"}, "63"),
+        ({"resource": "limits.memory"}, str(1 << 30)),
+    ],
+)
+def test_resources_are_told_in_the_divisor_s_unit_rounded_up(reference: Object, value: str) -> None:
+    container = resources({"memory": "64100Ki"}, {"cpu": "500m"}) | {
+        "env": [
+            {"name": "X", "valueFrom": {"resourceFieldRef": reference}},
+            {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "token"}}},
+        ]
+    }
+    place = Place("n", PLACE.host_address, None, cpus=2, memory_bytes=1 << 30)
+    env = environment_of(make_pod(container), container, SETTINGS, place)
+    assert env == {"X": value, "TOKEN": "secret"}
 
 
 def resources(requests: dict[str, str], limits: dict[str, str]) -> dict[str, Any]:

@@ -21,12 +21,18 @@ from kubelab.cluster.runtime.cri import (
     Container,
     ContainerExit,
     ContainerSpec,
+    EmptyDir,
+    FilesVolume,
+    HostPath,
     ImageError,
     Limits,
     Mount,
     Sandbox,
     SandboxSpec,
+    Security,
     StartError,
+    VolumeFile,
+    volume_path,
 )
 from kubelab.cluster.runtime.pods import PodRuntime, start_pods
 
@@ -146,7 +152,17 @@ async def test_a_container_cannot_reach_out(node):
         "ls /proc/self/fd | wc -l": "4",
     }.items():
         assert refusal in await node.shell(sandbox, attempt), attempt
-    assert "NoNewPrivs:\t1" in await node.shell(sandbox, "cat /proc/self/status")
+
+
+async def test_a_process_gains_no_privileges_if_the_pod_says_so(node):
+    sandbox = await node.sandbox()
+    told = {
+        denied: await node.shell(
+            sandbox, "grep NoNewPrivs /proc/self/status", security=Security(no_new_privs=denied)
+        )
+        for denied in (True, False)
+    }
+    assert told == {True: "NoNewPrivs:\t1\n", False: "NoNewPrivs:\t0\n"}
 
 
 async def test_exit_codes_and_signals_are_reported(node):
@@ -188,7 +204,7 @@ async def test_a_missing_command_is_told_as_runc_tells_it(node):
 async def test_a_container_that_cannot_start_leaves_nothing(node):
     sandbox = await node.sandbox()
     before = await _held_for(node, sandbox)
-    for fields in ({"limits": Limits(memory_max_bytes=-7)}, {"mounts": (Mount("/m", source=Path("/none")),)}):
+    for fields in ({"limits": Limits(memory_max_bytes=-7)}, {"mounts": (Mount("/m", "/none"),)}):
         with pytest.raises(KernelError):
             await node.start(sandbox, "true", **fields)
     with pytest.raises(StartError):
@@ -237,17 +253,18 @@ async def test_env_and_cwd(node):
 
 async def test_volumes_are_shared_in_the_pod_and_files_are_there(node):
     sandbox = await node.sandbox()
-    shared = Mount("/data", volume="scratch")
-    await node.shell(sandbox, "echo hello > /data/x", mounts=(shared,))
-    assert await node.shell(sandbox, "cat /other/x", mounts=(Mount("/other", volume="scratch"),)) == "hello\n"
-    files = Mount("/etc/app", files={"a.conf": b"A\n", "sub/b": b"B" * 100_000}, volume="cm", read_only=True)
-    script = "cat /etc/app/a.conf; wc -c < /etc/app/sub/b; touch /etc/app/x"
-    told = await node.shell(sandbox, script, mounts=(files,))
-    assert told.startswith("A\n100000\n")
-    assert "Read-only" in told
+    scratch = EmptyDir("scratch")
+    conf = FilesVolume("cm", "configmap", {"a.conf": VolumeFile(b"A\n"), "sub/b": VolumeFile(b"B" * 100_000)})
+    host = HostPath("host", "/srv/host", "DirectoryOrCreate")
+    await node.runtime.set_up_volumes(sandbox.uid, (scratch, conf, host))
     await node.machine.write_file("/srv/host/file", b"of the machine\n")
-    host = Mount("/mnt/host", source=Path("/srv/host"))
-    assert await node.shell(sandbox, "cat /mnt/host/file", mounts=(host,)) == "of the machine\n"
+    shared, files, srv = (volume_path(sandbox.uid, volume) for volume in (scratch, conf, host))
+    await node.shell(sandbox, "echo hello > /data/x", mounts=(Mount("/data", shared),))
+    mounts = (Mount("/other", shared), Mount("/etc/app", files, read_only=True), Mount("/mnt/host", srv))
+    script = "cat /other/x /mnt/host/file /etc/app/a.conf; wc -c < /etc/app/sub/b; touch /etc/app/x"
+    told = await node.shell(sandbox, script, mounts=mounts)
+    assert told.startswith("hello\nof the machine\nA\n100000\n")
+    assert "Read-only" in told
 
 
 async def test_stopping_is_polite_first(node):

@@ -51,7 +51,10 @@ PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 SECCOMP_MODE_FILTER = 2
 
+RESOLVE_BENEATH = 0x08
+
 _SYS_CLONE3 = 435
+_SYS_OPENAT2 = 437
 _SYS_MOUNT_SETATTR = 442
 _SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _SYS_CAPGET = {"x86_64": 125, "aarch64": 90}
@@ -131,6 +134,16 @@ def set_mount_attributes(target: str, attributes: int, *, recursive: bool = True
     call = (ctypes.c_long(_SYS_MOUNT_SETATTR), ctypes.c_int(AT_FDCWD), path, ctypes.c_uint(flags), change)
     if _syscall(*call, ctypes.c_size_t(len(change))):
         _fail("mount_setattr", target)
+
+
+def openat2(directory_fd: int, path: str, flags: int, resolve: int) -> int:
+    """Return a descriptor of *path* below the directory; *resolve* (RESOLVE_*) says where links may lead."""
+    how = struct.pack("3Q", flags | os.O_CLOEXEC, 0, resolve)
+    call = (ctypes.c_long(_SYS_OPENAT2), ctypes.c_int(directory_fd), os.fsencode(path), how)
+    fd: int = _syscall(*call, ctypes.c_size_t(len(how)))
+    if fd < 0:
+        _fail("openat2", path)
+    return fd
 
 
 def pivot_root(new_root: str, put_old: str) -> None:

@@ -2,11 +2,11 @@
 
 Source: kubernetes, pkg/kubelet/cm/helpers_linux.go (MilliCPUToShares, MilliCPUToQuota, ResourceConfigForPod)
 and KEP-2254 (shares to weight).
-Left out: oom_score_adj, hugepages, memory.min and memory.high (memory QoS).
+Left out: hugepages, memory.min and memory.high (memory QoS).
 """
 
 from kubelab.cluster.objects import Object
-from kubelab.cluster.pods import Resources, add, container_resources, pod_requests
+from kubelab.cluster.pods import Resources, add, container_resources, pod_requests, qos_class
 from kubelab.cluster.runtime.cri import Limits
 
 PERIOD_US = 100_000
@@ -45,6 +45,20 @@ def pod_limits(pod: Object) -> Limits:
         total = {name: max(total.get(name, 0), limits.get(name, 0)) for name in total.keys() | limits.keys()}
     everywhere = {name: value for name, value in total.items() if all(limits.get(name) for limits in each)}
     return _limits(pod_requests(pod).get("cpu", 0), everywhere)
+
+
+def oom_score_adj(pod: Object, container: Object, memory_bytes: int) -> int:
+    """Return whom the kernel is to kill first, on a node of that memory: who asked for least.
+
+    Source: kubernetes, pkg/kubelet/qos/policy.go.
+    """
+    quality = qos_class(pod)
+    if quality == "Guaranteed":
+        return -997
+    if quality == "BestEffort":
+        return 1000
+    requested = container_resources(container, "requests").get("memory", 0)
+    return min(max(1000 - 1000 * requested // max(memory_bytes, 1), 3), 999)
 
 
 def _limits(cpu_request_millicores: int, limits: Resources) -> Limits:

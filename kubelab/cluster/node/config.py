@@ -20,8 +20,8 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 @dataclass(frozen=True, slots=True)
 class KubeletConfig:
     """`log_directory` is where container logs go, one directory a pod. `cpus` and `memory_bytes` are the
-    machine's; `labels` come on top of those that every node has; `version` is the
-    Kubernetes that it claims to be."""
+    machine's; `cluster_dns` is the address of the DNS service, if there is one; `labels` come on top of those
+    that every node has; `version` is the Kubernetes that it claims to be."""
 
     node_name: str
     address: IPv4Address
@@ -33,6 +33,7 @@ class KubeletConfig:
     version: str = VERSION
     pods_max: int = PODS_MAX
     port: int = PORT
+    cluster_dns: IPv4Address | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ class Kubelet:
         self._clock = clock
         self._runtime = runtime
         self._events = EventRecorder(api, clock, "kubelet", config.node_name)
-        self._host = Host(config, api, runtime, clock, self._events, Exits(), set())
+        self._host = Host(config, api, runtime, clock, self._events, Exits())
         self._reporter = NodeReporter(config, host_facts(), api, clock, self._events)
         selector = f"spec.nodeName={config.node_name}"
         self._pods = Informer(api, PODS, clock=clock, field_selector=selector)

@@ -192,9 +192,7 @@ def container_exited(record: PodRecord, exit_: ContainerExit) -> PodRecord:
 
 
 def _ended(state: Running, exit_: ContainerExit) -> Terminated:
-    clean = "Completed" if exit_.exit_code == 0 else "Error"
-    reason = "OOMKilled" if exit_.oom_killed else clean
-    return Terminated(exit_.id, exit_.exit_code, reason, state.started_at, exit_.finished_at)
+    return Terminated(exit_.id, exit_.exit_code, exit_.reason, state.started_at, exit_.finished_at)
 
 
 def next_restart_count(container: ContainerRecord) -> int:

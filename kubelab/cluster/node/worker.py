@@ -5,9 +5,10 @@ words are those of pkg/kubelet/images/image_manager.go and pkg/kubelet/kuberunti
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,18 @@ from kubelab.cluster.client.events import EventRecorder, EventType
 from kubelab.cluster.clock import Clock
 from kubelab.cluster.errors import ApiError, LabError
 from kubelab.cluster.node import record as records
-from kubelab.cluster.node.cgroups import container_limits, pod_limits
+from kubelab.cluster.node.cgroups import container_limits, oom_score_adj
 from kubelab.cluster.node.config import KubeletConfig
 from kubelab.cluster.node.environment import (
     ConfigError,
-    ConfigMaps,
     Place,
+    Sources,
+    all_containers,
     args_of,
     command_of,
     configmap_names,
     environment_of,
+    secret_names,
 )
 from kubelab.cluster.node.exits import Exits
 from kubelab.cluster.node.lifecycle import (
@@ -41,29 +44,39 @@ from kubelab.cluster.node.lifecycle import (
     decide,
     full_name,
 )
+from kubelab.cluster.node.pod_sandbox import sandbox_spec
 from kubelab.cluster.node.record import ContainerRecord, PodRecord, Waiting
+from kubelab.cluster.node.security import check_non_root, security_of
 from kubelab.cluster.node.status import pod_status
 from kubelab.cluster.node.status_writer import StatusWriter
-from kubelab.cluster.node.volumes import VolumeError, mounts_of
-from kubelab.cluster.objects import CONFIGMAPS, PODS, Object, is_deleting, key_of, uid_of
+from kubelab.cluster.node.volumes import has_files_of_objects, mounts_of, volumes_of
+from kubelab.cluster.objects import (
+    CONFIGMAPS,
+    PODS,
+    SECRETS,
+    Object,
+    Resource,
+    is_deleting,
+    key_of,
+    uid_of,
+)
 from kubelab.cluster.runtime.cri import (
     ContainerExit,
     ContainerSpec,
     ImageError,
     Runtime,
     Sandbox,
-    SandboxSpec,
     StartError,
 )
 from kubelab.language import Text
 
 DELETE_RETRY_S = 1.0
-HOSTNAME_LENGTH_MAX = 63
+VOLUMES_PERIOD_S = 10.0  # Upstream's syncFrequency is a minute.
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What the pods of one kubelet share. `images`: what has been pulled, by name."""
+    """What the pods of one kubelet share."""
 
     config: KubeletConfig
     api: Api
@@ -71,7 +84,6 @@ class Host:
     clock: Clock
     events: EventRecorder
     exits: Exits
-    images: set[str]
 
 
 class PodWorker:
@@ -84,6 +96,7 @@ class PodWorker:
         self._record = records.new_record(pod, host.clock.now())
         # What an earlier run of this kubelet left is taken away before anything else.
         self._leftover = "startTime" in pod.get("status", {}) and not _is_over(pod)
+        self._is_removing = False
         self._writer = StatusWriter(host.api, host.clock, pod)
         self._wake = asyncio.Event()
         self._arrived: list[ContainerExit] = []
@@ -131,7 +144,7 @@ class PodWorker:
         return directory / container / f"{restart_count}.log"
 
     async def run(self) -> None:
-        async with background(self._writer.run()):
+        async with background(self._writer.run()), background(self._keep_volumes_up_to_date()):
             while True:
                 self._wake.clear()
                 self._take_exits()
@@ -188,6 +201,7 @@ class PodWorker:
             case StartContainer(name):
                 await self._start(name)
             case RemoveSandbox():
+                self._is_removing = True
                 await self._host.runtime.remove_sandbox(uid_of(self._pod))
                 self._leftover = False
                 self._set(records.sandbox_removed(self._record, self._host.clock.now()))
@@ -217,16 +231,15 @@ class PodWorker:
                 task.cancel()
 
     async def _run_sandbox(self) -> None:
+        self._is_removing = False
         try:
-            configmaps = await self._configmaps()
-            for container in _all_containers(self._pod):
-                mounts_of(self._pod, container, configmaps)
-        except (VolumeError, ApiError, ConnectionError) as failure:
+            await self._set_up_volumes()
+        except (LabError, ConnectionError) as failure:
             self._warn("FailedMount", english(failure))
             self._set(records.sandbox_failed(self._record, "", self._host.clock.now()))
             return
         try:
-            sandbox = await self._host.runtime.run_sandbox(self._sandbox_spec())
+            sandbox = await self._host.runtime.run_sandbox(sandbox_spec(self._pod, self._host.config))
         except LabError as failure:
             message = f"Failed to create pod sandbox: {english(failure)}"
             self._warn("FailedCreatePodSandBox", message)
@@ -234,16 +247,16 @@ class PodWorker:
             return
         self._set(records.sandbox_ran(self._record, sandbox))
 
-    def _sandbox_spec(self) -> SandboxSpec:
-        namespace, name = key_of(self._pod)
-        hostname = self._pod["spec"].get("hostname") or name[:HOSTNAME_LENGTH_MAX].rstrip("-.")
-        return SandboxSpec(uid_of(self._pod), namespace, name, hostname, pod_limits(self._pod))
-
     async def _pull(self, name: str) -> None:
         spec = _container(self._pod, name)
         image: str = spec["image"]
         policy = spec.get("imagePullPolicy", "IfNotPresent")
-        if policy == "Never" or (policy == "IfNotPresent" and image in self._host.images):
+        is_there = await self._host.runtime.image_status(image) is not None
+        if policy == "Never" and not is_there:
+            why = f'Container image "{image}" is not present with pull policy of Never'
+            self._refuse_image(name, image, why)
+            return
+        if is_there and policy != "Always":
             self._tell("Pulled", f'Container image "{image}" already present on machine', name)
             self._set(records.image_pulled(self._record, name))
             return
@@ -255,7 +268,6 @@ class PodWorker:
             self._refuse_image(name, image, english(failure))
             return
         took = f"{(self._host.clock.monotonic_s() - started_s) * 1000:.0f}ms"
-        self._host.images.add(image)
         message = f'Successfully pulled image "{image}" in {took} ({took} including waiting)'
         self._tell("Pulled", message, name)
         self._set(records.image_pulled(self._record, name))
@@ -264,7 +276,6 @@ class PodWorker:
         reason = "ErrImagePull"
         if _container(self._pod, name).get("imagePullPolicy") == "Never":
             reason = "ErrImageNeverPull"
-            why = f'Container image "{image}" is not present with pull policy of Never'
             self._warn(reason, why, name)
         else:
             self._warn("Failed", f'Failed to pull image "{image}": {why}', name)
@@ -289,7 +300,6 @@ class PodWorker:
         try:
             started = await self._host.runtime.start_container(sandbox.uid, spec)
         except ImageError as failure:
-            self._host.images.discard(spec.image)
             self._refuse_image(name, spec.image, english(failure))
         except StartError as failure:
             self._warn("Failed", f"Error: {english(failure)}", name)
@@ -304,9 +314,9 @@ class PodWorker:
     async def _container_spec(self, name: str, sandbox: Sandbox) -> ContainerSpec:
         container = _container(self._pod, name)
         config = self._host.config
-        configmaps = await self._configmaps()
-        place = Place(config.node_name, config.address, sandbox.address)
-        env = environment_of(self._pod, container, configmaps, place)
+        if status := await self._host.runtime.image_status(container["image"]):
+            check_non_root(self._pod, container, status.user)
+        env = environment_of(self._pod, container, await self._sources(), self._place(sandbox.address))
         count = records.next_restart_count(self._record.containers[name])
         return ContainerSpec(
             name=name,
@@ -317,17 +327,46 @@ class PodWorker:
             log_path=self.log_path(name, count),
             cwd=container.get("workingDir", ""),
             limits=container_limits(container),
-            mounts=mounts_of(self._pod, container, configmaps),
+            mounts=mounts_of(self._pod, container, env),
+            security=security_of(self._pod, container),
+            oom_score_adj=oom_score_adj(self._pod, container, config.memory_bytes),
+            stdin=bool(container.get("stdin")),
+            stdin_once=bool(container.get("stdinOnce")),
+            tty=bool(container.get("tty")),
+            stop_signal=(container.get("lifecycle") or {}).get("stopSignal", ""),
         )
 
-    async def _configmaps(self) -> ConfigMaps:
-        namespace = key_of(self._pod).namespace
-        names = sorted(configmap_names(self._pod))
-        return {name: await self._configmap(namespace, name) for name in names}
+    def _place(self, pod_address: IPv4Address | None = None) -> Place:
+        config = self._host.config
+        return Place(config.node_name, config.address, pod_address, config.cpus, config.memory_bytes)
 
-    async def _configmap(self, namespace: str, name: str) -> Object | None:
+    async def _set_up_volumes(self) -> None:
+        """Raises LabError, ConnectionError: a volume cannot be had."""
+        volumes = volumes_of(self._pod, await self._sources(), self._place())
+        if volumes and not self._is_removing:
+            group = (self._pod["spec"].get("securityContext") or {}).get("fsGroup")
+            await self._host.runtime.set_up_volumes(uid_of(self._pod), volumes, group)
+
+    async def _keep_volumes_up_to_date(self) -> None:
+        """Show in the volumes what their objects say now; upstream does so at each sync of the pod."""
+        while has_files_of_objects(self._pod):
+            await self._host.clock.sleep(VOLUMES_PERIOD_S)
+            if self._record.sandbox and not is_deleting(self._pod):
+                with suppress(LabError, ConnectionError):  # What is there stays; the next time may do better.
+                    await self._set_up_volumes()
+
+    async def _sources(self) -> Sources:
+        return Sources(
+            await self._named(CONFIGMAPS, configmap_names(self._pod)),
+            await self._named(SECRETS, secret_names(self._pod)),
+        )
+
+    async def _named(self, resource: Resource, names: set[str]) -> dict[str, Object | None]:
+        return {name: await self._object(resource, name) for name in sorted(names)}
+
+    async def _object(self, resource: Resource, name: str) -> Object | None:
         try:
-            return await self._host.api.get(CONFIGMAPS, namespace, name)
+            return await self._host.api.get(resource, key_of(self._pod).namespace, name)
         except ApiError as refusal:
             if refusal.is_not_found:
                 return None
@@ -392,12 +431,8 @@ def english(failure: Exception) -> str:
     return str(failure)
 
 
-def _all_containers(pod: Object) -> Iterable[Object]:
-    return [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]
-
-
 def _container(pod: Object, name: str) -> Object:
-    return next(container for container in _all_containers(pod) if container["name"] == name)
+    return next(container for container in all_containers(pod) if container["name"] == name)
 
 
 def _is_over(pod: Object) -> bool:

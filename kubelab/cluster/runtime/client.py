@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from kubelab.cluster.linux.cgroups import CgroupTree
 from kubelab.cluster.linux.journal import Journal
 from kubelab.cluster.linux.threads import in_thread
 from kubelab.cluster.runtime import messages
-from kubelab.cluster.runtime.cri import StartError
+from kubelab.cluster.runtime.cri import StartError, VolumeError
 from kubelab.language import Text
 
 _PROGRAM = Path(__file__).with_name("shim.py")
@@ -84,6 +84,7 @@ class Shim:
         self._waiting: dict[int, asyncio.Future[_Answer]] = {}
         self._processes: dict[int, ShimProcess] = {}
         self._ready: asyncio.Future[messages.Message] = self._loop.create_future()
+        self._listeners: dict[str, Callable[[Mapping[str, Any]], None]] = {}
         self._last_id = 0
         self.gone = asyncio.Event()
         sock.setblocking(False)
@@ -99,6 +100,10 @@ class Shim:
         message = await self._ready
         if "error" in message.body:
             raise _error(message.body["error"])
+
+    def on_event(self, name: str, listener: Callable[[Mapping[str, Any]], None]) -> None:
+        """Call *listener* with each event of that name from now on."""
+        self._listeners[name] = listener
 
     async def request(
         self, method: str, params: Mapping[str, Any], fds: Sequence[int] = ()
@@ -166,7 +171,9 @@ class Shim:
         if body.get("event") == "exit":
             process = self._processes.pop(body["pid"], None)
             if process:
-                process.end(Exit(body["exit_code"], body["oom_killed"], body["at_s"]))
+                process.end(Exit(body["exit_code"], body.get("oom_killed", False), body["at_s"]))
+        elif body.get("event") in self._listeners:
+            self._listeners[body["event"]](body)
         elif "event" in body:
             self._take_ready(message)
         else:
@@ -314,6 +321,10 @@ def _error(report: Mapping[str, Any]) -> Exception:
         return StartError(f"unable to start container process: {report['sentence']}")
     if report["kind"] == "kernel":
         return KernelError(report["operation"], report["target"], report["errno"])
+    if report["kind"] == "config":
+        return StartError(report["sentence"])
+    if report["kind"] == "volume":
+        return VolumeError(report["sentence"])
     return RuntimeError(report["sentence"])
 
 

@@ -2,9 +2,7 @@
 
 Source: kubernetes, cri-api; containerd, internal/cri/server (sandbox_run.go, container_start.go), whose
 division of labour with its shim this follows: here is what must be remembered, in the machine's shim what
-touches the kernel. A `Mount.source` is a path on the machine, as a hostPath volume means it. Logs are written
-by the shim to the file that is opened here; at 10 MiB a log starts anew instead of being rotated.
-Left out: pods that share the host's namespaces, seccomp, users, more images.
+touches the kernel.
 """
 
 import asyncio
@@ -12,80 +10,100 @@ import contextlib
 import os
 import secrets
 import signal
-from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
+from typing import Any
 
 from kubelab.cluster.errors import LabError
-from kubelab.cluster.runtime import images
+from kubelab.cluster.images.image import ImageConfig
+from kubelab.cluster.runtime import images, log_rotation, pod_config, statistics
+from kubelab.cluster.runtime.address_pool import AddressPool, IdPool
+from kubelab.cluster.runtime.attachment import ContainerAttachment, Input, pipes
 from kubelab.cluster.runtime.client import Exit, Shim, ShimProcess
 from kubelab.cluster.runtime.cri import (
     Container,
     ContainerExit,
     ContainerSpec,
+    ImageError,
+    ImageStatus,
     Limits,
     Mount,
     Sandbox,
     SandboxSpec,
     StartError,
+    Statistics,
+    Volume,
 )
+from kubelab.cluster.runtime.executed_process import ExecutedProcess
+from kubelab.cluster.runtime.shim_requests import (
+    cgroup_fields,
+    sandbox_request,
+    sub_path_targets,
+    volume_request,
+)
+from kubelab.cluster.runtime.terminal import WindowSize
 from kubelab.language import Text
 
-VOLUMES = "/var/lib/kubelet/pods/{uid}/volumes"
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-class AddressPool:
-    """The pod addresses of one node. The next free one after the last is taken, so that none is soon
-    reused."""
-
-    def __init__(self, network: IPv4Network) -> None:
-        self._hosts = tuple(network.hosts())[1:]  # The first is the bridge's.
-        self._used: set[IPv4Address] = set()
-        self._next = 0
-
-    def take(self) -> IPv4Address:
-        """Raises LabError when all are in use."""
-        for step in range(len(self._hosts)):
-            at = (self._next + step) % len(self._hosts)
-            if self._hosts[at] not in self._used:
-                self._next = at + 1
-                self._used.add(self._hosts[at])
-                return self._hosts[at]
-        raise LabError(_NO_ADDRESS.format(count=len(self._hosts)))
-
-    def give_back(self, address: IPv4Address) -> None:
-        self._used.discard(address)
+# A pod in its machine's network knows the machine's names.
+MACHINE_FILES = ("/etc/hosts", "/etc/hostname")
 
 
 @dataclass(slots=True)
 class _Running:
     container: Container
+    spec: ContainerSpec
     process: ShimProcess
     reported: "asyncio.Future[ContainerExit]"
+    input: Input | None = None
+    is_paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Lease:
+    """What the pod has of the node's as long as it is there; `ids_from` 0: no user ids of its own."""
+
+    address: IPv4Address
+    ids_from: int
 
 
 @dataclass(slots=True)
 class _Pod:
     sandbox: Sandbox
-    hostname: str
+    spec: SandboxSpec
     pause: ShimProcess
+    lease: "_Lease"
     containers: dict[str, _Running] = field(default_factory=dict)
 
 
 class PodRuntime:
     """See `cri.Runtime`; made by `start_pods`."""
 
-    def __init__(self, shim: Shim, network: IPv4Network) -> None:
+    def __init__(self, shim: Shim, network: IPv4Network, tasks: asyncio.TaskGroup) -> None:
         self._shim = shim
+        self._tasks = tasks
         self._addresses = AddressPool(network)
+        self._ids = IdPool()
         self._pods: dict[str, _Pod] = {}
         self._subscribers: set[asyncio.Queue[ContainerExit]] = set()
+        shim.on_event("log_full", self._on_log_full)
+
+    async def image_status(self, image: str) -> ImageStatus | None:
+        try:
+            return ImageStatus(images.resolve(image).id)
+        except ImageError:
+            return None
 
     async def pull_image(self, image: str) -> str:
         return images.resolve(image).id
+
+    # Pods
+
+    async def set_up_volumes(self, uid: str, volumes: Sequence[Volume], group: int | None = None) -> None:
+        requests = [volume_request(uid, volume, group) for volume in volumes]
+        await self._shim.request("set_up_volumes", {"volumes": requests})
 
     async def run_sandbox(self, spec: SandboxSpec) -> Sandbox:
         known = self._pods.get(spec.uid)
@@ -93,29 +111,60 @@ class PodRuntime:
             return known.sandbox
         if known:
             await self.remove_sandbox(spec.uid)
-        address = self._addresses.take()
+        lease = self._lease(spec)
         try:
-            pause = await self._start_pause(spec, address)
+            pause = await self._start_pause(spec, lease)
         except BaseException:
-            self._addresses.give_back(address)
+            self._give_back(lease)
             with contextlib.suppress(LabError):
                 await self._shim.request("remove_sandbox", {"uid": spec.uid})
             raise
-        sandbox = Sandbox(spec.uid, pause.pid, address)
-        self._pods[spec.uid] = _Pod(sandbox, spec.hostname, pause)
+        sandbox = Sandbox(spec.uid, pause.pid, lease.address)
+        self._pods[spec.uid] = _Pod(sandbox, spec, pause, lease)
         return sandbox
+
+    def _lease(self, spec: SandboxSpec) -> "_Lease":
+        address = spec.node_address if spec.host_network else None
+        ids_from = 0 if spec.host_users else self._ids.take()
+        return _Lease(address or self._addresses.take(), ids_from)
+
+    def _give_back(self, lease: "_Lease") -> None:
+        self._addresses.give_back(lease.address)
+        self._ids.give_back(lease.ids_from)
+
+    async def _start_pause(self, spec: SandboxSpec, lease: "_Lease") -> ShimProcess:
+        peer = f"veth{secrets.token_hex(4)}"
+        request = sandbox_request(spec, str(lease.address), peer, lease.ids_from)
+        pause, _ = await self._shim.start("run_sandbox", request)
+        return pause
 
     async def remove_sandbox(self, uid: str) -> None:
         pod = self._pods.get(uid)
         if pod is None:
             return
         running = tuple(pod.containers.values())
+        await asyncio.gather(*(self._resume(each) for each in running if each.is_paused))
         for process in (*(each.process for each in running), pod.pause):
             process.kill(signal.SIGKILL)
         await asyncio.gather(*(asyncio.shield(each.reported) for each in running), pod.pause.wait())
         await self._shim.request("remove_sandbox", {"uid": uid})
         if self._pods.pop(uid, None):
-            self._addresses.give_back(pod.sandbox.address)
+            self._give_back(pod.lease)
+
+    async def remove_all(self) -> None:
+        """Remove every pod; on a machine that is gone there is none left."""
+        with contextlib.suppress(LabError):
+            await asyncio.gather(*(self.remove_sandbox(uid) for uid in tuple(self._pods)))
+
+    def pids(self, uid: str) -> tuple[int, ...]:
+        """Return the pids of the pod's processes as they were started, pause first; none for an unknown
+        pod."""
+        pod = self._pods.get(uid)
+        if pod is None:
+            return ()
+        return (pod.sandbox.pid, *(running.container.pid for running in pod.containers.values()))
+
+    # Containers
 
     async def start_container(self, sandbox_uid: str, spec: ContainerSpec) -> Container:
         pod = self._pods.get(sandbox_uid)
@@ -123,11 +172,13 @@ class PodRuntime:
             raise StartError(_NO_SANDBOX.format(uid=sandbox_uid))
         image = images.resolve(spec.image)
         id_ = secrets.token_hex(32)
-        params = _container_params(id_, pod, spec, image)
-        with _log_file(spec.log_path) as log_fd:
-            process, _ = await self._shim.start("start_container", params, [log_fd])
+        with log_rotation.opened(spec.log_path) as log_fd:
+            request = _container_request(id_, pod, spec, image)
+            process, fds = await self._shim.start("start_container", request, [log_fd])
         container = Container(id_, sandbox_uid, spec.name, image.id, process.pid, datetime.now(UTC))
-        running = _Running(container, process, asyncio.get_running_loop().create_future())
+        input_ = Input(fds[0], once=spec.stdin_once, is_terminal=spec.tty) if fds else None
+        reported: asyncio.Future[ContainerExit] = asyncio.get_running_loop().create_future()
+        running = _Running(container, spec, process, reported, input_)
         pod.containers[id_] = running
         process.exited.add_done_callback(lambda _: self._report_exit(pod, running))
         return container
@@ -136,12 +187,75 @@ class PodRuntime:
         running = self._find(container_id)
         if running is None:
             return
-        running.process.kill(signal.SIGTERM)
+        if running.is_paused:
+            await self._resume(running)
+        running.process.kill(_signal_number(running.spec.stop_signal))
         try:
             await asyncio.wait_for(asyncio.shield(running.reported), grace_period_s)
         except TimeoutError:
             running.process.kill(signal.SIGKILL)
             await asyncio.shield(running.reported)
+
+    async def update_container(self, container_id: str, limits: Limits) -> None:
+        await self._update(container_id, cgroup_fields(limits))
+
+    async def pause_container(self, container_id: str) -> None:
+        await self._update(container_id, {"cgroup.freeze": "1"})
+        self._running(container_id).is_paused = True
+
+    async def resume_container(self, container_id: str) -> None:
+        await self._resume(self._running(container_id))
+
+    async def _resume(self, running: _Running) -> None:
+        with contextlib.suppress(LabError):  # It has just ended.
+            await self._update(running.container.id, {"cgroup.freeze": "0"})
+        running.is_paused = False
+
+    async def _update(self, container_id: str, fields: Mapping[str, str]) -> None:
+        await self._shim.request("update_container", {"id": container_id, "limits": fields})
+
+    async def exec(
+        self,
+        container_id: str,
+        command: Sequence[str],
+        *,
+        terminal: WindowSize | None = None,
+        stdin: int | None = None,
+        stdout: int | None = None,
+        stderr: int | None = None,
+    ) -> ExecutedProcess:
+        request = {
+            "id": self._running(container_id).container.id,
+            "command": list(command),
+            "terminal": asdict(terminal) if terminal else None,
+            "stdin": stdin is not None,
+            "stdout": stdout is not None,
+            "stderr": stderr is not None,
+        }
+        streams = [fd for fd in (stdin, stdout, stderr) if fd is not None]
+        process, fds = await self._shim.start("exec", request, streams)
+        for fd in fds:
+            os.set_blocking(fd, False)
+        return ExecutedProcess(process, fds[0] if fds else -1)
+
+    async def attach(self, container_id: str) -> ContainerAttachment:
+        running = self._running(container_id)
+        names = ("stdout",) if running.spec.tty else ("stdout", "stderr")
+        with pipes(len(names)) as (read_ends, write_ends):
+            await self._shim.request("attach", {"id": container_id, "streams": names}, write_ends)
+        return ContainerAttachment(running.input, read_ends[0], -1 if running.spec.tty else read_ends[1])
+
+    def resize_terminal(self, container_id: str, size: WindowSize) -> None:
+        running = self._find(container_id)
+        if running and running.input:
+            running.input.resize(size)
+
+    async def statistics(self) -> Statistics:
+        files = await self._shim.request("statistics", {})
+        return Statistics(
+            pods={uid: statistics.usage(each) for uid, each in files["pods"].items()},
+            containers={id_: statistics.usage(each) for id_, each in files["containers"].items()},
+        )
 
     @contextlib.asynccontextmanager
     async def exits(self) -> AsyncIterator[AsyncIterator[ContainerExit]]:
@@ -152,40 +266,34 @@ class PodRuntime:
         finally:
             self._subscribers.discard(queue)
 
-    def pids(self, uid: str) -> tuple[int, ...]:
-        """Return the pids of the pod's processes as they were started, pause first; none for an unknown
-        pod."""
-        pod = self._pods.get(uid)
-        if pod is None:
-            return ()
-        return (pod.sandbox.pid, *(running.container.pid for running in pod.containers.values()))
-
-    async def remove_all(self) -> None:
-        """Remove every pod; on a machine that is gone there is none left."""
-        with contextlib.suppress(LabError):
-            await asyncio.gather(*(self.remove_sandbox(uid) for uid in tuple(self._pods)))
-
-    async def _start_pause(self, spec: SandboxSpec, address: IPv4Address) -> ShimProcess:
-        params = {
-            "uid": spec.uid,
-            "hostname": spec.hostname,
-            "address": str(address),
-            "peer": f"veth{secrets.token_hex(4)}",
-            "limits": cgroup_fields(spec.limits),
-        }
-        pause, _ = await self._shim.start("run_sandbox", params)
-        return pause
-
     def _report_exit(self, pod: _Pod, running: _Running) -> None:
         report = _exit_report(running.container.id, running.process.exited.result())
         pod.containers.pop(running.container.id, None)
+        if running.input:
+            running.input.close()
         running.reported.set_result(report)
         for queue in self._subscribers:
             queue.put_nowait(report)
 
+    def _on_log_full(self, event: Mapping[str, Any]) -> None:
+        if running := self._find(event["id"]):
+            self._tasks.create_task(self._rotate_log(running.container.id, running.spec.log_path))
+
+    async def _rotate_log(self, container_id: str, path: Path) -> None:
+        # It may end meanwhile: then its log stays as it is.
+        with contextlib.suppress(LabError, OSError), log_rotation.successor(path) as fd:
+            await self._shim.request("reopen_log", {"id": container_id}, [fd])
+
     def _find(self, container_id: str) -> _Running | None:
         found = (pod.containers.get(container_id) for pod in self._pods.values())
         return next((running for running in found if running), None)
+
+    def _running(self, container_id: str) -> _Running:
+        """Raises StartError: it has ended."""
+        running = self._find(container_id)
+        if running is None:
+            raise StartError(_NO_CONTAINER.format(id=container_id))
+        return running
 
 
 @contextlib.asynccontextmanager
@@ -194,24 +302,12 @@ async def start_pods(shim: Shim, network: IPv4Network) -> AsyncIterator[PodRunti
     end."""
     gateway = IPv4Interface((next(network.hosts()), network.prefixlen))
     await shim.request("ready_pods", {"gateway": str(gateway)})
-    runtime = PodRuntime(shim, network)
-    try:
-        yield runtime
-    finally:
-        await runtime.remove_all()
-
-
-def cgroup_fields(limits: Limits) -> dict[str, str]:
-    """Return the limits as cgroup-v2 fields."""
-    fields = {
-        "cpu.weight": limits.cpu_weight,
-        "memory.max": limits.memory_max_bytes,
-        "pids.max": limits.pids_max,
-    }
-    found = {name: str(value) for name, value in fields.items() if value is not None}
-    if limits.cpu_quota_us is not None:
-        found["cpu.max"] = f"{limits.cpu_quota_us} {limits.cpu_period_us}"
-    return found
+    async with asyncio.TaskGroup() as tasks:
+        runtime = PodRuntime(shim, network, tasks)
+        try:
+            yield runtime
+        finally:
+            await runtime.remove_all()
 
 
 class _Exits:
@@ -232,59 +328,44 @@ def _exit_report(id_: str, end: Exit) -> ContainerExit:
     return ContainerExit(id_, end.exit_code, end.oom_killed, finished_at)
 
 
-def _container_params(id_: str, pod: _Pod, spec: ContainerSpec, image: images.Image) -> dict[str, object]:
+def _signal_number(name: str) -> int:
+    """Return the signal of that name or number (SIGQUIT, QUIT, 3); SIGTERM if there is none.
+
+    Source: containerd, pkg/oci (moby/sys/signal, ParseSignal).
+    """
+    if name.isdigit():
+        return int(name)
+    word = name.upper().removeprefix("SIG")
+    return getattr(signal, f"SIG{word}", signal.SIGTERM) if word else signal.SIGTERM
+
+
+def _container_request(id_: str, pod: _Pod, spec: ContainerSpec, image: images.Image) -> dict[str, Any]:
     uid = pod.sandbox.uid
-    volumes = {_source(uid, spec.name, mount): _hex(mount.files) for mount in spec.mounts if not mount.source}
-    mounts = [
-        {
-            "destination": mount.destination,
-            "source": _source(uid, spec.name, mount),
-            "read_only": mount.read_only,
-        }
-        for mount in spec.mounts
-    ]
+    targets = sub_path_targets(uid, spec, id_)
+    mounts = [replace(mount, source=targets.get(mount, mount.source)) for mount in spec.mounts]
+    if pod.spec.host_network:
+        mounts = [Mount(path, path, read_only=True) for path in MACHINE_FILES] + mounts
+    document = pod_config.container_config(
+        spec, pod.spec, ImageConfig(cmd=image.argv), mounts=mounts, ids_from=pod.lease.ids_from
+    )
     return {
         "uid": uid,
         "id": id_,
-        "argv": list(spec.command + spec.args or image.argv),
-        "env": {"PATH": PATH, "HOSTNAME": pod.hostname, "HOME": "/root"} | dict(spec.env),
-        "cwd": spec.cwd,
-        "hostname": pod.hostname,
-        "address": str(pod.sandbox.address),
+        "config": document,
         "limits": cgroup_fields(spec.limits),
-        "volumes": volumes,
-        "mounts": mounts,
+        "lowers": [],
+        "files": {} if pod.spec.host_network else pod_config.pod_files(pod.spec, pod.lease.address),
+        "sub_paths": [(mount.source, mount.sub_path, target) for mount, target in targets.items()],
+        "stdin": spec.stdin,
+        "log_bytes_max": log_rotation.BYTES_MAX,
     }
 
 
-def _source(uid: str, container: str, mount: Mount) -> str:
-    """Return where on the machine the mounted directory is, as a kubelet lays it out."""
-    if mount.source:
-        return str(mount.source)
-    plugin = "empty-dir" if mount.files is None else "configmap"
-    name = mount.volume or f"{container}{mount.destination.replace('/', '-')}"
-    return f"{VOLUMES.format(uid=uid)}/kubernetes.io~{plugin}/{name}"
-
-
-def _hex(files: Mapping[str, bytes] | None) -> dict[str, str]:
-    return {path: content.hex() for path, content in (files or {}).items()}
-
-
-@contextlib.contextmanager
-def _log_file(path: Path) -> Iterator[int]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-_NO_ADDRESS = Text(
-    es="las {count} direcciones de pod de este nodo están en uso: borra algún pod",
-    en="all {count} pod addresses of this node are in use: delete a pod",
-)
 _NO_SANDBOX = Text(
     es="el sandbox {uid} no está en marcha",
     en="sandbox {uid} is not running",
+)
+_NO_CONTAINER = Text(
+    es="el contenedor {id} no está en marcha",
+    en="container {id} is not running",
 )

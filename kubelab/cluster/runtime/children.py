@@ -1,0 +1,113 @@
+"""The processes that the shim starts: cloned, followed by their pidfds, reaped, their ends told.
+
+Source: clone(2), pidfd_open(2), waitpid(2). Children that nobody started here (orphans of the machine) are
+reaped too.
+"""
+# ruff: noqa: PTH123 - the shim imports this, and pathlib is slow to
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kubelab.cluster.errors import KernelError
+from kubelab.cluster.linux import syscalls
+from kubelab.cluster.linux.cgroups import Cgroup
+from kubelab.cluster.runtime import execution, privileges
+
+Told = dict[str, Any]
+"""What a process's end is told with, beside its exit code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A process that the shim started. `pidfd` is open until it was reaped. `finish` is called when it has
+    ended."""
+
+    pid: int
+    pidfd: int
+    finish: Callable[[], Told] = field(default=dict)
+
+
+class ChildError(Exception):
+    """A child's report of why it could not execute its command."""
+
+    def __init__(self, report: dict[str, Any]) -> None:
+        super().__init__(report)
+        self.report = report
+
+
+class Children:
+    """Those that live. *tell* sends the event of an end."""
+
+    def __init__(self, tell: Callable[[dict[str, Any]], None]) -> None:
+        self._tell = tell
+        self._living: dict[int, Child] = {}
+
+    def add(self, child: Child) -> None:
+        self._living[child.pid] = child
+
+    def reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            child = self._living.pop(pid, None)
+            if child:
+                self._report(child, os.waitstatus_to_exitcode(status))
+
+    def _report(self, child: Child, code: int) -> None:
+        told = child.finish()
+        os.close(child.pidfd)
+        exit_code = code if code >= 0 else 128 - code
+        event = {"event": "exit", "pid": child.pid, "exit_code": exit_code, "at_s": time.time()}
+        self._tell(event | told)
+
+
+def start(flags: int, become: Callable[[], None], cgroup: Cgroup | None = None) -> tuple[int, int]:
+    """Clone a child that becomes something else; return its pid and pidfd once it has executed that."""
+    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    with open(read_end, "rb") as reader:
+        try:
+            pid, pidfd = _clone(flags, cgroup)
+            if pid == 0:
+                privileges.expose_to_oom()
+                execution.run_child(write_end, become)
+        finally:
+            os.close(write_end)
+        report = reader.read()
+    if report:
+        os.waitpid(pid, 0)
+        os.close(pidfd)
+        raise ChildError(json.loads(report))
+    return pid, pidfd
+
+
+def _clone(flags: int, cgroup: Cgroup | None) -> tuple[int, int]:
+    cgroup_fd = cgroup.open_v2() if cgroup else -1
+    try:
+        return syscalls.clone(flags, cgroup_fd)
+    finally:
+        if cgroup_fd >= 0:
+            os.close(cgroup_fd)
+
+
+def limit(cgroup: Cgroup, fields: Mapping[str, str]) -> None:
+    for name, value in fields.items():
+        cgroup.limit(name, value)
+
+
+def leave_cgroup(cgroup: Cgroup) -> bool:
+    """Remove an ended container's cgroup; return whether the kernel killed in it for want of memory."""
+    oom_killed = False
+    # It may have gone with its pod's already; what cannot be removed now will.
+    with contextlib.suppress(KernelError):
+        oom_killed = cgroup.oom_kills() > 0
+        cgroup.remove(timeout_s=0.02)
+    return oom_killed

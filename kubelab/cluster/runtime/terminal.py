@@ -1,0 +1,45 @@
+"""Terminals: pairs of a master and a slave, their sizes.
+
+Source: pty(7), ioctl_tty(2).
+"""
+
+import array
+import fcntl
+import os
+import socket
+import struct
+import termios
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSize:
+    rows: int = 24
+    columns: int = 80
+
+
+def resize(master: int, size: WindowSize) -> None:
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("4H", size.rows, size.columns, 0, 0))
+
+
+def open_pair(size: Mapping[str, int] | None) -> tuple[int, int]:
+    """Return master and slave of that size, of the devpts that is mounted; -1 and -1 without a size."""
+    if size is None:
+        return -1, -1
+    master, slave = os.openpty()
+    resize(master, WindowSize(size["rows"], size["columns"]))
+    return master, slave
+
+
+def receive_master(console: socket.socket) -> int:
+    """Return the master that a container sent on its console socket.
+
+    Source: opencontainers/runtime-spec, runc's docs/terminals.md.
+    """
+    _, ancillary, _, _ = console.recvmsg(64, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
+    fds = array.array("i")
+    for _, kind, content in ancillary:
+        if kind == socket.SCM_RIGHTS:
+            fds.frombytes(content)
+    return fds[0]
