@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator, Sequence
 
 from kubelab.cluster.errors import KernelError
-from kubelab.cluster.linux import mount_api
+from kubelab.cluster.linux import detached_mounts
 from kubelab.cluster.linux.mounts import bind, make_private
 from kubelab.cluster.linux.syscalls import MS_NODEV, mount
 
@@ -30,7 +30,8 @@ def attach(layers_fd: int, place: str = PLACE) -> None:
     """Put the lent mount where `Loan.lowers` says the layers are; nobody outside this process sees it."""
     make_private()
     os.makedirs(place, exist_ok=True)
-    mount_api.attach(layers_fd, place)
+    with detached_mounts.opened(os.open(place, os.O_PATH | os.O_CLOEXEC)) as target:
+        detached_mounts.attach(layers_fd, target, place)
 
 
 def mount_root(

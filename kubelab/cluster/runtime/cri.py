@@ -16,11 +16,8 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from kubelab.cluster.errors import LabError
+from kubelab.cluster.images.image import ImageError as ImageError
 from kubelab.cluster.runtime.terminal import WindowSize
-
-
-class ImageError(LabError):
-    """The image cannot be had. The kubelet reports it as ErrImagePull, then ImagePullBackOff."""
 
 
 class VolumeError(LabError):
