@@ -9,7 +9,20 @@ import kubelab
 from kubelab.cluster.errors import LabError
 from kubelab.language import LANGUAGES, Language, Text
 
-_COMMANDS = ("up", "status", "shell", "kubectl", "lesson", "track", "progress", "doctor", "clean", "bench")
+_COMMANDS = (
+    "up",
+    "status",
+    "shell",
+    "kubectl",
+    "lesson",
+    "track",
+    "progress",
+    "image",
+    "doctor",
+    "clean",
+    "bench",
+    "oci",
+)
 
 
 class LazyGroup(click.Group):
