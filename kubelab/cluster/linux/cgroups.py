@@ -350,9 +350,13 @@ class Cgroup:
         for directory in self.directories:
             remove_directory(directory, timeout_s)
 
-    def _version_of(self, field: str) -> int:
+    def version(self, field: str) -> int | None:
+        """Return the cgroup version of the hierarchy that has the field; None if no mounted one has it."""
         h = self._tree.hierarchy_of(_controller_of(field))
-        return h.version if h else 1
+        return h.version if h else None
+
+    def _version_of(self, field: str) -> int:
+        return self.version(field) or 1
 
 
 # What every cgroup of every hierarchy has; of the last v1 has no file, but `Cgroup.read` knows it.

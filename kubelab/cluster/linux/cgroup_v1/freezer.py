@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from kubelab.cluster.linux.cgroup_v1.field import Field, Files, Writes, text
 
-STATE = "freezer.state"
-_STATES = {"0": "THAWED", "1": "FROZEN"}
+STATE, FROZEN = "freezer.state", "FROZEN"
+_STATES = {"0": "THAWED", "1": FROZEN}
 
 
 def _read(files: Files) -> str:
