@@ -125,6 +125,15 @@ def load() -> None:
         os.close(_load(program_type, attach_type, program))
 
 
+def attach_devices(cgroup_fd: int, program: bytes) -> None:
+    """Put a program that decides about devices on the cgroup of v2, beside those that are there.
+
+    Raises:
+        KernelError: this kernel cannot, or this process may not.
+    """
+    _attach(cgroup_fd, _CGROUP_DEVICE_PROGRAM, _CGROUP_DEVICE, program)
+
+
 def _attach(cgroup_fd: int, program_type: int, attach_type: int, program: bytes) -> None:
     program_fd = _load(program_type, attach_type, program)
     try:

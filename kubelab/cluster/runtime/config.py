@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from kubelab.cluster.errors import LabError
+from kubelab.cluster.linux.device_rules import DeviceRule
 from kubelab.cluster.linux.seccomp_default import default_profile
 from kubelab.cluster.linux.seccomp_profile import Seccomp, SeccompArgument, SeccompRule
 from kubelab.language import Text
@@ -111,8 +112,8 @@ class Namespace:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """`mode` has the file type (stat.S_IFCHR, S_IFBLK, S_IFIFO) as well. `source`, which the specification does
-    not have: show this node, whatever it is."""
+    """`mode` has the file type (stat.S_IFCHR, S_IFBLK, S_IFIFO) as well. `source`, which is none of the
+    specification's: show this node, whatever it is."""
 
     path: str
     mode: int
@@ -121,17 +122,6 @@ class Device:
     uid: int = 0
     gid: int = 0
     source: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceRule:
-    """One of the devices cgroup: of `type` a, b or c; None matches every number."""
-
-    allow: bool
-    type: str = "a"
-    major: int | None = None
-    minor: int | None = None
-    access: str = "rwm"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import NoReturn
 
 from kubelab.cluster.errors import KernelError
-from kubelab.cluster.linux import capabilities, syscalls
+from kubelab.cluster.linux import capabilities, syscalls, user_namespace
 from kubelab.cluster.linux.cgroups import Cgroup
 from kubelab.cluster.linux.mounts import bind, enter_root, make_private
 from kubelab.cluster.linux.netlink import Netlink, add_address, add_route, add_veth, set_link, set_sysctls
@@ -27,6 +27,8 @@ _OF_USERS = syscalls.CLONE_NEWNET | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUT
 PAUSE_ROOT = "/run/kubelab/pause"
 _LOOPBACK, _ETH0 = 1, 2
 _DEFAULT = IPv4Network("0.0.0.0/0")
+_GROUP_MAX = 2147483647
+_ALL_GROUPS = f"0 {_GROUP_MAX}"  # Of ipv4/ping_group_range.
 # No IPv6 in the lab's networks yet: without it there is no duplicate address detection to wait for.
 SYSCTLS = (("ipv6/conf/all/disable_ipv6", "1"), ("ipv6/conf/default/disable_ipv6", "1"))
 
@@ -82,9 +84,10 @@ def _make(start: Start) -> None:
 
 
 def _set_own_sysctls(sysctls: tuple[tuple[str, str], ...]) -> None:
-    """Set the pod's own, by their names with dots."""
-    for name, value in sysctls:
+    """Set the pod's own, by their names with dots. All groups are those that this user namespace has."""
+    for name, wanted in sysctls:
         path = f"/proc/sys/{name.replace('.', '/')}"
+        value = f"0 {min(_GROUP_MAX, user_namespace.last_group())}" if wanted == _ALL_GROUPS else wanted
         try:
             with open(path, "w", encoding="ascii") as file:
                 file.write(value)
