@@ -7,6 +7,7 @@ from kubelab.cluster.objects import DEPLOYMENTS, PODS, Object
 from kubelab.lessons.checks import Check, Finding, Scope, judge
 from kubelab.lessons.checks.cgroup_fields import CgroupFile, CgroupText
 from kubelab.lessons.checks.file_question import FileAt, FileSeen
+from kubelab.lessons.checks.hostname import HostnameIn
 from kubelab.lessons.memory import Memory
 from kubelab.lessons.observation import (
     Address,
@@ -82,6 +83,7 @@ _OF_POD_NETWORK = Network(
     (Route("default", "10.9.0.1", "eth0"), Route("10.9.0.0/24", "", "eth0", "10.9.0.2")),
 )
 _MOTD = FileAt(MACHINE, "/etc/motd", 30, 30, _OF_MACHINE["mnt"], with_content=True)
+_HOSTNAME = HostnameIn(MACHINE, 30, _OF_MACHINE["uts"])
 _EVENTS = CgroupFile(MACHINE, "demo", "memory.events")
 _EVENTS_FILE = "/sys/fs/cgroup/demo/memory.events"
 _MASQUERADE = Rule("ip", "nat", "postrouting", "ip saddr 10.9.0.0/24 masquerade")
@@ -97,7 +99,12 @@ IDLE = Observation(
         )
     },
     resources={PODS: ResourceState((_OLD,)), DEPLOYMENTS: ResourceState(), **IDLE_RESOURCES},
-    answers={_MOTD: FileSeen(), _EVENTS: CgroupText(_EVENTS_FILE, None), **IDLE_ANSWERS},
+    answers={
+        _MOTD: FileSeen(),
+        _HOSTNAME: MACHINE,
+        _EVENTS: CgroupText(_EVENTS_FILE, None),
+        **IDLE_ANSWERS,
+    },
     session=SessionState(hints=0, resets=0, language="es"),
 )
 """A shell, a `stress`, and a pod `old` of which nothing runs."""
@@ -127,6 +134,7 @@ REACHED = Observation(
     },
     answers={
         _MOTD: FileSeen("file", mode=0o644, size_bytes=12, content="hello, world"),
+        _HOSTNAME: "luna",
         _EVENTS: CgroupText(_EVENTS_FILE, "oom 1\noom_kill 1"),
         **REACHED_ANSWERS,
     },

@@ -162,6 +162,15 @@ async def test_files_as_a_process_and_the_machine_see_them(bench: Bench) -> None
     await bench.not_yet("{file: /link, of: {comm: sleep}, contains: x}", "leads nowhere")
 
 
+async def test_the_name_of_a_machine_and_of_who_is_in_another_uts_namespace(bench: Bench) -> None:
+    await bench.start("unshare --uts sleep 1001")
+    inside = "{hostname: luna, of: {comm: sleep, in-new: [uts]}}"
+    await bench.not_yet(inside, "it is lab")
+    await bench.run("nsenter --target $(pgrep sleep) --uts hostname luna")
+    await bench.passes(inside)
+    await bench.passes("hostname: lab")
+
+
 async def test_a_file_is_found_though_another_proc_is_mounted_over_the_machines(bench: Bench) -> None:
     await bench.start("sleep 1001")
     seen = "{file: /root/it, of: {comm: sleep}}"
