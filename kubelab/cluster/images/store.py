@@ -28,7 +28,7 @@ from kubelab.cluster.images.progress import Progress
 from kubelab.cluster.images.reference import PullPolicy, Reference
 from kubelab.cluster.images.registry import Credentials
 from kubelab.cluster.images.work import in_stoppable_thread
-from kubelab.cluster.linux import detached_mounts
+from kubelab.cluster.linux import detached_mounts, user_namespace
 from kubelab.cluster.linux.threads import in_thread
 from kubelab.language import Text
 
@@ -41,7 +41,7 @@ _Fetch = Callable[[Descriptor, Heartbeat], Awaitable[None]]
 def default_path() -> Path:
     if named := os.environ.get("KUBELAB_IMAGES"):
         return Path(named)
-    if os.geteuid() == 0:
+    if user_namespace.is_host_root():
         return Path("/var/lib/kubelab/images")
     return Path(platformdirs.user_data_path("kubelab")) / "images"
 

@@ -91,6 +91,11 @@ def has_group(gid: int) -> bool:
     return any(r.inside <= gid < r.inside + r.count for r in current().groups)
 
 
+def last_group() -> int:
+    """Return the highest group id that there is in this user namespace."""
+    return max((r.inside + r.count - 1 for r in current().groups), default=0)
+
+
 def may_set_groups() -> bool:
     """Return whether setgroups(2) is allowed to root here; not with a single id."""
     return _read("/proc/self/setgroups").strip() != "deny"

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kubelab.cluster.errors import KernelError
-from kubelab.cluster.linux import detached_mounts
+from kubelab.cluster.linux import detached_mounts, user_namespace
 from kubelab.cluster.linux.cgroups import Cgroup, CgroupTree, Hierarchy
 from kubelab.cluster.linux.detached_mounts import (
     ATTR_IDMAP,
@@ -184,8 +184,9 @@ def _mount_one(root_fd: int, each: Prepared, target: int) -> None:
 
 
 def _made(mount: Mount, options: MountOptions) -> int:
+    data = _for_groups_here(options.data) if mount.type == "devpts" else options.data
     try:
-        return detached_mounts.make(mount.type, mount.source or mount.type, options.data, options.set)
+        return detached_mounts.make(mount.type, mount.source or mount.type, data, options.set)
     except KernelError as error:
         # Who has no network namespace of his own may mount no sysfs, only show the one that there is.
         if mount.type != "sysfs" or error.errno != errno.EPERM:
@@ -193,6 +194,16 @@ def _made(mount: Mount, options: MountOptions) -> int:
     fd = detached_mounts.clone("/sys", recursive=True)
     detached_mounts.set_attributes(fd, options.set, recursive=True)
     return fd
+
+
+def _for_groups_here(data: Sequence[str]) -> list[str]:
+    """Without the group of terminals, where this user namespace has none: then they are their opener's."""
+    return [option for option in data if not _names_no_group(option)]
+
+
+def _names_no_group(option: str) -> bool:
+    word, _, number = option.partition("=")
+    return word == "gid" and number.isdigit() and not user_namespace.has_group(int(number))
 
 
 @contextlib.contextmanager

@@ -17,7 +17,15 @@ from kubelab.cluster.errors import KernelError
 from kubelab.cluster.linux import capabilities, syscalls, user_namespace
 from kubelab.cluster.linux.cgroups import Cgroup
 from kubelab.cluster.linux.mounts import bind, enter_root, make_private
-from kubelab.cluster.linux.netlink import Netlink, add_address, add_route, add_veth, set_link, set_sysctls
+from kubelab.cluster.linux.netlink import (
+    MTU_BYTES,
+    Netlink,
+    add_address,
+    add_route,
+    add_veth,
+    set_link,
+    set_sysctls,
+)
 from kubelab.cluster.runtime import container_namespaces
 from kubelab.cluster.runtime.config import IdMapping
 from kubelab.cluster.runtime.execution import default_signals, execute, use_streams
@@ -48,6 +56,7 @@ class Start:
     host_network: bool = False
     sysctls: tuple[tuple[str, str], ...] = ()
     id_mappings: tuple[IdMapping, ...] = ()
+    mtu_bytes: int = MTU_BYTES
 
 
 def run(start: Start) -> NoReturn:
@@ -59,6 +68,9 @@ def run(start: Start) -> NoReturn:
     start.cgroup.add_thread()
     os.setsid()
     if start.id_mappings:
+        # The one that is there numbers processes as the machine does.
+        make_private()
+        syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
         with container_namespaces.held(start.id_mappings, start.id_mappings, _OF_USERS) as holder:
             syscalls.setns(holder, _OF_USERS)
             _make(start)
@@ -99,7 +111,7 @@ def _make_network(start: Start) -> None:
     with Netlink() as netlink:
         netlink.do(
             set_link(_LOOPBACK, up=True),
-            add_veth("eth0", start.peer, start.machine_netns_fd, index=_ETH0),
+            add_veth("eth0", start.peer, start.machine_netns_fd, index=_ETH0, mtu_bytes=start.mtu_bytes),
             add_address(_ETH0, start.interface),
             set_link(_ETH0, up=True),
             add_route(_DEFAULT, start.gateway, _ETH0),
