@@ -17,14 +17,16 @@ TIMEOUT_S = 30
 
 @dataclass
 class RunningLab:
-    """`kubelab up` in a place of its own; `run` calls the command line beside it."""
+    """`kubelab up` in a place of its own; `run` calls the command line beside it. `prefix`: words before
+    every command, as whom it is run."""
 
     place: Path
     process: subprocess.Popen[str]
+    prefix: tuple[str, ...] = ()
 
     def run(self, *arguments: str, stdin: str | None = None, code: int | None = 0) -> str:
         """Run `kubelab ARGUMENTS`; return what it printed, errors included."""
-        done = kubelab(self.place, *arguments, stdin=stdin)
+        done = kubelab(self.place, *arguments, stdin=stdin, prefix=self.prefix)
         assert code is None or done.returncode == code, done.stdout
         return done.stdout
 
@@ -44,9 +46,11 @@ class RunningLab:
         return self.process.communicate(timeout=TIMEOUT_S)[0]
 
 
-def kubelab(place: Path, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+def kubelab(
+    place: Path, *arguments: str, stdin: str | None = None, prefix: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(*arguments),
+        [*prefix, *command(*arguments)],
         env=environment(place),
         input=stdin or "",
         text=True,
@@ -66,10 +70,10 @@ def environment(place: Path) -> dict[str, str]:
 
 
 @contextmanager
-def running(place: Path, *options: str) -> Iterator[RunningLab]:
+def running(place: Path, *options: str, prefix: tuple[str, ...] = ()) -> Iterator[RunningLab]:
     """Run a lab; it is ended with the block, if it still runs then."""
     process = subprocess.Popen(
-        command("up", "--quiet", *options),
+        [*prefix, *command("up", "--quiet", *options)],
         env=environment(place),
         text=True,
         stdout=subprocess.PIPE,
@@ -78,7 +82,7 @@ def running(place: Path, *options: str) -> Iterator[RunningLab]:
     assert process.stdout
     ready = process.stdout.readline()
     assert ready.strip() == str(place / "admin.conf"), ready + process.communicate(timeout=TIMEOUT_S)[0]
-    lab = RunningLab(place, process)
+    lab = RunningLab(place, process, prefix)
     try:
         yield lab
     finally:

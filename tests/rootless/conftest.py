@@ -1,0 +1,32 @@
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lab_program import RunningLab, running
+from ordinary_user import as_user, processes_of_user
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    """An ordinary user's; pytest's own directories are closed to him."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory)
+        path.chmod(0o755)
+        yield path / "home"
+
+
+@pytest.fixture(scope="module")
+def user(home: Path) -> tuple[str, ...]:
+    return as_user(home)
+
+
+@pytest.fixture(scope="module")
+def lab(home: Path, user: tuple[str, ...]) -> Iterator[RunningLab]:
+    """A rootless lab; nothing of it is left afterwards."""
+    with running(home / "lab", "--minions", "1", prefix=user) as lab:
+        yield lab
+        said = lab.end()
+    assert (lab.process.returncode, said) == (0, "")
+    assert [left.name for left in lab.place.iterdir()] == ["lock"]
+    assert processes_of_user() == []

@@ -1,0 +1,118 @@
+"""An ordinary user has the whole lab without sudo: cluster, pods, shells; from any of his terminals."""
+
+import os
+import select
+import shlex
+import signal
+from pathlib import Path
+
+import pytest
+from lab_program import RunningLab, kubelab, running
+from ordinary_user import ID, processes_of_user
+
+from kubelab.cluster.linux.namespaces import namespace_id
+
+pytestmark = pytest.mark.root
+
+MACHINE = "minion-1"
+
+
+def on_machine(lab: RunningLab, script: str) -> list[str]:
+    return lab.run("shell", MACHINE, "sh", "-c", script).splitlines()
+
+
+def test_it_is_his_and_he_is_root_in_it_alone(lab: RunningLab) -> None:
+    status = Path(f"/proc/{lab.process.pid}/status").read_text().splitlines()
+    assert f"Uid:\t{ID}\t{ID}\t{ID}\t{ID}" in status
+    assert namespace_id(lab.process.pid, "user") != namespace_id("self", "user")
+    assert {path.stat().st_uid for path in lab.place.rglob("*")} == {ID}
+    assert on_machine(lab, "id -u") == ["0"]
+
+
+def test_kubectl_reaches_it_from_another_terminal(lab: RunningLab) -> None:
+    (node,) = lab.json("get", "nodes")["items"]
+    assert {"type": "Ready", "status": "True"}.items() <= {
+        key: condition[key] for condition in node["status"]["conditions"] for key in ("type", "status")
+    }.items()
+    assert "minion-1" in lab.run("status")
+
+
+def test_a_pod_runs_in_namespaces_and_a_network_of_its_own(lab: RunningLab) -> None:
+    script = "id -u; hostname; tr '\\0' ' ' </proc/1/cmdline | cut -c -7; sleep 1000"
+    lab.kubectl("run", "own", "--image=kubelab/shell", "--restart=Never", "--", "sh", "-c", script)
+    lab.kubectl("wait", "--for=condition=Ready", "pod/own", "--timeout=20s")
+    assert lab.kubectl("logs", "own").splitlines() == ["0", "own", "sh -c i"]
+    ip = lab.json("get", "pod", "own")["status"]["podIP"]
+    assert "1 received" in " ".join(on_machine(lab, f"ping -c 1 -W 5 {ip}"))
+    lab.kubectl("delete", "pod", "own", "--now")
+
+
+def test_machines_have_cables_firewalls_and_namespaces(lab: RunningLab) -> None:
+    script = (
+        "ping -c 1 -W 5 -q master-1 | grep -c '1 received'; "
+        "nft add table inet own && nft list tables; nft delete table inet own; "
+        "unshare --pid --fork --mount-proc sh -c 'echo $$ $(ls /proc | grep -c ^1$)'; "
+        "unshare --user --map-root-user --net id -u"
+    )
+    assert on_machine(lab, script) == ["1", "table inet own", "1 1", "0"]
+
+
+def test_its_root_adds_replaces_and_deletes_without_harm_to_the_host(lab: RunningLab) -> None:
+    script = "echo own > /etc/passwd && touch /usr/bin/own && rm /usr/bin/head && ls /usr/bin/own; which head"
+    assert lab.run("shell", MACHINE, "sh", "-c", script, code=1).splitlines() == ["/usr/bin/own"]
+    assert not Path("/usr/bin/own").exists()
+    assert Path("/usr/bin/head").exists()
+    assert "root:" in Path("/etc/passwd").read_text()
+
+
+POWERS = {
+    "the host's passwords": "cut -d: -f2 /etc/shadow | sort -u | grep -v '^[*]$'",
+    "a disk": "mknod /root/disk b 254 0",
+    "the kernel's memory": "mknod /root/mem c 1 1",
+    "sysrq": "echo h > /proc/sysrq-trigger",
+    "sysrq by a fresh /proc": "mount -t proc proc /mnt && echo h > /mnt/sysrq-trigger",
+    "a sysctl": "mount -t proc proc /mnt && echo 1 > /mnt/sys/kernel/sysrq",
+    "power states": "mount -t sysfs sysfs /mnt && echo mem > /mnt/power/state",
+    "an uevent": "mount -t sysfs sysfs /mnt && echo add > /mnt/class/mem/null/uevent",
+    "efivarfs": "mount -t efivarfs efivarfs /mnt",
+    "debugfs": "mount -t debugfs debugfs /mnt",
+    "devtmpfs": "mount -t devtmpfs devtmpfs /mnt && echo > /mnt/kmsg",
+    "a program of the host": "mount -o remount,rw $KUBECTL && : > $KUBECTL",
+    "the kernel's log": "dmesg -C",
+    "modules": "modprobe dummy_hcd || insmod /dev/null",
+    "the clock": "date -s @0",
+    "the lab's process": "nsenter --target 1 --pid --mount ps -e | grep -v kubelab-init | grep kubelab",
+    "the user's home": "ls -d /home/* /proc/1/root/home/* /proc/1/cwd/home/*",
+}
+
+
+@pytest.mark.parametrize("power", POWERS)
+def test_its_root_has_no_power_over_the_host(lab: RunningLab, power: str) -> None:
+    script = f"KUBECTL=/usr/local/bin/kubectl; {POWERS[power]}"
+    attempt = f"unshare --mount sh -c {shlex.quote(script)} >/dev/null 2>&1 && echo done || echo refused"
+    assert on_machine(lab, attempt) == ["refused"]
+
+
+def test_doctor_says_what_there_is_not(home: Path, user: tuple[str, ...]) -> None:
+    said = kubelab(home / "none", "doctor", prefix=user).stdout
+    assert said.startswith("The lab runs rootless, as your user")
+    assert f"✓ root                 rootless: user {ID} is root of a user namespace of its own" in said
+    assert "✗ host-root " in said
+    assert "✓ overlay              tried: works" in said
+
+
+def test_killed_it_leaves_nothing_that_runs_and_clean_takes_the_rest(
+    home: Path, user: tuple[str, ...]
+) -> None:
+    place = home / "killed"
+    others = set(processes_of_user())
+    with running(place, "--minions", "1", prefix=user) as killed:
+        processes = [os.pidfd_open(pid) for pid in set(processes_of_user()) - others]
+        assert len(processes) == 3
+        killed.end(signal.SIGKILL)
+        for pidfd in processes:
+            select.select([pidfd], [], [])
+            os.close(pidfd)
+    said = kubelab(place, "clean", prefix=user).stdout
+    assert f"✓ file {place}/admin.conf" in said
+    assert [left.name for left in place.iterdir()] == ["lock"]
