@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cgroup_ground import SPIN, new_cgroup, running, until
 
 from kubelab.cluster.errors import KernelError
 from kubelab.cluster.linux.cgroup_freezer import freeze, is_frozen, thaw
@@ -20,7 +21,6 @@ from kubelab.cluster.linux.cgroups import (
     detect,
 )
 from kubelab.cluster.linux.mounts import mount_table
-from cgroup_ground import SPIN, new_cgroup, running, until
 
 pytestmark = pytest.mark.root
 MIB = 1 << 20

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from cgroup_ground import SPIN, new_cgroup, running, until
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,7 +27,6 @@ from kubelab.cluster.linux.cgroup_events import (
 )
 from kubelab.cluster.linux.cgroups import Cgroup, CgroupTree, Hierarchy, UnsupportedError
 from kubelab.cluster.linux.pressure import RESOURCES, Trigger, host_file, parse
-from cgroup_ground import SPIN, new_cgroup, running, until
 
 EAT = (sys.executable, "-S", "-c", "eaten = bytearray(64 << 20)")
 counts = st.integers(0, 9)

@@ -1,8 +1,9 @@
 """What the hand-written requests make is what pyroute2, written by others, reads."""
 
+import os
 import socket
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import TypeVar
 
 import pytest
@@ -19,15 +20,18 @@ from kubelab.cluster.linux.namespaces import (
     open_socket_in,
 )
 from kubelab.cluster.linux.netlink import (
+    MTU_BYTES,
     Link,
     Netlink,
     add_address,
     add_bridge,
+    add_link_route,
     add_route,
     add_veth,
     delete_route,
     isolate_port,
     set_link,
+    set_sysctls,
 )
 
 pytestmark = pytest.mark.root
@@ -120,5 +124,64 @@ def test_a_link_is_found_by_its_name_alone():
             assert netlink.link("three") is None
             with pytest.raises(KernelError, match="find link three: No such device"):
                 netlink.index("three")
+
+    in_new_network(act)
+
+
+def test_ipv6_is_addressed_and_routed_at_once():
+    """An address is used without asking who has it: no time passes until packets go."""
+
+    def act() -> None:
+        set_sysctls((("ipv6/conf/all/disable_ipv6", "0"),))
+        with Netlink() as netlink, IPRoute() as oracle:
+            netlink.do(set_link(1, up=True), add_bridge("br0"))
+            index = netlink.index("br0")
+            interface, gateway = IPv6Interface("fd00:89::11/64"), IPv6Address("fd00:89::1")
+            pods, here = IPv6Network("fd00:244::/48"), IPv6Network("fd00:245::/64")
+            netlink.do(
+                add_address(index, interface),
+                add_route(pods, gateway, index, mtu_bytes=1400),
+                add_link_route(here, index),
+            )
+            assert (interface.ip, index) in set(netlink.addresses_v6())
+            found = {route.network: route for route in netlink.routes_v6() if route.index == index}
+            assert (found[pods].mtu_bytes, found[here].mtu_bytes) == (1400, 0)
+            assert interface.network in found
+            assert pods not in {route.network for route in netlink.routes()}
+            (address,) = oracle.get_addr(index=index, family=socket.AF_INET6, scope=0)
+            assert (address.get("address"), address["prefixlen"]) == ("fd00:89::11", 64)
+            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
+                sender.bind((str(interface.ip), 0))  # Refused (EADDRNOTAVAIL) while an address is tentative.
+            netlink.do(delete_route(pods))
+            assert pods not in {route.network for route in netlink.routes_v6()}
+
+    in_new_network(act)
+
+
+def test_both_ends_of_a_cable_its_bridge_and_a_route_have_the_mtu():
+    def act() -> None:
+        netns_fd = open_namespace("thread-self", "net")
+        with os.fdopen(netns_fd), Netlink() as netlink, IPRoute() as oracle:
+            netlink.do(
+                add_bridge("br0"),
+                add_veth("left", "right", netns_fd, mtu_bytes=1400),
+                add_veth("plain", "other", netns_fd),
+            )
+            bridge, port = netlink.index("br0"), netlink.index("right")
+            netlink.do(set_link(bridge, mtu_bytes=1400))
+            # It keeps it, whoever is plugged in and out.
+            netlink.do(set_link(port, master=bridge), set_link(port, master=0))
+            mtus = {link.name: link.mtu_bytes for link in netlink.links()}
+            assert {mtus[name] for name in ("br0", "left", "right")} == {1400}
+            assert mtus["plain"] == mtus["other"] == MTU_BYTES
+            index = netlink.index("left")
+            netlink.do(
+                set_link(index, up=True, mtu_bytes=9000),
+                add_address(index, IPv4Interface("10.9.0.1/24")),
+                add_route(IPv4Network("10.8.0.0/16"), IPv4Address("10.9.0.2"), index, mtu_bytes=1280),
+            )
+            assert {link.get("ifname"): link.get("mtu") for link in oracle.get_links()}["left"] == 9000
+            (route,) = [r for r in netlink.routes() if r.network == IPv4Network("10.8.0.0/16")]
+            assert route.mtu_bytes == 1280
 
     in_new_network(act)

@@ -1,13 +1,15 @@
 """Labs beside each other: each finds networks of its own, however close together they start."""
 
 import asyncio
+import os
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from kubelab.cluster.linux.journal import Journal, undo
-from kubelab.cluster.linux.netlink import Netlink
+from kubelab.cluster.linux.namespaces import new_network_namespace, open_socket_in
+from kubelab.cluster.linux.netlink import NETLINK_ROUTE, Netlink
 from kubelab.cluster.machine.addresses import AddressPlan
 from kubelab.cluster.machine.network import start_network
 
@@ -35,6 +37,18 @@ async def test_nothing_of_its_networks_stays_on_the_host(tmp_path: Path) -> None
             assert {plan.machines, plan.pods} <= routed()
     undo(tmp_path / "journal")
     assert not {plan.machines, plan.pods} & routed()
+
+
+async def test_every_cable_has_the_mtu_of_the_network(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "journal") as journal:
+        async with start_network(journal, mtu_bytes=1400) as network:
+            netns_fd = new_network_namespace(lambda: None)
+            async with network.plugged("m", netns_fd, network.plan.machine("scratch", 0)):
+                with Netlink(open_socket_in(netns_fd, *NETLINK_ROUTE)) as inside, Netlink() as outside:
+                    links = inside.link("eth0"), outside.link(network.host_link)
+            os.close(netns_fd)
+    undo(tmp_path / "journal")
+    assert [link and link.mtu_bytes for link in links] == [1400, 1400]
 
 
 def routed() -> set[object]:

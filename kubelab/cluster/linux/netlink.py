@@ -4,7 +4,9 @@ Source: rtnetlink(7), netlink(7), linux/if_link.h, linux/rtnetlink.h. A socket a
 that it was opened in (`namespaces.open_socket_in`). Written by hand because the shim runs without
 site-packages, because importing pyroute2 takes 0.2 s of a 2 s start, and because a pod's whole network is one
 write here.
-Left out: IPv6, neighbours, rules, traffic control.
+Each request takes IPv4 or IPv6; what is listed is said to be of the one or the other. An IPv6 address is used
+at once: the lab gives each out once, so nobody is asked whether he has it (RFC 4862, 5.4).
+Left out: neighbours, rules, traffic control.
 """
 # ruff: noqa: PTH110, PTH123 - the shim imports this, and pathlib is slow to
 
@@ -13,8 +15,16 @@ import socket
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
 from types import TracebackType
+from typing import Generic, TypeVar
 
 from kubelab.cluster.errors import KernelError
 
@@ -32,9 +42,17 @@ _BRPORT_ISOLATED = 33
 _BR_MCAST_SNOOPING = 23
 _NESTED = 0x8000
 _IFA_LOCAL, _IFA_ADDRESS = 2, 1
-_RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
+_IFA_F_NODAD = 0x2
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_METRICS, _RTAX_MTU = 1, 4, 5, 8, 2
 _SCOPE_LINK = 253
 _TABLE_MAIN, _TABLE_LOCAL, _PROTO_STATIC, _TYPE_UNICAST = 254, 255, 4, 1
+
+MTU_BYTES = 1500  # Ethernet's, which the kernel gives bridges and veths by itself.
+
+IPAddress = IPv4Address | IPv6Address
+IPInterface = IPv4Interface | IPv6Interface
+IPNetwork = IPv4Network | IPv6Network
+_Network = TypeVar("_Network", IPv4Network, IPv6Network)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +73,17 @@ class Link:
     alias: str
     up: bool
     master: int
+    mtu_bytes: int = MTU_BYTES
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    network: IPv4Network
+class Route(Generic[_Network]):
+    """`mtu_bytes` is 0 where the route goes by its link's."""
+
+    network: _Network
     table: int
     index: int
+    mtu_bytes: int = 0
 
 
 def _attribute(type_: int, content: bytes) -> bytes:
@@ -88,10 +110,15 @@ def _flags(up: bool | None) -> tuple[int, int]:
     return (0, 0) if up is None else (_IFF_UP if up else 0, _IFF_UP)
 
 
+def _family(version: int) -> int:
+    return socket.AF_INET if version == 4 else socket.AF_INET6
+
+
 def add_bridge(name: str, hardware_address: bytes = b"") -> Request:
     """A bridge, up, without multicast snooping (it would hold back nothing here but costs every flood).
 
-    Without a *hardware_address* it takes the lowest of its ports', a new one whenever they change.
+    Without a *hardware_address* it takes the lowest of its ports', a new one whenever they change. Its MTU,
+    too, is the least of theirs, unless `set_link` gives it one (net/bridge/br_if.c, br_mtu_auto_adjust).
     """
     data = _nested(_INFO_DATA, _attribute(_BR_MCAST_SNOOPING, b"\0"))
     info = _nested(_IFLA_LINKINFO, _text(_INFO_KIND, "bridge"), data)
@@ -102,22 +129,37 @@ def add_bridge(name: str, hardware_address: bytes = b"") -> Request:
 
 
 def add_veth(
-    name: str, peer: str, peer_netns_fd: int, *, index: int = 0, peer_hardware_address: bytes = b""
+    name: str,
+    peer: str,
+    peer_netns_fd: int,
+    *,
+    index: int = 0,
+    peer_hardware_address: bytes = b"",
+    mtu_bytes: int = MTU_BYTES,
 ) -> Request:
     """A pair: *name* here, *peer* in the other network namespace, both down (neither can be up before both
     are)."""
-    far_end = _link_header() + _text(_IFLA_IFNAME, peer)
+    far_end = _link_header() + _text(_IFLA_IFNAME, peer) + _number(_IFLA_MTU, mtu_bytes)
     if peer_hardware_address:
         far_end += _attribute(_IFLA_ADDRESS, peer_hardware_address)
     far_end += _number(_IFLA_NET_NS_FD, peer_netns_fd)
     data = _nested(_INFO_DATA, _attribute(_VETH_INFO_PEER, far_end))
     info = _nested(_IFLA_LINKINFO, _text(_INFO_KIND, "veth"), data)
-    body = _link_header(index) + _text(_IFLA_IFNAME, name) + info
+    body = _link_header(index) + _text(_IFLA_IFNAME, name) + info + _number(_IFLA_MTU, mtu_bytes)
     return Request("add veth", name, _NEWLINK, _CREATE | _EXCL, body)
 
 
-def set_link(index: int, *, up: bool | None = None, master: int | None = None, alias: str = "") -> Request:
+def set_link(
+    index: int,
+    *,
+    up: bool | None = None,
+    master: int | None = None,
+    alias: str = "",
+    mtu_bytes: int | None = None,
+) -> Request:
     body = _link_header(index, *_flags(up))
+    if mtu_bytes is not None:
+        body += _number(_IFLA_MTU, mtu_bytes)
     if master is not None:
         body += _number(_IFLA_MASTER, master)
     if alias:
@@ -142,30 +184,36 @@ def delete_link(index: int) -> Request:
     return Request("delete link", str(index), _DELLINK, 0, _link_header(index))
 
 
-def add_address(index: int, interface: IPv4Interface) -> Request:
-    header = struct.pack("BBBBi", socket.AF_INET, interface.network.prefixlen, 0, 0, index)
+def add_address(index: int, interface: IPInterface) -> Request:
+    flags = _IFA_F_NODAD if interface.version == 6 else 0
+    family = _family(interface.version)
+    header = struct.pack("BBBBi", family, interface.network.prefixlen, flags, 0, index)
     packed = interface.ip.packed
     body = header + _attribute(_IFA_LOCAL, packed) + _attribute(_IFA_ADDRESS, packed)
     return Request("add address", str(interface), _NEWADDR, _CREATE | _REPLACE, body)
 
 
-def _route_body(network: IPv4Network, scope: int) -> bytes:
-    fields = (socket.AF_INET, network.prefixlen, 0, 0, _TABLE_MAIN, _PROTO_STATIC, scope, _TYPE_UNICAST, 0)
+def _route_body(network: IPNetwork, scope: int) -> bytes:
+    family = _family(network.version)
+    fields = (family, network.prefixlen, 0, 0, _TABLE_MAIN, _PROTO_STATIC, scope, _TYPE_UNICAST, 0)
     return struct.pack("BBBBBBBBI", *fields) + _attribute(_RTA_DST, network.network_address.packed)
 
 
-def add_route(network: IPv4Network, gateway: IPv4Address, index: int) -> Request:
+def add_route(network: IPNetwork, gateway: IPAddress, index: int, *, mtu_bytes: int = 0) -> Request:
+    """Route *network* by way of *gateway*, in packets of at most *mtu_bytes* (0: what the link takes)."""
     body = _route_body(network, 0) + _attribute(_RTA_GATEWAY, gateway.packed) + _number(_RTA_OIF, index)
+    if mtu_bytes:
+        body += _nested(_RTA_METRICS, _number(_RTAX_MTU, mtu_bytes))
     return Request("add route", f"{network} via {gateway}", _NEWROUTE, _CREATE | _REPLACE, body)
 
 
-def add_link_route(network: IPv4Network, index: int) -> Request:
+def add_link_route(network: IPNetwork, index: int) -> Request:
     """Route *network* straight onto a link; the route goes with the link."""
     body = _route_body(network, _SCOPE_LINK) + _number(_RTA_OIF, index)
     return Request("add route", f"{network} dev {index}", _NEWROUTE, _CREATE | _REPLACE, body)
 
 
-def delete_route(network: IPv4Network) -> Request:
+def delete_route(network: IPNetwork) -> Request:
     return Request("delete route", str(network), _DELROUTE, 0, _route_body(network, 255))
 
 
@@ -234,17 +282,34 @@ class Netlink:
             raise KernelError("find link", name, _ENODEV)
         return link.index
 
-    def routes(self) -> tuple[Route, ...]:
+    def routes(self) -> tuple[Route[IPv4Network], ...]:
         """Return the IPv4 routes of all tables."""
-        header = struct.pack("BBBBBBBBI", socket.AF_INET, *[0] * 8)
-        return tuple(_route(body) for body in self.dump(_GETROUTE, header))
+        return tuple(_route(body, IPv4Network, bytes(4)) for body in self._dump_routes(socket.AF_INET))
+
+    def routes_v6(self) -> tuple[Route[IPv6Network], ...]:
+        """Return the IPv6 routes of all tables."""
+        return tuple(_route(body, IPv6Network, bytes(16)) for body in self._dump_routes(socket.AF_INET6))
+
+    def _dump_routes(self, family: int) -> Iterator[bytes]:
+        return self.dump(_GETROUTE, struct.pack("BBBBBBBBI", family, *[0] * 8))
 
     def addresses(self) -> Iterator[tuple[IPv4Address, int]]:
         """Yield each IPv4 address with the index of its link."""
-        for body in self.dump(_GETADDR, struct.pack("BBBBi", socket.AF_INET, 0, 0, 0, 0)):
+        for packed, index in self._dump_addresses(socket.AF_INET):
+            yield IPv4Address(packed), index
+
+    def addresses_v6(self) -> Iterator[tuple[IPv6Address, int]]:
+        """Yield each IPv6 address with the index of its link."""
+        for packed, index in self._dump_addresses(socket.AF_INET6):
+            yield IPv6Address(packed), index
+
+    def _dump_addresses(self, family: int) -> Iterator[tuple[bytes, int]]:
+        for body in self.dump(_GETADDR, struct.pack("BBBBi", family, 0, 0, 0, 0)):
             (index,) = struct.unpack_from("4xi", body)
-            if local := attributes(body[8:]).get(_IFA_LOCAL):
-                yield IPv4Address(local), index
+            found = attributes(body[8:])
+            # IPv6 has a local one only where there is another at the far end.
+            if packed := found.get(_IFA_LOCAL, found.get(_IFA_ADDRESS)):
+                yield packed, index
 
     def dump(self, type_: int, body: bytes) -> Iterator[bytes]:
         self._sequence += 1
@@ -305,15 +370,18 @@ def _link(body: bytes) -> Link:
     found = attributes(body[16:])
     master = int.from_bytes(found.get(_IFLA_MASTER, b""), "little")
     name, alias = _string(found[_IFLA_IFNAME]), _string(found.get(_IFLA_IFALIAS, b""))
-    return Link(index, name, alias, bool(flags & _IFF_UP), master)
+    mtu_bytes = int.from_bytes(found.get(_IFLA_MTU, b""), "little")
+    return Link(index, name, alias, bool(flags & _IFF_UP), master, mtu_bytes)
 
 
-def _route(body: bytes) -> Route:
+def _route(body: bytes, network: type[_Network], default: bytes) -> Route[_Network]:
     _, prefix_length, _, _, table = struct.unpack_from("BBBBB", body)
     found = attributes(body[12:])
-    address = IPv4Address(found.get(_RTA_DST, bytes(4)))
+    address = found.get(_RTA_DST, default)
     index = int.from_bytes(found.get(_RTA_OIF, b""), "little")
-    return Route(IPv4Network((address, prefix_length)), table, index)
+    metrics = attributes(found.get(_RTA_METRICS, b""))
+    mtu_bytes = int.from_bytes(metrics.get(_RTAX_MTU, b""), "little")
+    return Route(network((address, prefix_length)), table, index, mtu_bytes)
 
 
 def set_sysctls(values: Iterable[tuple[str, str]]) -> None:

@@ -4,7 +4,7 @@ The bridge lives apart from the host's network, so no firewall rule, bridge-netf
 there touches what machines and pods say to each other. The namespace is kept alive by a file descriptor and
 by nothing else: when the lab dies, it and every cable go. The host's end of its cable is the one link that
 the host sees. Unplugging a cable takes the bridge's side down: the machine's own side loses its carrier, as
-with a real cable.
+with a real cable. The bridge's MTU is that of every cable; inside a machine, pods follow that of `eth0`.
 In a user namespace the host's network is out of reach: there the cable leads to a network namespace that
 stands in for it, and the host's own programs reach neither machines nor pods.
 Left out: routes out of the lab, IPv6, delay and loss.
@@ -23,6 +23,8 @@ from kubelab.cluster.linux import user_namespace
 from kubelab.cluster.linux.journal import Journal
 from kubelab.cluster.linux.namespaces import call_in_network, new_network_namespace, open_namespace
 from kubelab.cluster.linux.netlink import (
+    MTU_BYTES,
+    Link,
     Netlink,
     add_address,
     add_bridge,
@@ -128,7 +130,7 @@ class PhysicalNetwork:
 
 
 @contextlib.asynccontextmanager
-async def start_network(journal: Journal) -> AsyncIterator[PhysicalNetwork]:
+async def start_network(journal: Journal, mtu_bytes: int = MTU_BYTES) -> AsyncIterator[PhysicalNetwork]:
     """Make the wire and join the host to it, on networks that the host has no use for.
 
     Raises:
@@ -139,7 +141,7 @@ async def start_network(journal: Journal) -> AsyncIterator[PhysicalNetwork]:
     netns_fd = -1
     host_link = ""
     try:
-        netns_fd = await in_thread(new_network_namespace, _make_bridge)
+        netns_fd = await in_thread(new_network_namespace, lambda: _make_bridge(mtu_bytes))
         plan, host_link = await in_thread(host.call, lambda: _claim(netns_fd, journal))
         yield PhysicalNetwork(netns_fd, plan, host_link, host)
     finally:
@@ -181,10 +183,11 @@ def _in_network(netns_fd: int, act: Callable[[Netlink], _Result]) -> _Result:
     return call_in_network(netns_fd, run)
 
 
-def _make_bridge() -> None:
+def _make_bridge(mtu_bytes: int) -> None:
     set_sysctls(_SYSCTLS)
     with Netlink() as netlink:
         netlink.do(set_link(1, up=True), add_bridge(BRIDGE))
+        netlink.do(set_link(netlink.index(BRIDGE), mtu_bytes=mtu_bytes))
 
 
 def _claim(netns_fd: int, journal: Journal) -> tuple[AddressPlan, str]:
@@ -227,8 +230,17 @@ def _add_port(netlink: Netlink, name: str, netns_fd: int, hardware_address: byte
     """Make the cable. The kernel may not yet have taken down that of a machine of this name which is gone."""
     if left := netlink.link(name):
         _delete(netlink, left.index)
-    netlink.do(add_veth(name, "eth0", netns_fd, peer_hardware_address=hardware_address))
-    netlink.do(set_link(netlink.index(name), master=netlink.index(BRIDGE), up=True))
+    bridge = _bridge(netlink)
+    address, mtu_bytes = hardware_address, bridge.mtu_bytes
+    netlink.do(add_veth(name, "eth0", netns_fd, peer_hardware_address=address, mtu_bytes=mtu_bytes))
+    netlink.do(set_link(netlink.index(name), master=bridge.index, up=True))
+
+
+def _bridge(netlink: Netlink) -> Link:
+    bridge = netlink.link(BRIDGE)
+    if bridge is None:
+        raise KernelError("find link", BRIDGE, _ENODEV)
+    return bridge
 
 
 def _ready_machine(
@@ -269,12 +281,13 @@ def _make_host_cable(netlink: Netlink, host_netns_fd: int, journal: Journal) -> 
 def _hand_over(netlink: Netlink, name: str, alias: str, host_netns_fd: int) -> str:
     wire_netns_fd = open_namespace("thread-self", "net")
     try:
-        netlink.do(add_veth(name, _HOST_PORT, wire_netns_fd))
+        bridge = _bridge(netlink)
+        netlink.do(add_veth(name, _HOST_PORT, wire_netns_fd, mtu_bytes=bridge.mtu_bytes))
     finally:
         os.close(wire_netns_fd)
     index = netlink.index(name)
-    port, bridge = netlink.index(_HOST_PORT), netlink.index(BRIDGE)
-    netlink.do(set_link(index, alias=alias), set_link(port, master=bridge, up=True))
+    port = netlink.index(_HOST_PORT)
+    netlink.do(set_link(index, alias=alias), set_link(port, master=bridge.index, up=True))
     try:
         netlink.do(move_link(index, host_netns_fd))
     except KernelError:

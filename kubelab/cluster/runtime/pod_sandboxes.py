@@ -14,6 +14,7 @@ from kubelab.cluster.errors import KernelError
 from kubelab.cluster.linux import syscalls
 from kubelab.cluster.linux.cgroups import Cgroup
 from kubelab.cluster.linux.netlink import (
+    MTU_BYTES,
     Netlink,
     add_address,
     add_bridge,
@@ -47,6 +48,7 @@ class PodSandboxes:
         self._sandboxes: dict[str, Sandbox] = {}
         self._gateway: IPv4Interface | None = None
         self._bridge_index = 0
+        self._mtu_bytes = MTU_BYTES
 
     def methods(self) -> dict[str, Method]:
         return {
@@ -69,13 +71,16 @@ class PodSandboxes:
         return self._machine.cgroups.at(f"{PODS_CGROUP}/pod{uid}/{name}")
 
     def ready(self, params: Params, fds: tuple[int, ...]) -> Answer:
-        """Make the bridge of this node's pods."""
+        """Make the bridge of this node's pods; its MTU and theirs is that of the machine's cable."""
         self._gateway = IPv4Interface(params["gateway"])
         with Netlink() as netlink:
             # A fixed one, made from the address as CNI's bridge does, or pods would talk to one that is gone.
+            cable = netlink.link("eth0")
+            self._mtu_bytes = cable.mtu_bytes if cable else MTU_BYTES
             netlink.do(add_bridge(BRIDGE, b"\x0a\x58" + self._gateway.ip.packed))
             self._bridge_index = netlink.index(BRIDGE)
-            netlink.do(add_address(self._bridge_index, self._gateway))
+            mtu = set_link(self._bridge_index, mtu_bytes=self._mtu_bytes)
+            netlink.do(mtu, add_address(self._bridge_index, self._gateway))
         # Ports are isolated, so the bridge answers for a pod's neighbours and the traffic between them is
         # routed: it passes the machine's netfilter hooks as traffic from elsewhere does.
         set_sysctls(
@@ -103,6 +108,7 @@ class PodSandboxes:
             host_network=params["host_network"],
             sysctls=tuple(params["sysctls"].items()),
             id_mappings=_id_mappings(params["ids_from"]),
+            mtu_bytes=self._mtu_bytes,
         )
         pid, pidfd = start(_flags(params), lambda: sandbox.run(start_), cgroup)
         self._sandboxes[uid] = Sandbox(uid, pidfd)
