@@ -321,13 +321,13 @@ def _error(report: Mapping[str, Any]) -> Exception:
         return StartError(f"unable to start container process: {report['sentence']}")
     if report["kind"] == "kernel":
         return KernelError(report["operation"], report["target"], report["errno"])
-    if report["kind"] == "config":
-        return StartError(report["sentence"])
-    if report["kind"] == "volume":
-        return VolumeError(report["sentence"])
+    if report["kind"] in _KINDS:
+        told = report["sentence"]
+        return _KINDS[report["kind"]](told if isinstance(told, str) else Text(es=told["es"], en=told["en"]))
     return RuntimeError(report["sentence"])
 
 
+_KINDS: Mapping[str, type[LabError]] = {"config": StartError, "volume": VolumeError, "lab": LabError}
 _GONE = Text(
     es="la máquina {name} ya no existe: su proceso init terminó{words}",
     en="the machine {name} is gone: its init process has ended{words}",

@@ -8,10 +8,11 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 
 from kubelab.cluster.errors import KernelError
+from kubelab.cluster.linux.cgroup_freezer import freeze, thaw
 from kubelab.cluster.linux.cgroups import Cgroup
 from kubelab.cluster.runtime import (
     config,
@@ -30,6 +31,7 @@ from kubelab.cluster.runtime.output import Output
 from kubelab.cluster.runtime.pod_sandboxes import PodSandboxes, shm_of
 from kubelab.cluster.runtime.poller import Poller
 
+FREEZE_TIMEOUT_S = 1.0
 STATISTICS = ("cpu.stat", "memory.current", "memory.stat", "memory.max", "pids.current", "io.stat")
 
 
@@ -67,6 +69,8 @@ class PodContainers:
             "exec": self.exec,
             "attach": self.attach,
             "update_container": self.update,
+            "pause_container": self.pause,
+            "resume_container": self.resume,
             "reopen_log": self.reopen_log,
             "statistics": self.statistics,
         }
@@ -156,8 +160,16 @@ class PodContainers:
         return Answer()
 
     def update(self, params: Params, fds: tuple[int, ...]) -> Answer:
-        """Set fields of the container's cgroup: limits, or the freezer."""
         limit(self._get(params["id"]).cgroup, params["limits"])
+        return Answer()
+
+    def pause(self, params: Params, fds: tuple[int, ...]) -> Answer:
+        """Answer when all of the container stands still."""
+        freeze(self._get(params["id"]).cgroup, FREEZE_TIMEOUT_S)
+        return Answer()
+
+    def resume(self, params: Params, fds: tuple[int, ...]) -> Answer:
+        thaw(self._get(params["id"]).cgroup, FREEZE_TIMEOUT_S)
         return Answer()
 
     def reopen_log(self, params: Params, fds: tuple[int, ...]) -> Answer:
@@ -184,6 +196,10 @@ class PodContainers:
 
     def _ended(self, id_: str) -> Told:
         running = self._running.pop(id_)
+        if not running.config.makes("pid"):
+            # Whom it has left in a pid namespace that is not its own nobody else ends.
+            with suppress(KernelError):
+                running.cgroup.kill()
         running.output.finish()
         oom_killed = leave_cgroup(running.cgroup)
         for target in running.sub_paths:

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from kubelab.cluster.errors import LabError
-from kubelab.cluster.images.image import ImageConfig
-from kubelab.cluster.runtime import images, log_rotation, pod_config, statistics
+from kubelab.cluster.images.image import Image
+from kubelab.cluster.images.store import ImageStore
+from kubelab.cluster.linux.threads import in_thread
+from kubelab.cluster.runtime import log_rotation, pod_config, statistics
 from kubelab.cluster.runtime.address_pool import AddressPool, IdPool
 from kubelab.cluster.runtime.attachment import ContainerAttachment, Input, pipes
 from kubelab.cluster.runtime.client import Exit, Shim, ShimProcess
@@ -57,6 +59,7 @@ class _Running:
     spec: ContainerSpec
     process: ShimProcess
     reported: "asyncio.Future[ContainerExit]"
+    stop_signal: int
     input: Input | None = None
     is_paused: bool = False
 
@@ -81,8 +84,11 @@ class _Pod:
 class PodRuntime:
     """See `cri.Runtime`; made by `start_pods`."""
 
-    def __init__(self, shim: Shim, network: IPv4Network, tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self, shim: Shim, network: IPv4Network, images: ImageStore, tasks: asyncio.TaskGroup
+    ) -> None:
         self._shim = shim
+        self._images = images
         self._tasks = tasks
         self._addresses = AddressPool(network)
         self._ids = IdPool()
@@ -92,12 +98,13 @@ class PodRuntime:
 
     async def image_status(self, image: str) -> ImageStatus | None:
         try:
-            return ImageStatus(images.resolve(image).id)
+            found = self._images.resolve(image)
         except ImageError:
             return None
+        return ImageStatus(found.id, found.config.user, found.size_bytes)
 
     async def pull_image(self, image: str) -> str:
-        return images.resolve(image).id
+        return (await self._images.pull(image, "Always")).id
 
     # Pods
 
@@ -170,15 +177,23 @@ class PodRuntime:
         pod = self._pods.get(sandbox_uid)
         if pod is None or pod.pause.exited.done():
             raise StartError(_NO_SANDBOX.format(uid=sandbox_uid))
-        image = images.resolve(spec.image)
+        image = self._images.resolve(spec.image)
+        loan = await self._images.lend(image)
         id_ = secrets.token_hex(32)
-        with log_rotation.opened(spec.log_path) as log_fd:
-            request = _container_request(id_, pod, spec, image)
-            process, fds = await self._shim.start("start_container", request, [log_fd])
+        try:
+            with log_rotation.opened(spec.log_path) as log_fd:
+                request = _container_request(id_, pod, spec, image, loan.lowers)
+                given = [log_fd, loan.fd] if loan.fd >= 0 else [log_fd]
+                process, fds = await self._shim.start("start_container", request, given)
+        except BaseException:
+            loan.close()
+            raise
+        process.exited.add_done_callback(lambda _: loan.close())
         container = Container(id_, sandbox_uid, spec.name, image.id, process.pid, datetime.now(UTC))
         input_ = Input(fds[0], once=spec.stdin_once, is_terminal=spec.tty) if fds else None
         reported: asyncio.Future[ContainerExit] = asyncio.get_running_loop().create_future()
-        running = _Running(container, spec, process, reported, input_)
+        stop_signal = _signal_number(spec.stop_signal or image.config.stop_signal)
+        running = _Running(container, spec, process, reported, stop_signal, input_)
         pod.containers[id_] = running
         process.exited.add_done_callback(lambda _: self._report_exit(pod, running))
         return container
@@ -189,7 +204,7 @@ class PodRuntime:
             return
         if running.is_paused:
             await self._resume(running)
-        running.process.kill(_signal_number(running.spec.stop_signal))
+        running.process.kill(running.stop_signal)
         try:
             await asyncio.wait_for(asyncio.shield(running.reported), grace_period_s)
         except TimeoutError:
@@ -197,10 +212,10 @@ class PodRuntime:
             await asyncio.shield(running.reported)
 
     async def update_container(self, container_id: str, limits: Limits) -> None:
-        await self._update(container_id, cgroup_fields(limits))
+        await self._shim.request("update_container", {"id": container_id, "limits": cgroup_fields(limits)})
 
     async def pause_container(self, container_id: str) -> None:
-        await self._update(container_id, {"cgroup.freeze": "1"})
+        await self._shim.request("pause_container", {"id": self._running(container_id).container.id})
         self._running(container_id).is_paused = True
 
     async def resume_container(self, container_id: str) -> None:
@@ -208,11 +223,8 @@ class PodRuntime:
 
     async def _resume(self, running: _Running) -> None:
         with contextlib.suppress(LabError):  # It has just ended.
-            await self._update(running.container.id, {"cgroup.freeze": "0"})
+            await self._shim.request("resume_container", {"id": running.container.id})
         running.is_paused = False
-
-    async def _update(self, container_id: str, fields: Mapping[str, str]) -> None:
-        await self._shim.request("update_container", {"id": container_id, "limits": fields})
 
     async def exec(
         self,
@@ -297,13 +309,16 @@ class PodRuntime:
 
 
 @contextlib.asynccontextmanager
-async def start_pods(shim: Shim, network: IPv4Network) -> AsyncIterator[PodRuntime]:
+async def start_pods(
+    shim: Shim, network: IPv4Network, images: ImageStore | None = None
+) -> AsyncIterator[PodRuntime]:
     """Make the machine ready for pods on *network*, whose first address is its bridge's; end them at the
-    end."""
+    end. Without *images* they are this user's."""
     gateway = IPv4Interface((next(network.hosts()), network.prefixlen))
+    store = images if images is not None else await in_thread(ImageStore.open)
     await shim.request("ready_pods", {"gateway": str(gateway)})
     async with asyncio.TaskGroup() as tasks:
-        runtime = PodRuntime(shim, network, tasks)
+        runtime = PodRuntime(shim, network, store, tasks)
         try:
             yield runtime
         finally:
@@ -339,21 +354,28 @@ def _signal_number(name: str) -> int:
     return getattr(signal, f"SIG{word}", signal.SIGTERM) if word else signal.SIGTERM
 
 
-def _container_request(id_: str, pod: _Pod, spec: ContainerSpec, image: images.Image) -> dict[str, Any]:
+def _container_request(
+    id_: str, pod: _Pod, spec: ContainerSpec, image: Image, lowers: Sequence[str]
+) -> dict[str, Any]:
     uid = pod.sandbox.uid
     targets = sub_path_targets(uid, spec, id_)
     mounts = [replace(mount, source=targets.get(mount, mount.source)) for mount in spec.mounts]
     if pod.spec.host_network:
         mounts = [Mount(path, path, read_only=True) for path in MACHINE_FILES] + mounts
     document = pod_config.container_config(
-        spec, pod.spec, ImageConfig(cmd=image.argv), mounts=mounts, ids_from=pod.lease.ids_from
+        spec,
+        pod.spec,
+        image.config,
+        image_mounts=image.mounts(),
+        mounts=mounts,
+        ids_from=pod.lease.ids_from,
     )
     return {
         "uid": uid,
         "id": id_,
         "config": document,
         "limits": cgroup_fields(spec.limits),
-        "lowers": [],
+        "lowers": lowers,
         "files": {} if pod.spec.host_network else pod_config.pod_files(pod.spec, pod.lease.address),
         "sub_paths": [(mount.source, mount.sub_path, target) for mount, target in targets.items()],
         "stdin": spec.stdin,

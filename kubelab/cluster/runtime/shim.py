@@ -28,12 +28,14 @@ from kubelab.cluster.linux.cgroups import CgroupTree
 from kubelab.cluster.runtime import messages, privileges
 from kubelab.cluster.runtime.answers import Answer
 from kubelab.cluster.runtime.children import ChildError, Children
+from kubelab.cluster.runtime.config import ConfigError
 from kubelab.cluster.runtime.machine_init import MachineInit
 from kubelab.cluster.runtime.pod_containers import PodContainers
 from kubelab.cluster.runtime.pod_sandboxes import PodSandboxes
 from kubelab.cluster.runtime.pod_volumes import VolumeTypeError
 from kubelab.cluster.runtime.poller import READ, Poller
 from kubelab.cluster.runtime.programs import Programs
+from kubelab.language import Text
 
 NAMESPACES = (
     syscalls.CLONE_NEWPID
@@ -112,8 +114,14 @@ def _report_of(error: Exception, method: str) -> dict[str, Any]:
         return _report(error.operation, error.target, error.errno)
     if isinstance(error, OSError):
         return _report(method, error.filename, error.errno or 0)
-    kind = "volume" if isinstance(error, VolumeTypeError) else "config"
-    return {"kind": kind, "sentence": str(error)}
+    if isinstance(error, LabError):
+        kind = "config" if isinstance(error, ConfigError) else "lab"
+        return {"kind": kind, "sentence": _translations(error.sentence)}
+    return {"kind": "volume", "sentence": str(error)}
+
+
+def _translations(sentence: Text | str) -> dict[str, str] | str:
+    return {"es": sentence.in_("es"), "en": sentence.in_("en")} if isinstance(sentence, Text) else sentence
 
 
 def _report(operation: str, target: object, errno_: int) -> dict[str, Any]:
