@@ -8,10 +8,9 @@ def main() -> None:
     """Run the command line. The language comes first: the help is written in it when `cli` is imported."""
     if sys.argv[1:2] == ["oci"]:
         # Other people's tools start it for each of their steps: it waits for no library.
-        from kubelab.cluster.runtime.oci.commands import PROGRAM
-        from kubelab.cluster.runtime.oci.commands import main as oci
+        from kubelab.cluster.runtime.oci.__main__ import run as oci
 
-        sys.exit(oci(sys.argv[2:], PROGRAM))
+        sys.exit(oci(sys.argv[2:]))
     if language := _asked_language(sys.argv[1:]):
         os.environ["KUBELAB_LANG"] = language
     from kubelab.cli import run

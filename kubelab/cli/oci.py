@@ -19,6 +19,6 @@ from kubelab.language import Text
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def oci(arguments: tuple[str, ...]) -> int:
-    from kubelab.cluster.runtime.oci.commands import PROGRAM, main
+    from kubelab.cluster.runtime.oci.__main__ import run
 
-    return main(arguments, PROGRAM)
+    return run(arguments)

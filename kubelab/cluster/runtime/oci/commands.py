@@ -1,7 +1,8 @@
 """The commands of `kubelab oci`, one function each; an error ends with 1 and one sentence, in the log too.
 
 Source: runc, its commands' files; OCI runtime specification, runtime.md, Operations. Errors of exec and run
-end with 255, as runc's do, so that no command's own code is mistaken for them.
+end with 255, as runc's do, so that no command's own code is mistaken for them. What only some commands need
+is imported by them: callers wait for each.
 """
 # ruff: noqa: PTH100, PTH105, PTH123
 
@@ -14,12 +15,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kubelab.cluster.errors import LabError
-from kubelab.cluster.linux import own_executable
-from kubelab.cluster.runtime.config import parse
-from kubelab.cluster.runtime.oci import bundle as bundles
 from kubelab.cluster.runtime.oci.arguments import Arguments, Options, UsageError, parse_arguments
 from kubelab.cluster.runtime.oci.container_state import (
     OCI_VERSION,
@@ -28,15 +26,14 @@ from kubelab.cluster.runtime.oci.container_state import (
     is_alive,
     status_of,
 )
-from kubelab.cluster.runtime.oci.creation import Created, Request, call_poststop, create
 from kubelab.cluster.runtime.oci.state_files import StateError, StateFiles, default_root
 from kubelab.language import Text
 
+if TYPE_CHECKING:
+    from kubelab.cluster.runtime.oci.creation import Created
+
 _FAILED, _FAILED_TO_RUN = 1, 255
 _DEATH_S = 10.0
-PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
-# They have a process of ours enter a container.
-_ENTERING = ("create", "run", "exec")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +53,18 @@ class Call:
         return self.rest[0]
 
 
-def main(argv: Sequence[str], program: str = "") -> int:
-    """Do what *argv* asks for; *program* is the file to execute again where this process needs protection.
-
-    Returns the exit code.
-    """
+def main(argv: Sequence[str]) -> int:
+    """Do what *argv* asks for; return the exit code."""
     log = _Log("", "text")
     try:
         arguments = parse_arguments(argv)
         values = arguments.general.values
         log = _Log(values.get("log", ""), values.get("log-format", "text"))
-        if program and arguments.command in _ENTERING:
-            own_executable.protect((*_INTERPRETER_OPTIONS, program, *argv))
         return _dispatch(arguments, log)
     except (UsageError, LabError, OSError) as error:
         log.say("error", str(error))
         print(f"kubelab oci: {error}", file=sys.stderr)  # noqa: T201
         return _FAILED_TO_RUN if set(argv) & {"exec", "run"} else _FAILED
-
-
-_INTERPRETER_OPTIONS = ("-I", "-S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +116,10 @@ def _create(call: Call) -> int:
     return 0
 
 
-def _made(call: Call, console_fd: int, *, held: bool) -> Created:
+def _made(call: Call, console_fd: int, *, held: bool) -> "Created":
+    from kubelab.cluster.runtime.oci import bundle as bundles
+    from kubelab.cluster.runtime.oci.creation import Request, create
+
     options = call.options
     bundle = bundles.open_bundle(options.values.get("bundle", ""), options.values.get("config", ""))
     process = bundle.config.process
@@ -188,12 +180,13 @@ class _Fifo:
 
 def _after_start(made: Container, call: Call) -> None:
     """Raises HookError: then the container is not to live."""
-    hooks = parse(call.files.config(made.id)).hooks
-    if hooks.poststart:
+    config = call.files.config(made.id)
+    if _has_hooks(config, "poststart"):
+        from kubelab.cluster.runtime.config import parse
         from kubelab.cluster.runtime.oci.hooks import HookError, run_hooks
 
         try:
-            run_hooks("poststart", hooks.poststart, document(made, "running"))
+            run_hooks("poststart", parse(config).hooks.poststart, document(made, "running"))
         except HookError:
             _kill_and_wait(made)
             _remove(made, call)
@@ -313,13 +306,22 @@ def _kill_and_wait(made: Container) -> None:
 
 
 def _remove(made: Container, call: Call) -> None:
-    hooks = parse(call.files.config(made.id)).hooks
+    config = call.files.config(made.id)
     made.cgroup.remove()
     call.files.remove(made.id)
-    call_poststop(made, hooks.poststop, call.warn)
+    if _has_hooks(config, "poststop"):
+        from kubelab.cluster.runtime.config import parse
+        from kubelab.cluster.runtime.oci.hooks import call_poststop
+
+        call_poststop(parse(config).hooks.poststop, document(made, "stopped"), call.warn)
+
+
+def _has_hooks(config: dict[str, Any], name: str) -> bool:
+    return bool((config.get("hooks") or {}).get(name))
 
 
 def _exec(call: Call) -> int:
+    from kubelab.cluster.runtime.config import parse
     from kubelab.cluster.runtime.oci import execution, foreground
 
     made = call.files.load(call.id)

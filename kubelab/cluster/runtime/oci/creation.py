@@ -13,7 +13,8 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -225,7 +226,7 @@ class _Making:
             link.sendall(_GO)
 
     def _hooks_of_runtime(self, made: Container, undo: ExitStack) -> None:
-        from kubelab.cluster.runtime.oci.hooks import HookError, run_hooks
+        from kubelab.cluster.runtime.oci.hooks import HookError, call_poststop, run_hooks
 
         hooks = self.bundle.config.hooks
         state = document(made, "creating")
@@ -233,7 +234,7 @@ class _Making:
             run_hooks("prestart", hooks.prestart, state)
             run_hooks("createRuntime", hooks.create_runtime, state)
         except HookError:
-            undo.callback(call_poststop, made, hooks.poststop)
+            undo.callback(call_poststop, hooks.poststop, document(made, "stopped"), _say)
             raise
 
 
@@ -328,19 +329,8 @@ def error_of(report: dict[str, Any]) -> Exception:
     return RuntimeError(report["sentence"])
 
 
-def call_poststop(
-    made: Container, hooks: tuple[Hook, ...], warn: Callable[[str], None] = lambda _: None
-) -> None:
-    """Call each hook; that one fails changes nothing for the others."""
-    if not hooks:
-        return
-    from kubelab.cluster.runtime.oci.hooks import HookError, run_hooks
-
-    for hook in hooks:
-        try:
-            run_hooks("poststop", (hook,), document(made, "stopped"))
-        except HookError as error:
-            warn(str(error))
+def _say(warning: str) -> None:
+    print(warning, file=sys.stderr)  # noqa: T201
 
 
 _SYSTEMD = Text(

@@ -5,7 +5,7 @@ Source: OCI runtime specification, config.md, POSIX-platform Hooks.
 
 import json
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from kubelab.cluster.errors import LabError
@@ -25,6 +25,15 @@ def run_hooks(name: str, hooks: Iterable[Hook], state: dict[str, Any]) -> None:
     """
     for hook in hooks:
         _run(name, hook, json.dumps(state))
+
+
+def call_poststop(hooks: Iterable[Hook], state: dict[str, Any], warn: Callable[[str], None]) -> None:
+    """Call each hook; that one fails changes nothing for the others."""
+    for hook in hooks:
+        try:
+            run_hooks("poststop", (hook,), state)
+        except HookError as error:
+            warn(str(error))
 
 
 def _run(name: str, hook: Hook, state: str) -> None:
