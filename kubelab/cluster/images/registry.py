@@ -8,6 +8,7 @@ Left out: pushing, mirrors, client certificates, credential helpers.
 """
 
 import asyncio
+import base64
 import ipaddress
 import re
 import urllib.request
@@ -245,15 +246,21 @@ def is_this_machine(domain: str) -> bool:
 
 
 async def _chunks(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """Yield the body in large pieces: each costs a hop to a thread."""
+    """Yield the body in large pieces, for each costs a hop to a thread; if it breaks off, what came first."""
     gathered = bytearray()
-    async for chunk in answer.content.iter_any():
-        gathered += chunk
-        if len(gathered) >= _CHUNK:
-            yield bytes(gathered)
-            gathered.clear()
+    failure: Exception | None = None
+    try:
+        async for chunk in answer.content.iter_any():
+            gathered += chunk
+            if len(gathered) >= _CHUNK:
+                yield bytes(gathered)
+                gathered.clear()
+    except (aiohttp.ClientError, TimeoutError) as error:
+        failure = error
     if gathered:
         yield bytes(gathered)
+    if failure:
+        raise failure
 
 
 async def _read(answer: aiohttp.ClientResponse, bytes_max: int) -> bytes:
@@ -266,7 +273,8 @@ async def _read(answer: aiohttp.ClientResponse, bytes_max: int) -> bytes:
 
 
 def _basic(credentials: Credentials) -> dict[str, str]:
-    return {"Authorization": aiohttp.BasicAuth(credentials.user, credentials.password, "utf-8").encode()}
+    packed = base64.b64encode(f"{credentials.user}:{credentials.password}".encode())
+    return {"Authorization": f"Basic {packed.decode()}"}
 
 
 def _proxy(url: URL) -> str | None:
