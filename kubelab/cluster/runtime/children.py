@@ -25,11 +25,12 @@ Told = dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class Child:
     """A process that the shim started. `pidfd` is open until it was reaped. `finish` is called when it has
-    ended."""
+    ended. `is_program`: of the machine's user; others are of pods."""
 
     pid: int
     pidfd: int
     finish: Callable[[], Told] = field(default=dict)
+    is_program: bool = False
 
 
 class ChildError(Exception):
@@ -49,6 +50,11 @@ class Children:
 
     def add(self, child: Child) -> None:
         self._living[child.pid] = child
+
+    def of_pods(self) -> frozenset[int]:
+        """Return the pids from which all processes of pods descend: orphans too, for a container's first
+        process adopts those."""
+        return frozenset(pid for pid, child in self._living.items() if not child.is_program)
 
     def reap(self) -> None:
         while True:

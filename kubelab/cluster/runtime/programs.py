@@ -1,6 +1,8 @@
 """The programs of a machine's user: the learner's, or a lesson's.
 
 All of them go into the cgroup `programs`: a fork bomb exhausts its own cgroup and can be killed as a whole.
+Where a machine has no cgroups (a rootless lab without delegated ones) nothing bounds them; then they are told
+from the pods by their ancestors, and while they are killed everything on the machine stands still.
 """
 # ruff: noqa: PTH112, PTH208 - the shim imports this, and pathlib is slow to
 
@@ -19,6 +21,7 @@ from kubelab.cluster.runtime.children import Child, Children, start
 from kubelab.cluster.runtime.machine_init import PODS_CGROUP, PROGRAMS_CGROUP, SYSTEM_CGROUP, MachineInit
 
 END_S = 1.5
+_INIT, _ALL = 1, -1
 
 
 class Programs:
@@ -62,7 +65,7 @@ class Programs:
             raise
         finally:
             _close(slave)
-        self._children.add(Child(pid, pidfd))
+        self._children.add(Child(pid, pidfd, is_program=True))
         return started(pid, pidfd, (master,) if master >= 0 else ())
 
     def signal_session(self, params: Params, fds: tuple[int, ...]) -> Answer:
@@ -80,7 +83,9 @@ class Programs:
             for name in {PROGRAMS_CGROUP, *self._foreign_cgroups()}:
                 with contextlib.suppress(KernelError):  # A learner has removed or unmounted it.
                     self._machine.cgroups.at(name).kill()
-            while (left := _signal_all(_outside_pods(), signal.SIGKILL)) and time.monotonic() < deadline_s:
+            while (
+                left := _signal_all(self._outside_pods(), signal.SIGKILL)
+            ) and time.monotonic() < deadline_s:
                 self._children.reap()
                 time.sleep(0.005)
         self._remove_foreign_cgroups()
@@ -89,6 +94,10 @@ class Programs:
     @contextlib.contextmanager
     def _no_forks(self) -> Iterator[None]:
         """Let the programs make no more processes meanwhile: a fork bomb is quicker than any loop."""
+        if not self._machine.cgroups.hierarchies:
+            with _standing_still():
+                yield
+            return
         programs = self._machine.cgroups.at(PROGRAMS_CGROUP)
         try:
             before = programs.read("pids.max")
@@ -101,6 +110,11 @@ class Programs:
             if before is not None:
                 with contextlib.suppress(KernelError):
                     programs.limit("pids.max", before)
+
+    def _outside_pods(self) -> Iterator[int]:
+        if not self._machine.cgroups.hierarchies:
+            return _not_below(self._children.of_pods())
+        return (pid for pid in _living() if not cgroup_of(pid).startswith(f"/{PODS_CGROUP}/"))
 
     def _foreign_cgroups(self) -> set[str]:
         """Return those that others made: beside ours, and in the programs'."""
@@ -136,11 +150,32 @@ def _in_session(session: int) -> Iterator[int]:
             yield pid
 
 
-def _outside_pods() -> Iterator[int]:
-    for pid in _pids():
-        stat = stat_of(pid)
-        if stat and stat.state != "Z" and not cgroup_of(pid).startswith(f"/{PODS_CGROUP}/"):
+def _living() -> dict[int, int]:
+    """Return the parents of the processes that live."""
+    stats = ((pid, stat_of(pid)) for pid in _pids())
+    return {pid: stat.parent_pid for pid, stat in stats if stat and stat.state != "Z"}
+
+
+def _not_below(ancestors: frozenset[int]) -> Iterator[int]:
+    """Yield the processes that have none of *ancestors* above them, nor are one; those above which one has
+    ended meanwhile are found when they have been adopted."""
+    parents = _living()
+    for pid in parents:
+        above = pid
+        while above in parents and above not in ancestors:
+            above = parents[above]
+        if above == _INIT:
             yield pid
+
+
+@contextlib.contextmanager
+def _standing_still() -> Iterator[None]:
+    """Stop every process on this machine but its init, which this is, at one moment: kill(2), pid -1."""
+    _signal(_ALL, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        _signal(_ALL, signal.SIGCONT)
 
 
 def _signal_all(pids: Iterable[int], number: int) -> int:
