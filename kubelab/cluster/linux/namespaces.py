@@ -1,14 +1,14 @@
-"""Namespaces of any process: their ids, and sockets that live in another network namespace.
+"""Namespaces of any process: their ids, what differs, entering them, sockets that live in another network.
 
 Source: namespaces(7), setns(2). A namespace's id is the inode number of its /proc/<pid>/ns link, as `lsns`
-has it.
+has it. All of the host's: `namespace_table`; offsets of clocks: `time_namespace`; ids: `user_namespace`.
 """
 # ruff: noqa: PTH110, PTH115 - the shim imports this, and pathlib is slow to
 
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeVar, get_args
 
@@ -48,6 +48,10 @@ class Namespaces:
     def of(self, type_: NamespaceType) -> int:
         value: int = getattr(self, type_)
         return value
+
+    def differing(self, other: "Namespaces") -> tuple[NamespaceType, ...]:
+        """Return the types of which the two are not in the same one."""
+        return tuple(type_ for type_ in NAMESPACE_TYPES if self.of(type_) != other.of(type_))
 
 
 def namespace_id(pid: int | str, type_: str) -> int:
@@ -101,6 +105,24 @@ def call_in_thread(act: Callable[[], _Result]) -> _Result:
     if errors:
         raise errors[0]
     return results[0]
+
+
+def call_in_namespaces(pidfd: int, types: Iterable[NamespaceType], act: Callable[[], _Result]) -> _Result:
+    """Run *act* in these namespaces of a process. Of a pid namespace, what *act* starts is in it.
+
+    Raises:
+        KernelError: the process has ended (ESRCH); no thread beside others enters user (EINVAL) or time
+            namespaces (EUSERS).
+    """
+    flags = sum(CLONE_FLAGS[type_] for type_ in frozenset(types))
+
+    def enter() -> _Result:
+        if flags & syscalls.CLONE_NEWNS:
+            syscalls.unshare(syscalls.CLONE_FS)  # Root and working directory are the threads' in common.
+        syscalls.setns(pidfd, flags)
+        return act()
+
+    return call_in_thread(enter)
 
 
 def call_in_network(netns_fd: int, act: Callable[[], _Result]) -> _Result:

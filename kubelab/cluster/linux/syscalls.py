@@ -15,6 +15,7 @@ from typing import NoReturn
 from kubelab.cluster.errors import KernelError
 
 CLONE_NEWTIME = 0x00000080
+CLONE_FS = 0x00000200
 CLONE_PIDFD = 0x00001000
 CLONE_PARENT = 0x00008000
 CLONE_NEWNS = 0x00020000

@@ -70,9 +70,15 @@ def laid_out(own: int, grants: Iterable[tuple[int, int]]) -> tuple[IdRange, ...]
     return tuple(ranges)
 
 
+def maps_of(pid: int | str) -> IdMaps:
+    """Return the maps of the process's user namespace, with the ids outside as we have them; empty if there
+    are none (yet), or the process has ended."""
+    return IdMaps(parse_map(_read(f"/proc/{pid}/uid_map")), parse_map(_read(f"/proc/{pid}/gid_map")))
+
+
 def current() -> IdMaps:
     """Return the maps of this process's user namespace."""
-    return IdMaps(parse_map(_read("/proc/self/uid_map")), parse_map(_read("/proc/self/gid_map")))
+    return maps_of("self")
 
 
 def is_nested() -> bool:
@@ -96,9 +102,9 @@ def last_group() -> int:
     return max((r.inside + r.count - 1 for r in current().groups), default=0)
 
 
-def may_set_groups() -> bool:
-    """Return whether setgroups(2) is allowed to root here; not with a single id."""
-    return _read("/proc/self/setgroups").strip() != "deny"
+def may_set_groups(pid: int | str = "self") -> bool:
+    """Return whether setgroups(2) is allowed to root in that user namespace; not with a single id."""
+    return _read(f"/proc/{pid}/setgroups").strip() != "deny"
 
 
 def subordinate_maps() -> IdMaps:

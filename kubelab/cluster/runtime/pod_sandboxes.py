@@ -74,9 +74,9 @@ class PodSandboxes:
         """Make the bridge of this node's pods; its MTU and theirs is that of the machine's cable."""
         self._gateway = IPv4Interface(params["gateway"])
         with Netlink() as netlink:
-            # A fixed one, made from the address as CNI's bridge does, or pods would talk to one that is gone.
             cable = netlink.link("eth0")
             self._mtu_bytes = cable.mtu_bytes if cable else MTU_BYTES
+            # A fixed one, made from the address as CNI's bridge does, or pods would talk to one that is gone.
             netlink.do(add_bridge(BRIDGE, b"\x0a\x58" + self._gateway.ip.packed))
             self._bridge_index = netlink.index(BRIDGE)
             mtu = set_link(self._bridge_index, mtu_bytes=self._mtu_bytes)
