@@ -60,7 +60,7 @@ def _runs(program: str) -> tuple[str, ...]:
 
 
 RECIPES = (
-    Recipe("kubelab/shell:latest", _STAY),
+    Recipe("kubelab/shell:latest", (), cmd=_STAY),
     Recipe("kubelab/web:1", _runs("web.py"), "web.py", {"VERSION": "1"}, ("8080/tcp",)),
     Recipe("kubelab/web:2", _runs("web.py"), "web.py", {"VERSION": "2"}, ("8080/tcp",)),
     Recipe("kubelab/load:latest", _runs("load.py"), "load.py", cmd=("--help",)),
