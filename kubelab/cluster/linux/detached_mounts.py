@@ -44,6 +44,7 @@ _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
 _FSCONFIG_SET_FLAG, _FSCONFIG_SET_STRING, _FSCONFIG_CREATE = 0, 1, 6
 _MOVE_FROM_EMPTY, _MOVE_TO_EMPTY = 0x4, 0x40
 _TRIES = 32
+_LINKS_MAX = 40
 
 # PyDLL: see `syscalls`.
 _syscall = ctypes.PyDLL(None, use_errno=True).syscall
@@ -125,31 +126,42 @@ def open_within(root_fd: int, path: str, flags: int, resolve: int = RESOLVE_IN_R
     raise KernelError("open", path, errno.EAGAIN)
 
 
-def make_within(root_fd: int, path: str, *, directory: bool, resolve: int = RESOLVE_IN_ROOT) -> int:
-    """Open *path* in the root as a place to mount on (O_PATH); make it, and those above it, if missing."""
+def make_within(
+    root_fd: int, path: str, *, directory: bool, resolve: int = RESOLVE_IN_ROOT, links: int = _LINKS_MAX
+) -> int:
+    """Open *path* in the root as a place to mount on (O_PATH); make it, and those above it, if missing.
+
+    A symlink to what is not there yet is followed inside the root, as everything is.
+    """
     try:
         return open_within(root_fd, path, os.O_PATH, resolve)
     except KernelError as error:
         if error.errno != errno.ENOENT:
             raise
     above, name = os.path.split(path.rstrip("/"))
-    if name in ("", ".", ".."):
-        raise KernelError("make", path, errno.EINVAL)
-    with opened(make_within(root_fd, above or "/", directory=True, resolve=resolve)) as parent:
-        _make_entry(parent, name, path, directory=directory)
+    if name in ("", ".", "..") or not links:
+        raise KernelError("make", path, errno.EINVAL if links else errno.ELOOP)
+    with opened(make_within(root_fd, above or "/", directory=True, resolve=resolve, links=links)) as parent:
+        link = _make_entry(parent, name, path, directory=directory)
+    if link and not resolve & RESOLVE_NO_SYMLINKS:
+        path = os.path.join(above, link)
+        return make_within(root_fd, path, directory=directory, resolve=resolve, links=links - 1)
     return open_within(root_fd, path, os.O_PATH, resolve)
 
 
-def _make_entry(parent: int, name: str, path: str, *, directory: bool) -> None:
+def _make_entry(parent: int, name: str, path: str, *, directory: bool) -> str:
+    """Return where the symlink leads that is there already; "" if there is none."""
     try:
         if directory:
             os.mkdir(name, 0o755, dir_fd=parent)
         else:
             os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=parent))
     except FileExistsError:
-        pass
+        with contextlib.suppress(OSError):  # Somebody else has made it meanwhile.
+            return os.readlink(name, dir_fd=parent)
     except OSError as error:
         raise KernelError("make", path, error.errno or 0) from None
+    return ""
 
 
 @contextlib.contextmanager

@@ -198,7 +198,7 @@ def _run(call: Call) -> int:
 
     terminal = "detach" not in call.options.flags and not call.options.values.get("console-socket")
     ours, theirs = socket.socketpair()
-    with ours, theirs, _console(call.options) as console_fd:
+    with ours, theirs, foreground.Relay() as relay, _console(call.options) as console_fd:
         created = _made(call, theirs.fileno() if terminal else console_fd, held=False)
         theirs.close()
         made = created.container
@@ -210,7 +210,7 @@ def _run(call: Call) -> int:
             if "detach" in call.options.flags:
                 return 0
             master = foreground.receive_terminal(ours) if terminal else -1
-            code = foreground.wait(made.pid, created.pidfd, master)
+            code = foreground.wait(made.pid, created.pidfd, relay, master)
             ended = True
         except BaseException:
             _kill_and_wait(made)
@@ -331,14 +331,14 @@ def _exec(call: Call) -> int:
     process = execution.process_of(config, call.options, call.rest[1:])
     own_terminal = process.terminal and not call.options.values.get("console-socket")
     ours, theirs = socket.socketpair()
-    with ours, theirs, _console(call.options) as console_fd:
+    with ours, theirs, foreground.Relay() as relay, _console(call.options) as console_fd:
         console = theirs.fileno() if own_terminal else console_fd
         executed = execution.execute(made, config, process, call.options, console if process.terminal else -1)
         _write_pid(call.options, executed.pid)
         if "detach" in call.options.flags:
             return 0
         master = foreground.receive_terminal(ours) if own_terminal else -1
-        return foreground.wait(executed.pid, executed.pidfd, master)
+        return foreground.wait(executed.pid, executed.pidfd, relay, master)
 
 
 def _list(call: Call) -> int:

@@ -190,6 +190,7 @@ class _Making:
 
     def _before_command(self, link: socket.socket, fifo: int) -> None:
         """In the child."""
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 0)
         link.sendall(_READY)
         if fifo >= 0:
             poll = select.poll()
@@ -239,6 +240,8 @@ class _Making:
 
 
 def _become(start: container.Start, gate: "_Gate | None") -> None:
+    # Until it is known of it is not to outlive who makes it.
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     if gate:
         gate.wait()
         container_namespaces.become_root()

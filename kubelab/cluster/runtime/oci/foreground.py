@@ -15,6 +15,7 @@ import struct
 import termios
 import tty
 from collections.abc import Iterator
+from typing import Any
 
 _PASSED_ON = (
     signal.SIGHUP,
@@ -38,32 +39,47 @@ def receive_terminal(link: socket.socket) -> int:
     return -1
 
 
-def wait(pid: int, pidfd: int, master: int = -1) -> int:
+class Relay:
+    """Passes signals on to a process; those that come before it is known are kept for it."""
+
+    def __init__(self) -> None:
+        self._pidfd = -1
+        self._waiting: list[int] = []
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Relay":
+        self._before = {number: signal.signal(number, self._pass_on) for number in _PASSED_ON}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def lead_to(self, pidfd: int) -> None:
+        self._pidfd = pidfd
+        waiting, self._waiting = self._waiting, []
+        for number in waiting:
+            self._pass_on(number, None)
+
+    def _pass_on(self, number: int, _: object) -> None:
+        if self._pidfd < 0:
+            self._waiting.append(number)
+            return
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, number)
+
+
+def wait(pid: int, pidfd: int, relay: Relay, master: int = -1) -> int:
     """Return the process's exit code, when it has ended."""
-    with _signals_to(pidfd, master):
-        if master >= 0:
-            with _raw_terminal(), contextlib.suppress(OSError):
-                _copy(master, pidfd)
-        _, status = os.waitpid(pid, 0)
+    relay.lead_to(pidfd)
+    if master >= 0:
+        signal.signal(signal.SIGWINCH, lambda *_: _resize(master))
+        _resize(master)
+        with _raw_terminal(), contextlib.suppress(OSError):
+            _copy(master, pidfd)
+    _, status = os.waitpid(pid, 0)
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
-
-
-@contextlib.contextmanager
-def _signals_to(pidfd: int, master: int) -> Iterator[None]:
-    def pass_on(number: int, _: object) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(pidfd, number)
-
-    before = {number: signal.signal(number, pass_on) for number in _PASSED_ON}
-    if master >= 0:
-        before[signal.SIGWINCH] = signal.signal(signal.SIGWINCH, lambda *_: _resize(master))
-        _resize(master)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _resize(master: int) -> None:
