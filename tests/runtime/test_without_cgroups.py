@@ -1,0 +1,45 @@
+"""A machine to which nobody has delegated a cgroup: as a rootless lab's on a host with cgroup v1."""
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from ground import ground_at
+from pod_node import Node
+
+from kubelab.cluster.linux.cgroups import CgroupTree
+from kubelab.cluster.linux.processes import scan
+from kubelab.cluster.machine.namespaced import MachineSpec, NamespacedMachine, start_machine
+from kubelab.cluster.runtime.pods import start_pods
+
+pytestmark = pytest.mark.root
+
+
+async def run(machine: NamespacedMachine, script: str) -> int:
+    return await (await machine.spawn(["sh", "-c", script])).wait()
+
+
+async def test_its_programs_are_ended_by_their_descent(tmp_path: Path) -> None:
+    """Even those whose parents have gone, and quick ones; not the pods, nor orphans in them."""
+    async with ground_at(tmp_path / "journal") as ground, AsyncExitStack() as stack:
+        pods = ground.network.plan.pod_network(0)
+        spec = MachineSpec("minion-1", "minion", ground.network.plan.machine("minion", 0), pods=pods)
+        started = start_machine(spec, ground.network, CgroupTree(()), ground.journal)
+        machine = await stack.enter_async_context(started)
+        node = Node(machine, await stack.enter_async_context(start_pods(machine.shim, pods)), tmp_path)
+        pod = await node.pod()
+        container = await node.named(pod, "(sleep 2000 &); echo begun; sleep 1000")
+        await node.logged(container, "begun")
+        of_pod = commands(machine)
+        assert "sleep 2000" in of_pod
+        assert await run(machine, "setsid sleep 1000 & exit 0") == 0
+        await machine.spawn(["sh", "-c", "while :; do (setsid sleep 1000 &); sleep 0.01; done"])
+        assert len(commands(machine)) > len(of_pod)
+        await machine.end_programs()
+        assert await run(machine, "true") == 0
+        assert commands(machine) == of_pod
+        await node.runtime.remove_sandbox(pod.uid)
+
+
+def commands(machine: NamespacedMachine) -> list[str]:
+    return sorted(process.command for process in scan([machine.pid]))
