@@ -191,8 +191,9 @@ def write_mappings(pid: int, uids: Sequence[IdMapping], gids: Sequence[IdMapping
 
 
 def write(path: str, content: str) -> None:
+    """Write the file. As bytes: in a container's root there are no modules of ours, and codecs are such."""
     try:
-        with open(path, "w", encoding="ascii") as file:
-            file.write(content)
+        with open(path, "wb") as file:
+            file.write(content.encode())
     except OSError as error:
         raise KernelError("write", path, error.errno or 0) from None
