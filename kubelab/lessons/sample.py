@@ -8,6 +8,7 @@ from kubelab.lessons.checks import Check, Finding, Scope, judge
 from kubelab.lessons.checks.cgroup_fields import CgroupFile, CgroupText
 from kubelab.lessons.checks.file_question import FileAt, FileSeen
 from kubelab.lessons.checks.hostname import HostnameIn
+from kubelab.lessons.checks.image_layout import LayoutAt, LayoutSeen
 from kubelab.lessons.memory import Memory
 from kubelab.lessons.observation import (
     Address,
@@ -83,6 +84,7 @@ _OF_POD_NETWORK = Network(
     (Route("default", "10.9.0.1", "eth0"), Route("10.9.0.0/24", "", "eth0", "10.9.0.2")),
 )
 _MOTD = FileAt(MACHINE, "/etc/motd", 30, 30, _OF_MACHINE["mnt"], with_content=True)
+_LAYOUT = LayoutAt(MACHINE, "/srv/image")
 _HOSTNAME = HostnameIn(MACHINE, 30, _OF_MACHINE["uts"])
 _EVENTS = CgroupFile(MACHINE, "demo", "memory.events")
 _EVENTS_FILE = "/sys/fs/cgroup/demo/memory.events"
@@ -102,6 +104,7 @@ IDLE = Observation(
     answers={
         _MOTD: FileSeen(),
         _HOSTNAME: MACHINE,
+        _LAYOUT: LayoutSeen(blobs=2, misnamed=("layer.tar",)),
         _EVENTS: CgroupText(_EVENTS_FILE, None),
         **IDLE_ANSWERS,
     },
@@ -135,6 +138,7 @@ REACHED = Observation(
     answers={
         _MOTD: FileSeen("file", mode=0o644, size_bytes=12, content="hello, world"),
         _HOSTNAME: "luna",
+        _LAYOUT: LayoutSeen(blobs=4, layers=2, command="sleep infinity"),
         _EVENTS: CgroupText(_EVENTS_FILE, "oom 1\noom_kill 1"),
         **REACHED_ANSWERS,
     },

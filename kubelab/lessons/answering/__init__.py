@@ -5,7 +5,28 @@ looks. Both are generic functions: a module registers its own with `@look.regist
 Importing this package registers them all.
 """
 
-from kubelab.lessons.answering import cgroup, file, hostname, objects, reach, requests, store
+from kubelab.lessons.answering import (
+    cgroup,
+    file,
+    hostname,
+    image_layout,
+    objects,
+    reach,
+    requests,
+    store,
+)
 from kubelab.lessons.answering.answer import INTERVAL_S, ask, look
 
-__all__ = ["INTERVAL_S", "ask", "cgroup", "file", "hostname", "look", "objects", "reach", "requests", "store"]
+__all__ = [
+    "INTERVAL_S",
+    "ask",
+    "cgroup",
+    "file",
+    "hostname",
+    "image_layout",
+    "look",
+    "objects",
+    "reach",
+    "requests",
+    "store",
+]
