@@ -30,6 +30,7 @@ from kubelab.cluster.images.layer import Unpacking, Whiteouts
 from kubelab.cluster.images.manifest import DOCUMENT_BYTES_MAX, Descriptor
 from kubelab.cluster.images.reference import is_digest
 from kubelab.cluster.images.tar import TarReader
+from kubelab.cluster.linux import user_namespace
 from kubelab.language import Text
 
 UNPACKED_BYTES_MAX = 32 << 30
@@ -283,7 +284,7 @@ class Content:
 
     def _find_whiteouts(self) -> Whiteouts:
         """Return which whiteouts can be kept here: an overlay, as a container's root is one, keeps none."""
-        wanted = Whiteouts.TRUSTED if os.geteuid() == 0 and _is_initial_user_namespace() else Whiteouts.USER
+        wanted = Whiteouts.TRUSTED if user_namespace.is_host_root() else Whiteouts.USER
         probe = self.path / "tmp" / secrets.token_hex(8)
         try:
             probe.mkdir(mode=0o700)
@@ -358,12 +359,6 @@ def _rename_unless_there(fresh: Path, target: Path) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # Another one was quicker: it has the same.
             raise
-
-
-def _is_initial_user_namespace() -> bool:
-    """Return whether ids here are those of the host: only there trusted.* can be set."""
-    words = Path("/proc/self/uid_map").read_text("ascii").split()
-    return words == ["0", "0", "4294967295"]
 
 
 _WRONG_DIGEST = Text(

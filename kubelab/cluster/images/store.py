@@ -9,6 +9,7 @@ Left out: tags of one's own (`tag`), building, pushing, limits on the store's si
 
 import asyncio
 import fcntl
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -34,6 +35,8 @@ from kubelab.language import Text
 
 LAYERS_AT_ONCE = 3
 NESTED_INDEXES_MAX = 3
+
+logger = logging.getLogger(__name__)
 
 _Fetch = Callable[[Descriptor, Heartbeat], Awaitable[None]]
 
@@ -367,7 +370,21 @@ class ImageStore:
             raise ImageError(_IN_USE.format(image=image.reference))
 
     def _collect(self) -> None:
-        self._content.collect(*self._reachable(index.read(self.path)))
+        """What is damaged loses its name as well: it can only be brought anew."""
+        named = index.read(self.path)
+        whole = {name: top for name, top in named.items() if self._is_whole(name, top)}
+        if whole != named:
+            logger.warning("damaged images were dropped: %s", ", ".join(sorted(named.keys() - whole.keys())))
+            index.write(self.path, whole)
+        self._content.collect(*self._reachable(whole))
+
+    def _is_whole(self, name: str, top: Descriptor) -> bool:
+        try:
+            self._path_to_manifest(top)
+            image, _ = self._read(reference.parse(name), top)
+        except ImageError:
+            return False
+        return all(self._content.layer(layer.diff_id).is_dir() for layer in image.layers)
 
     def _reachable(self, named: dict[str, Descriptor]) -> tuple[set[str], set[str], set[str]]:
         """Return the blobs, layers and images (by id) that the references lead to."""
@@ -375,12 +392,8 @@ class ImageStore:
         layers: set[str] = set()
         images: set[str] = set()
         for name, top in named.items():
-            blobs.add(top.digest)
-            try:
-                passed, found = self._path_to_manifest(top)
-                image, _ = self._image(reference.parse(name), top)
-            except ImageError:  # Damaged: its name is kept until somebody removes it.
-                continue
+            passed, found = self._path_to_manifest(top)
+            image, _ = self._image(reference.parse(name), top)
             blobs |= passed | {found.config.digest} | {each.digest for each in found.layers}
             layers |= {layer.diff_id for layer in image.layers}
             images.add(image.id)

@@ -44,7 +44,7 @@ def oom(code: int) -> None:
 
 
 def ignore_term(code: int) -> None:
-    signal.signal(signal.SIGTERM, lambda number, frame: say("SIGTERM: not listening"))
+    signal.signal(signal.SIGTERM, lambda number, frame: os.write(1, b"SIGTERM: not listening\n"))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     say("staying")
     while True:

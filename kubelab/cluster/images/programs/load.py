@@ -46,15 +46,14 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def until(seconds: int) -> Iterator[int]:
-    """Yield once a second, with the second's number, until the time is over."""
+def until(seconds: float) -> Iterator[int]:
+    """Yield once a second, with the second's number, and when the time is over."""
     start = time.monotonic()
     count = 0
     while not seconds or count < seconds:
         count += 1
-        pause = start + count - time.monotonic()
-        if pause > 0:
-            time.sleep(pause)
+        due = start + (min(count, seconds) if seconds else count)
+        time.sleep(max(due - time.monotonic(), 0))
         yield count
 
 
@@ -229,7 +228,7 @@ def arguments() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True, metavar="cpu|memory|disk|http")
     added = {name: commands.add_parser(name) for name in COMMANDS}
     for command in added.values():
-        command.add_argument("--seconds", type=int, default=0)
+        command.add_argument("--seconds", type=float, default=0)
     added["cpu"].add_argument("--workers", type=int, default=1)
     added["cpu"].add_argument("--percent", type=int, default=100, choices=range(1, 101), metavar="1..100")
     added["memory"].add_argument("size", type=size)

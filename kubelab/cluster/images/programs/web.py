@@ -115,24 +115,40 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
+def accept(listener: socket.socket, threads: list[threading.Thread]) -> None:
+    connection, _ = listener.accept()
+    answering.acquire()
+    threads[:] = [thread for thread in threads if thread.is_alive()]
+    threads.append(threading.Thread(target=serve, args=(connection,)))
+    threads[-1].start()
+
+
+def accept_the_rest(listener: socket.socket, threads: list[threading.Thread]) -> None:
+    """Take those who are connected already: closing the listener would reset them."""
+    try:
+        while True:
+            accept(listener, threads)
+    except BlockingIOError:
+        pass
+
+
 def main() -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     threads: list[threading.Thread] = []
+    listener = None
     try:
         time.sleep(seconds(os.environ.get("START_DELAY_S", "0")))
         healthy.set()
         listener = listen(int(os.environ.get("PORT", "8080")))
         while True:
-            connection, _ = listener.accept()
-            answering.acquire()
-            threads = [thread for thread in threads if thread.is_alive()]
-            threads.append(threading.Thread(target=serve, args=(connection,)))
-            threads[-1].start()
+            accept(listener, threads)
     except StopError:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         print("ending", flush=True)
-        if threads:
+        if listener:
+            listener.setblocking(False)
+            accept_the_rest(listener, threads)
             listener.close()
         for thread in threads:
             thread.join()
