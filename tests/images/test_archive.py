@@ -262,7 +262,7 @@ async def test_a_disk_that_is_nearly_full_is_not_filled(store, tmp_path, monkeyp
     assert everything(store.path) == before
 
 
-EXAMPLES = int(os.environ.get("KUBELAB_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("KUBELAB_EXAMPLES", "40"))
 RICH = tar(
     [
         directory("etc", mode=0o1777, uid=5),

@@ -141,7 +141,7 @@ async def test_requests_are_counted_by_who_answered():
 
 async def test_failed_requests_are_counted_and_make_the_code_1():
     code, output = await code_and_output(
-        "load.py", "http", f"http://127.0.0.1:{free_port()}", "--seconds", "1"
+        "load.py", "http", f"http://127.0.0.1:{free_port()}", "--seconds", "0.2"
     )
     assert code == 1
     assert "Connection refused" in output

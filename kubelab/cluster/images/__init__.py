@@ -2,20 +2,21 @@
 
 From the outside in:
 
-    store.ImageStore      the images of this user on this host: pull, load, resolve, remove, history, lend
-    image                 `Image`, `ImageConfig`, `Layer`: values; `ImageError`: an image cannot be had
-    reference, manifest   the words of registries and of the OCI image specification, parsed and bounded
-    archive               OCI layouts and `docker save` archives; registry: the OCI distribution API
-    tar, compression, layer   a layer's blob becomes a directory
-    builtin               kubelab/shell, web, load, crash: with no network at all
-    overlay               in a container's child: layers become a root (standard library only)
+    store       `ImageStore`, the images of this user on this host: pull, load, resolve, remove, lend
+    content     its files: blobs by digest, layers by diff id, what is on its way; index: what is called how
+    image       `Image`, `ImageConfig`, `Layer`: values; `ImageError`: an image cannot be had
+    reference, manifest     the words of registries and of the OCI image specification, parsed and bounded
+    archive, registry       where images come from: layouts and `docker save`; the OCI distribution API
+    tar, compression, layer a layer's blob becomes a directory; work: in a thread that can be stopped
+    builtin, programs       kubelab/shell, web, load, crash: with no network at all
+    overlay     in a container's child: layers become a root (standard library only)
 
 How a machine's container gets at its layers. The store lies on the host, and nothing of it is shown to a
 machine for good: whiteouts would be lost in the overlay that is a machine's root, and a bind of the host's
 own file system could be remounted by root on the machine. Instead each start of a container is lent, by
 descriptor, a mount that is in no mount namespace yet:
 
-    with store.lend(image) as loan:               # The lab's side; closed when the container has ended.
+    with await store.lend(image) as loan:         # The lab's side; closed when the container has ended.
         shim.start(..., fds=[..., loan.fd])       # loan.fd is -1 if the image has no layers.
 
     overlay.attach(fd)                            # The child, before anything else is mounted.

@@ -79,8 +79,9 @@ def cpu(options: argparse.Namespace) -> int:
                 finally:
                     os._exit(1)
             children.append(child)
+        say(f"{options.workers} workers at {options.percent} %")
         for second in until(options.seconds):
-            say(f"{second} s: {options.workers} workers at {options.percent} %")
+            say(f"{second} s")
         return 0
     finally:
         if os.getpid() == parent:
