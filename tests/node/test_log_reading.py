@@ -1,4 +1,5 @@
 import asyncio
+import os
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.node.logs import LogOptions, read_log, tail_offset
 from kubelab.cluster.node.server import log_options
+from kubelab.cluster.runtime.log_rotation import older, successor
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LINES = st.binary(max_size=20).filter(lambda line: b"\n" not in line)
@@ -83,13 +85,31 @@ def test_the_query_is_read_as_pod_log_options() -> None:
         log_options({"tailLines": "-1"}, NOW)
 
 
-async def test_a_log_that_starts_anew_is_followed_from_its_start(log: Path) -> None:
-    """As the runtime does when it has grown too long: the same file, cut to nothing."""
+def rotate(log: Path, text: str) -> None:
+    """Let the log go on in a new file, as the runtime does."""
+    with successor(log) as fd:
+        os.write(fd, text.encode())
+
+
+async def test_a_log_is_followed_through_its_rotations_without_a_loss(log: Path) -> None:
     over, changed = False, asyncio.Event()
-    reader = read_log(log, LogOptions(follow=True), changed, lambda: over)
-    assert (await anext(reader)).endswith(b"line 4\n")
+    reader = read_log(log, LogOptions(follow=True, tail_lines=1), changed, lambda: over)
+    assert await anext(reader) == b"line 4\n"
     coming = asyncio.ensure_future(anext(reader))
     await asyncio.sleep(0)
-    log.write_text(f"{stamp(0)} stdout F anew\n")
-    assert await coming == b"anew\n"
-    await reader.aclose()
+    with log.open("a") as file:
+        file.write(f"{stamp(5)} stdout F last of the first\n")
+    for name in ("second", "third"):
+        rotate(log, f"{stamp(6)} stdout F {name}\n")
+    assert await coming == b"last of the first\n"
+    assert [await anext(reader), await anext(reader)] == [b"second\n", b"third\n"]
+    over = True
+    changed.set()
+    assert [piece async for piece in reader] == []
+
+
+def test_only_so_many_files_of_a_log_are_kept(log: Path) -> None:
+    for number in range(8):
+        rotate(log, f"{number}\n")
+    assert [path.read_text() for path in older(log)] == [f"{number}\n" for number in (6, 5, 4, 3)]
+    assert log.read_text() == "7\n"

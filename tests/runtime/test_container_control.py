@@ -81,8 +81,8 @@ async def test_statistics_are_those_of_the_cgroups(node):
     used = statistics.containers[container.id]
     assert used.cpu_us > 0
     assert used.memory_bytes >= used.memory_working_set_bytes > 8 << 20
-    assert used.pids == 2
-    assert statistics.pods[pod.uid].pids >= 3
+    assert used.pids in (1, 2)
+    assert statistics.pods[pod.uid].pids > used.pids
     await node.runtime.remove_sandbox(pod.uid)
     after = await node.runtime.statistics()
     assert container.id not in after.containers

@@ -83,6 +83,7 @@ async def test_a_command_runs_where_the_container_s_own_does(node):
 async def test_a_command_s_streams_are_the_caller_s(node):
     container = await node.named(await node.sandbox(), STAY)
     with pipe() as (stdin, ours), pipe() as (out, theirs), pipe() as (error, their_error):
+        os.set_blocking(stdin, True)  # The container's end, which `tr` expects to wait for it.
         command = ("sh", "-c", "tr a-z A-Z; echo wrong >&2")
         process = await node.runtime.exec(
             container.id, command, stdin=stdin, stdout=theirs, stderr=their_error

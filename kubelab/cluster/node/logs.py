@@ -1,18 +1,21 @@
 """Reads a container's log: the last lines, the lines since a moment, and then what is still to come.
 
-Source: kubernetes, staging/src/k8s.io/cri-client/pkg/logs/logs.go.
-Left out: rotation; separate streams.
+Source: kubernetes, staging/src/k8s.io/cri-client/pkg/logs/logs.go. Who follows goes on from file to file when
+the log is rotated, and misses none; who does not sees the newest, as there.
+Left out: separate streams.
 """
 
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from kubelab.cluster.node.inotify import growing
+from kubelab.cluster.runtime.log_rotation import older
 
 BLOCK_BYTES = 64 * 1024
 _SECONDS = len("2026-01-01T00:00:00")
@@ -101,26 +104,52 @@ async def read_log(
     printer = _Printer(options, options.limit_bytes)
     with path.open("rb") as file:
         file.seek(0 if options.tail_lines is None else tail_offset(file, options.tail_lines))
-        if not options.follow:
+        if options.follow:
+            async for shown in _followed(path, file, printer, changed, is_over):
+                yield shown
+        else:
             for shown in _rest(file, printer):
                 yield shown
-            return
-        with growing(path, changed):
-            while not printer.full:
-                over = is_over()  # Asked before reading: what was written before the end is still shown.
-                changed.clear()
-                _rewind_if_cut(file)
-                for shown in _rest(file, printer):
-                    yield shown
-                if over:
-                    return
-                await changed.wait()
 
 
-def _rewind_if_cut(file: BinaryIO) -> None:
-    """A log that has grown too long starts anew in the same file."""
-    if os.fstat(file.fileno()).st_size < file.tell():
-        file.seek(0)
+async def _followed(
+    path: Path, file: BinaryIO, printer: _Printer, changed: asyncio.Event, is_over: Callable[[], bool]
+) -> AsyncIterator[bytes]:
+    """Yield the rest of *file*, and of the files that come after it."""
+    with ExitStack() as open_files:
+        following: Path | None = None
+        while True:
+            with growing(file, changed):
+                while not printer.full:
+                    over = is_over()  # Asked before reading: what was written before the end is shown.
+                    changed.clear()
+                    following = _following(path, file)
+                    for shown in _rest(file, printer):
+                        yield shown
+                    if over or following:
+                        break
+                    await changed.wait()
+            if printer.full or following is None:
+                return
+            open_files.close()
+            file = open_files.enter_context(following.open("rb"))
+
+
+def _following(path: Path, file: BinaryIO) -> Path | None:
+    """Return the log's next file, if *file* is written no more."""
+    own = os.fstat(file.fileno()).st_ino
+    if _inode(path) in (own, 0):
+        return None
+    files = [*reversed(older(path)), path]
+    inodes = [_inode(each) for each in files]
+    return files[inodes.index(own) + 1] if own in inodes else files[0]
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return 0
 
 
 def _rest(file: BinaryIO, printer: _Printer) -> Iterator[bytes]:

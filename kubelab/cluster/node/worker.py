@@ -16,7 +16,7 @@ from kubelab.cluster.client.api import Api
 from kubelab.cluster.client.background import background
 from kubelab.cluster.client.events import EventRecorder, EventType
 from kubelab.cluster.clock import Clock
-from kubelab.cluster.errors import ApiError, LabError
+from kubelab.cluster.errors import ApiError, KernelError, LabError
 from kubelab.cluster.node import record as records
 from kubelab.cluster.node.cgroups import container_limits, oom_score_adj
 from kubelab.cluster.node.config import KubeletConfig
@@ -301,7 +301,7 @@ class PodWorker:
             started = await self._host.runtime.start_container(sandbox.uid, spec)
         except ImageError as failure:
             self._refuse_image(name, spec.image, english(failure))
-        except StartError as failure:
+        except (StartError, KernelError) as failure:
             self._warn("Failed", f"Error: {english(failure)}", name)
             now = self._host.clock.now()
             self._set(records.container_not_started(self._record, name, english(failure), now))

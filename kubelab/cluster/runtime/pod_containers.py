@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 
 from kubelab.cluster.errors import KernelError
+from kubelab.cluster.linux import seccomp_profile
 from kubelab.cluster.linux.cgroup_freezer import freeze, thaw
 from kubelab.cluster.linux.cgroups import Cgroup
 from kubelab.cluster.runtime import (
@@ -85,6 +86,9 @@ class PodContainers:
         id_, uid = params["id"], params["uid"]
         description = config.parse(params["config"])
         container.check(description)
+        if description.seccomp:
+            # Compiled here it is remembered; each child would do it anew, which takes longer than all else.
+            seccomp_profile.program(description.seccomp)
         sandbox = self._sandboxes.get(uid)
         cgroup = self._sandboxes.cgroup(uid, id_)
         log_fd, layers_fd = fds if len(fds) > 1 else (fds[0], -1)

@@ -10,7 +10,7 @@ import contextlib
 import os
 import secrets
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
@@ -84,17 +84,15 @@ class _Pod:
 class PodRuntime:
     """See `cri.Runtime`; made by `start_pods`."""
 
-    def __init__(
-        self, shim: Shim, network: IPv4Network, images: ImageStore, tasks: asyncio.TaskGroup
-    ) -> None:
+    def __init__(self, shim: Shim, network: IPv4Network, images: ImageStore) -> None:
         self._shim = shim
         self._images = images
-        self._tasks = tasks
         self._addresses = AddressPool(network)
         self._ids = IdPool()
         self._pods: dict[str, _Pod] = {}
         self._subscribers: set[asyncio.Queue[ContainerExit]] = set()
-        shim.on_event("log_full", self._on_log_full)
+        self._full_logs: asyncio.Queue[str] = asyncio.Queue()
+        shim.on_event("log_full", lambda event: self._full_logs.put_nowait(event["id"]))
 
     async def image_status(self, image: str) -> ImageStatus | None:
         try:
@@ -287,13 +285,16 @@ class PodRuntime:
         for queue in self._subscribers:
             queue.put_nowait(report)
 
-    def _on_log_full(self, event: Mapping[str, Any]) -> None:
-        if running := self._find(event["id"]):
-            self._tasks.create_task(self._rotate_log(running.container.id, running.spec.log_path))
+    async def rotate_logs(self) -> None:
+        """Let each log that has become too long go on in a new file. Never returns."""
+        while True:
+            if running := self._find(await self._full_logs.get()):
+                # It may end meanwhile, or the disk be full: then its log stays as it is.
+                with contextlib.suppress(LabError, OSError):
+                    await self._rotate_log(running.container.id, running.spec.log_path)
 
     async def _rotate_log(self, container_id: str, path: Path) -> None:
-        # It may end meanwhile: then its log stays as it is.
-        with contextlib.suppress(LabError, OSError), log_rotation.successor(path) as fd:
+        with log_rotation.successor(path) as fd:
             await self._shim.request("reopen_log", {"id": container_id}, [fd])
 
     def _find(self, container_id: str) -> _Running | None:
@@ -317,12 +318,14 @@ async def start_pods(
     gateway = IPv4Interface((next(network.hosts()), network.prefixlen))
     store = images if images is not None else await in_thread(ImageStore.open)
     await shim.request("ready_pods", {"gateway": str(gateway)})
-    async with asyncio.TaskGroup() as tasks:
-        runtime = PodRuntime(shim, network, store, tasks)
-        try:
-            yield runtime
-        finally:
-            await runtime.remove_all()
+    runtime = PodRuntime(shim, network, store)
+    rotating = asyncio.create_task(runtime.rotate_logs())
+    try:
+        yield runtime
+    finally:
+        await runtime.remove_all()
+        rotating.cancel()
+        await asyncio.wait({rotating})
 
 
 class _Exits:
