@@ -259,7 +259,7 @@ class _Reader:
 
     def object(self, name: str) -> "_Reader":
         """Return the object of that name, an empty one if there is none."""
-        return _Reader(self._value.get(name) or {}, f"{self._path}{name}.")
+        return _Reader(self._value[name] if self.has(name) else {}, f"{self._path}{name}.")
 
     def objects(self, name: str, make: Callable[["_Reader"], _T]) -> tuple[_T, ...]:
         values = self.get(name, list, [])

@@ -53,6 +53,7 @@ class Start:
     socket on which the master of the container's terminal is sent (-1: it has none). `files`: what it has of
     its own, by path. `shm`: the directory that is its /dev/shm ("": what the config mounts there).
     `userns_fd`: a user namespace to enter (-1: the sandbox's if the config says so, else none).
+    `owns_sandbox`: what the sandbox holds was made for this container alone.
     `before_pivot` and `before_command` are called at those moments, for hooks and for who waits."""
 
     config: Config
@@ -65,6 +66,7 @@ class Start:
     streams: tuple[int, int, int] = (-1, -1, -1)
     console_fd: int = -1
     userns_fd: int = -1
+    owns_sandbox: bool = False
     preserved_fds: int = 0
     keyring: str = "kubelab"
     before_pivot: Callable[[], None] = _nothing
@@ -97,6 +99,8 @@ def run(start: Start) -> NoReturn:
     confinement.hide()
     start.cgroup.add_thread()
     container_namespaces.enter(config, start.sandbox_pidfd)
+    if config.makes("network") or start.owns_sandbox:
+        container_namespaces.loopback_up()
     os.setsid()
     userns_fd = _user_namespace(start)
     if userns_fd >= 0:
@@ -212,7 +216,7 @@ def _is_namespaced(name: str, config: Config) -> bool:
 
 
 def _name_host(config: Config) -> None:
-    if not config.makes("uts"):
+    if config.namespace("uts") is None:
         return
     if config.hostname:
         socket.sethostname(config.hostname)

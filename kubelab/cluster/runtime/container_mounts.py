@@ -175,8 +175,9 @@ def _mount_one(root_fd: int, each: Prepared, target: int) -> None:
     options = each.options
     with opened(_made(each.mount, options)) as fd:
         if options.copy_up and each.mount.type == "tmpfs":
-            with _readable(root_fd, name) as source:
-                _copy(source, fd)
+            # What fsmount gives is a place, not an open directory.
+            with _readable(root_fd, name) as source, _entry(".", fd) as copy:
+                _copy(source, copy)
         if options.propagation:
             recursive = options.propagation_recursive
             detached_mounts.set_attributes(fd, propagation=options.propagation, recursive=recursive)

@@ -76,8 +76,6 @@ def enter(config: Config, sandbox_pidfd: int = -1) -> None:
     made = sum(FLAGS[each.type] for each in entries if not each.path and each.type != "mount")
     if made:
         syscalls.unshare(made)
-    if config.makes("network"):
-        _loopback_up()
     if config.makes("time"):
         _set_clocks(config)
 
@@ -96,7 +94,7 @@ def _join(path: str, flag: int, sandbox_pidfd: int) -> None:
         os.close(fd)
 
 
-def _loopback_up() -> None:
+def loopback_up() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
         request = fcntl.ioctl(sock, _SIOCGIFFLAGS, struct.pack("16sH22x", b"lo", 0))
         (flags,) = struct.unpack_from("H", request, 16)

@@ -87,11 +87,12 @@ def create(request: Request, bundle: Bundle, files: StateFiles) -> Created:
 
 
 def _make_cgroup(config: Config, id_: str) -> tuple[Cgroup, CgroupTree]:
-    """Without rights over cgroups there is none, if none was asked for."""
-    tree = detect()
+    """An absolute path begins at the hierarchies' tops, another one where this process is. Without rights
+    over cgroups there is none."""
     path = config.cgroups_path
     if ":" in path:
         raise ConfigError(_SYSTEMD.format(path=path))
+    tree = detect(membership="") if path.startswith("/") else detect()
     cgroup = tree.at(path or f"kubelab-oci-{id_}")
     try:
         cgroup.create()
@@ -173,6 +174,7 @@ class _Making:
             streams=(0, 1, 2),
             console_fd=self.request.console_fd,
             userns_fd=userns_fd,
+            owns_sandbox=holder >= 0 and self.bundle.config.makes("network"),
             preserved_fds=self.request.preserved_fds,
             keyring=self.request.id if self.request.keyring else "",
             before_pivot=lambda: self._before_pivot(link),
