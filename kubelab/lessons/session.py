@@ -261,17 +261,19 @@ class Session:
         for number, line in enumerate(lines, 1):
             enough = self._is_over if number == len(lines) else self._has_gone_from
             if line in ACTIONS and not self._has_gone_from(index):
-                typist = await self._act_for(line, typist)
+                typist = await self._act_for(line, typist, line_s)
             elif not self._has_gone_from(index):
                 await typist.type(line, until=partial(enough, index), timeout_s=line_s)
 
-    async def _act_for(self, action: str, typist: Typist) -> Typist:
+    async def _act_for(self, action: str, typist: Typist, line_s: float) -> Typist:
         """Do *action* while the solution is typed; return who types on: a reset ends all shells."""
         if action != "<reset>":
             await self.act(action)
             return typist
         await self._reset()
-        return Typist(await self._workplace.shell(TYPED_SIZE, self.language))
+        another = Typist(await self._workplace.shell(TYPED_SIZE, self.language))
+        await another.prompt(until=lambda: self._is_left, timeout_s=line_s)
+        return another
 
     def _has_gone_from(self, index: int) -> bool:
         return self._index != index or self._is_left
