@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from kubelab.cluster.errors import LabError
+from kubelab.cluster.linux.cgroup_v1.cpu import weight_of_shares
 from kubelab.cluster.linux.device_rules import DeviceRule
 from kubelab.cluster.linux.seccomp_default import default_profile
 from kubelab.cluster.linux.seccomp_profile import Seccomp, SeccompArgument, SeccompRule
@@ -436,7 +437,7 @@ def _memory(reader: _Reader) -> dict[str, str]:
 def _cpu(reader: _Reader) -> dict[str, str]:
     fields = {}
     if shares := reader.integer("shares"):
-        fields["cpu.weight"] = str(weight_of_shares(shares))
+        fields["cpu.weight"] = str(weight_of_shares(min(max(shares, 2), 262144)))
     quota, period = reader.integer("quota"), reader.integer("period")
     if quota or period:
         fields["cpu.max"] = f"{_limit(quota) if quota else 'max'} {period or 100_000}"
@@ -445,14 +446,6 @@ def _cpu(reader: _Reader) -> dict[str, str]:
     if mems := reader.get("mems", str, ""):
         fields["cpuset.mems"] = mems
     return fields
-
-
-def weight_of_shares(shares: int) -> int:
-    """Return cgroup v2's cpu.weight for v1's cpu.shares.
-
-    Source: KEP-2254; the specification knows shares only.
-    """
-    return 1 + (min(max(shares, 2), 262144) - 2) * 9999 // 262142
 
 
 def _pids(reader: _Reader) -> dict[str, str]:
