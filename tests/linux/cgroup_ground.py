@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from kubelab.cluster.linux.cgroups import Cgroup, CgroupTree, detect
 
@@ -26,10 +27,11 @@ def new_cgroup(tree: CgroupTree | None = None) -> Iterator[Cgroup]:
 
 @contextlib.contextmanager
 def running(cgroup: Cgroup, *command: str, **options: object) -> Iterator["subprocess.Popen[bytes]"]:
-    """Start the command in the cgroup; it is killed at the end."""
+    """Start the command in the cgroup, and wait until it is there; it is killed at the end."""
     arguments = ["sh", "-c", ENTER, "sh", " ".join(cgroup.directories), *command]
     process = subprocess.Popen(arguments, **options)  # type: ignore[call-overload]
     try:
+        until(lambda: process.poll() is not None or _is_in(process.pid, cgroup))
         yield process
     finally:
         process.kill()
@@ -37,6 +39,12 @@ def running(cgroup: Cgroup, *command: str, **options: object) -> Iterator["subpr
         for stream in (process.stdin, process.stdout):
             if stream:
                 stream.close()
+
+
+def _is_in(pid: int, cgroup: Cgroup) -> bool:
+    """It enters one hierarchy after the other."""
+    files = (Path(directory, "cgroup.procs") for directory in cgroup.directories)
+    return all(str(pid) in file.read_text().split() for file in files)
 
 
 def until(condition: Callable[[], bool]) -> None:

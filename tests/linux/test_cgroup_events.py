@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from cgroup_ground import SPIN, new_cgroup, running, until
+from cgroup_ground import SPIN, new_cgroup, running
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,7 +108,6 @@ async def test_a_refused_fork_is_told_of(cgroup: Cgroup) -> None:
 async def test_the_last_process_s_end_is_waited_for(cgroup: Cgroup) -> None:
     await until_empty(cgroup)
     with running(cgroup, "sleep", "1000") as process:
-        until(lambda: process.pid in cgroup.processes())
         waiting = asyncio.create_task(until_empty(cgroup))
         await asyncio.sleep(0)
         assert not waiting.done()

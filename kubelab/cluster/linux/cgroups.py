@@ -227,7 +227,8 @@ class Cgroup:
                 self.write("memory.swap.max", "0")
 
     def write(self, field: str, value: str) -> None:
-        """Write a field by its cgroup-v2 name, as v2's file takes it. `cgroup.kill` is `kill`.
+        """Write a field by its cgroup-v2 name, as v2's file takes it. `cgroup.kill` is `kill`, and
+        `cgroup.procs` is `add`.
 
         Raises:
             UnsupportedError: no mounted controller has it, or v1 has nothing like it.
@@ -235,15 +236,16 @@ class Cgroup:
         """
         if field == "cgroup.kill":
             self.kill()
-        elif self._version_of(field) == 1:
-            self._write_v1(field, self._writes(field, value))
+        elif field == "cgroup.procs":
+            self.add(int(value))
+        elif self.version(field) == 2:
+            self._write_file(field, self.directory(_controller_of(field)), field, value)
         else:
-            write(self._existing(field), value)
+            self._write_v1(field, self._writes(field, value))
 
     def _writes(self, field: str, value: str) -> Writes:
         known = cgroup_v1.FIELDS.get(field)
         if known is None:
-            self._existing(field)
             return ((field, value),)
         if known.write is None:
             raise KernelError("write", f"{value!r} to {field}", errno.EACCES)
@@ -254,19 +256,17 @@ class Cgroup:
 
     def _write_v1(self, field: str, writes: Writes) -> None:
         for name, content in writes:
-            directory = self.directory(name.partition(".")[0])
-            if directory is None:
-                raise UnsupportedError("write", field, _NO_CONTROLLER)
-            write(os.path.join(directory, name), content)
+            self._write_file(field, self.directory(name.partition(".")[0]), name, content)
 
-    def _existing(self, field: str) -> str:
-        """Return the path of the field's file, which this kernel and this cgroup have."""
-        path = self.file(field)
-        if path is None:
+    def _write_file(self, field: str, directory: str | None, name: str, content: str) -> None:
+        if directory is None:
             raise UnsupportedError("write", field, _NO_CONTROLLER)
-        if not os.path.exists(path) and os.path.isdir(os.path.dirname(path)):
-            raise UnsupportedError("write", field, self._why_not(field))
-        return path
+        try:
+            write(os.path.join(directory, name), content)
+        except KernelError as error:
+            if error.errno == errno.ENOENT and os.path.isdir(directory):
+                raise UnsupportedError("write", field, self._why_not(field)) from None
+            raise
 
     def _why_not(self, field: str) -> Text:
         if self._version_of(field) == 1:
@@ -342,13 +342,20 @@ class Cgroup:
         Not by `cgroup.kill`: Linux 6.18 kills whatever is cloned into a cgroup that was once killed so
         (kernel/cgroup/cgroup.c, cgroup_css_set_fork, takes the parent's kill_seq for the target's).
         """
+        self._thaw_v1()
         for directory in self.directories:
             kill_below(directory)
 
     def remove(self, timeout_s: float = REMOVE_TIMEOUT_S) -> None:
         """Remove it with everything below, killing what still runs there."""
+        self._thaw_v1()
         for directory in self.directories:
             remove_directory(directory, timeout_s)
+
+    def _thaw_v1(self) -> None:
+        """What v1 has frozen dies only when it goes on."""
+        if self.version("cgroup.freeze") == 1 and os.path.isdir(self.directory("freezer") or ""):
+            self.write("cgroup.freeze", "0")
 
     def version(self, field: str) -> int | None:
         """Return the cgroup version of the hierarchy that has the field; None if no mounted one has it."""
