@@ -75,8 +75,13 @@ def probe() -> tuple[Capability, ...]:
 
 
 def missing() -> Mapping[str, Text]:
-    """Return what to do about each capability that is not there."""
-    return {capability.name: capability.mend for capability in probe() if not capability.available}
+    """Return what was found of each capability that is not there, and what to do about it."""
+    return {each.name: Text(*map(": ".join, _told(each))) for each in probe() if not each.available}
+
+
+def _told(capability: Capability) -> tuple[tuple[str, str], tuple[str, str]]:
+    reason, mend = capability.reason, capability.mend
+    return (reason.es, mend.es), (reason.en, mend.en)
 
 
 def _namespace(type_: NamespaceType) -> Capability:
