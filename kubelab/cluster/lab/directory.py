@@ -6,6 +6,7 @@ it is the lab's own and goes away with it: kernel objects do not survive a reboo
 
 import fcntl
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +30,9 @@ class LabDirectory:
             return cls(Path(named))
         if os.geteuid() == 0:
             return cls(Path("/run/kubelab"))
-        return cls(Path(platformdirs.user_runtime_path("kubelab")))
+        with warnings.catch_warnings():  # Where there is no XDG_RUNTIME_DIR, it is a place in /tmp.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            return cls(Path(platformdirs.user_runtime_path("kubelab")))
 
     @property
     def lock(self) -> Path:
@@ -66,8 +69,11 @@ class LabDirectory:
             raise LabError(_TOO_LONG.format(path=self.path))
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            owner = self.path.stat().st_uid
         except OSError as error:
             raise self._no_place(error) from error
+        if owner != os.geteuid():
+            raise LabError(_SOMEBODY_ELSES.format(path=self.path))
 
     def _open_lock(self) -> int:
         try:
@@ -131,6 +137,10 @@ class LabDirectory:
 _NO_PLACE = Text(
     es="El laboratorio no puede usar {path} ({why}): usa sudo, o indica otro lugar con KUBELAB_DIR.",
     en="The lab cannot use {path} ({why}): use sudo, or name another place with KUBELAB_DIR.",
+)
+_SOMEBODY_ELSES = Text(
+    es="{path} es de otro usuario, y ahí quedarían tus claves: indica otro lugar con KUBELAB_DIR.",
+    en="{path} is another user's, and your keys would lie there: name another place with KUBELAB_DIR.",
 )
 _TOO_LONG = Text(
     es="{path} es demasiado largo para un socket Unix: indica un lugar más corto con KUBELAB_DIR.",
