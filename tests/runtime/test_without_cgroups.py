@@ -1,5 +1,6 @@
 """A machine to which nobody has delegated a cgroup: as a rootless lab's on a host with cgroup v1."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -28,10 +29,9 @@ async def test_its_programs_are_ended_by_their_descent(tmp_path: Path) -> None:
         machine = await stack.enter_async_context(started)
         node = Node(machine, await stack.enter_async_context(start_pods(machine.shim, pods)), tmp_path)
         pod = await node.pod()
-        container = await node.named(pod, "(sleep 2000 &); echo begun; sleep 1000")
-        await node.logged(container, "begun")
-        of_pod = commands(machine)
-        assert "sleep 2000" in of_pod
+        await node.named(pod, "(sleep 2000 &); sleep 3000")
+        while not {"sleep 2000", "sleep 3000"} <= set(of_pod := commands(machine)):  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
         assert await run(machine, "setsid sleep 1000 & exit 0") == 0
         await machine.spawn(["sh", "-c", "while :; do (setsid sleep 1000 &); sleep 0.01; done"])
         assert len(commands(machine)) > len(of_pod)
