@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -162,3 +163,38 @@ async def test_a_copy_shows_what_an_overlay_would(tmp_path, whiteouts):
     )
     assert {str(f.relative_to(merged)): f.read_text() for f in merged.rglob("*") if f.is_file()} == FILES
     assert (merged / "owned").samefile(merged / "linked")
+
+
+IN_A_USER_NAMESPACE = f"""
+import asyncio, json, os, sys
+from pathlib import Path
+sys.path.insert(0, {str(Path(kubelab.__file__).parents[1])!r})
+from kubelab.cluster.images.store import ImageStore
+
+async def lend():
+    store = ImageStore.open(Path(sys.argv[2]))
+    (image,) = await store.load(Path(sys.argv[3]))
+    return await store.lend(image)
+
+loan = asyncio.run(lend())
+os.dup2(loan.fd, 3)
+sys.argv[1] = json.dumps(loan.lowers)
+"""
+
+
+async def test_in_a_user_namespace_a_container_has_the_same_root(tmp_path):
+    """Here root may set no trusted attribute; nobody's owners stay his own."""
+    archive = write_archive(tmp_path / "image.tar", made(LAYERS), "three:1")
+    # What `attach` mounts on is made in a /run of its own.
+    fresh_run = "from kubelab.cluster.linux import syscalls\nsyscalls.mount('run', '/run', 'tmpfs')\n"
+    script = IN_A_USER_NAMESPACE + fresh_run + CONTAINER
+    process = await asyncio.create_subprocess_exec(
+        *("unshare", "--user", "--map-root-user", "--mount", sys.executable, "-c", script),
+        *("", str(tmp_path / "store"), str(archive)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await process.communicate()
+    found, facts, mounted = json.loads(output)
+    assert found == FILES
+    assert facts[2:] == [0o4755, 2, ["a", "b", "c", "link", "linked", "owned"]]
+    assert mounted == ["overlay"]

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator, Sequence
 
 from kubelab.cluster.errors import KernelError
-from kubelab.cluster.linux import detached_mounts
+from kubelab.cluster.linux import detached_mounts, user_namespace
 from kubelab.cluster.linux.mounts import bind, make_private
 from kubelab.cluster.linux.syscalls import MS_NODEV, mount
 
@@ -34,9 +34,7 @@ def attach(layers_fd: int, place: str = PLACE) -> None:
         detached_mounts.attach(layers_fd, target, place)
 
 
-def mount_root(
-    target: str, lowers: Sequence[str], upper: str, work: str, *, in_user_namespace: bool = False
-) -> None:
+def mount_root(target: str, lowers: Sequence[str], upper: str, work: str) -> None:
     """Mount at *target* the *lowers* (uppermost first), writable into *upper*.
 
     *upper* and *work* are empty directories of one file system, a tmpfs say. If the kernel cannot stack
@@ -45,7 +43,8 @@ def mount_root(
     Raises:
         KernelError: neither could be done.
     """
-    extra = ",userxattr" if in_user_namespace else ""
+    # Only root on the host may read trusted.*: elsewhere overlay keeps its marks in user.*, as `layer` does.
+    extra = ",userxattr" if user_namespace.is_nested() else ""
     try:
         _mount_overlay(target, lowers, f",upperdir={upper},workdir={work}{extra}")
     except KernelError as refusal:

@@ -54,13 +54,11 @@ class Loan:
     """The layers of an image for one container; nobody removes them until it is closed.
 
     `fd`: a mount that holds them, for `overlay.attach` in the container's child; -1 if there are none.
-    `lowers`: where they are after that, uppermost first. `in_user_namespace`: how whiteouts are to be read.
-    """
+    `lowers`: where they are after that, uppermost first."""
 
     fd: int
     lowers: tuple[str, ...]
     held: tuple[int, ...]
-    in_user_namespace: bool = False
 
     def close(self) -> None:
         for fd in self.held:
@@ -423,8 +421,7 @@ class ImageStore:
                 raise ImageError(_LAYER_GONE.format(image=image.reference)) from None
             raise
         lowers = tuple(f"{overlay.PLACE}/{directory.name}" for directory in directories)
-        in_user_namespace = self._content.whiteouts is Whiteouts.USER
-        return Loan(held[-1], lowers, tuple(held), in_user_namespace)
+        return Loan(held[-1], lowers, tuple(held))
 
 
 @contextmanager
