@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 
 from kubelab.language import Text
-from kubelab.lessons.checks import Check, Measure
+from kubelab.lessons.checks import CHECKS, Check, Measure
 from kubelab.lessons.checks.combinators import Level
 from kubelab.lessons.compare import Comparison
 from kubelab.lessons.located import Node
@@ -34,13 +34,20 @@ class StepCheck:
     @classmethod
     def read(cls, node: Node) -> "StepCheck":
         entries = dict(node.mapping())
-        mode = entries.pop("mode", None)
+        mode = None if _has_mode_of_its_own(entries) else entries.pop("mode", None)
         check = Check.read(Node(entries, node.file, node.line))
         if mode is None:
             return cls(check, "level" if isinstance(check, Level) else "edge")
         if mode.value not in ("edge", "level"):
             raise mode.error("mode es «edge» o «level».", "mode is “edge” or “level”.")
         return cls(check, mode.value)
+
+
+def _has_mode_of_its_own(entries: Mapping[str, Node]) -> bool:
+    """Tell whether `mode` is the check's own key, as a file's permissions are, and no `edge` or `level`."""
+    kind, mode = CHECKS.get(next(iter(entries), "")), entries.get("mode")
+    has_one = kind is not None and hasattr(kind, "mode")
+    return has_one and mode is not None and mode.value not in ("edge", "level")
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,3 +145,10 @@ def test_a_misspelt_variable_in_a_check_is_told_and_one_of_the_shell_is_not() ->
     )
     told = [problem.sentence.en for problem in lint_source(misspelt)]
     assert told == ["there is no variable “SECSS”; did you mean “SECS”?"]
+
+
+def test_a_files_permissions_are_no_mode_of_the_step() -> None:
+    written = "- {file: /root/x, mode: '0600'}\n  - {file: /root/y, mode: level}"
+    first, second = parse_lesson(spanish("- process: {argv: sleep $SECS}", written)).steps[0].structure.checks
+    assert (first.mode, second.mode) == ("edge", "level")
+    assert "384" in repr(first.check)  # 0o600

@@ -37,3 +37,10 @@ def test_lessons_are_found_where_the_environment_says(tmp_path: Path) -> None:
 def test_a_directory_without_lessons_is_a_problem_and_no_traceback(tmp_path: Path) -> None:
     (problem,) = lint([tmp_path])
     assert problem.file == str(tmp_path)
+
+
+def test_a_program_that_several_lessons_hand_out_is_the_same_in_each() -> None:
+    copies: dict[str, set[bytes]] = {}
+    for path in tracks_path().glob("containers/*/files/cg"):
+        copies.setdefault(path.name, set()).add(path.read_bytes())
+    assert [len(contents) for contents in copies.values()] == [1]
