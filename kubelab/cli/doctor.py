@@ -1,9 +1,13 @@
-"""`kubelab doctor`: what this machine can do for the lab, and how to mend what it cannot."""
+"""`kubelab doctor`: what this machine can do for the lab, and how to mend what it cannot.
+
+An ordinary user is told what a rootless lab of his has. The exit code is 1 if anything is missing.
+"""
 
 import importlib.metadata
 import os
 import platform
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import click
 
@@ -23,7 +27,7 @@ def doctor() -> int:
     from kubelab.cluster.linux.probe import probe
 
     mode = _enter()
-    click.echo(mode)
+    click.echo(mode.sentence)
     for line in _surroundings():
         click.echo(line)
     capabilities = probe()
@@ -33,16 +37,25 @@ def doctor() -> int:
             click.echo(f"  {'→':>19} {capability.mend}")
     missing = sum(not capability.available for capability in capabilities)
     click.echo("")
-    click.echo(_MISSING.format(count=missing) if missing else _COMPLETE)
+    click.echo(mode.missing.format(count=missing) if missing else _COMPLETE)
     return 1 if missing else 0
 
 
-def _enter() -> Text:
-    """Be where a lab of this user would be; say which sort of lab it is."""
+@dataclass(frozen=True, slots=True)
+class _Mode:
+    """Whose lab it would be, and what to say where something is missing."""
+
+    sentence: Text
+    missing: Text
+
+
+def _enter() -> _Mode:
+    """Be where a lab of this user would be."""
     from kubelab.cli.rootless import become_root
+    from kubelab.cluster.linux import user_namespace
 
     if os.geteuid() == 0:
-        return _AS_ROOT
+        return _ROOTLESS if user_namespace.is_nested() else _AS_ROOT
     try:
         become_root(quiet=True)
     except LabError:
@@ -64,15 +77,6 @@ def _surroundings() -> Iterator[str]:
     yield ""
 
 
-_AS_ROOT = Text(es="El laboratorio se ejecuta como root.", en="The lab runs as root.")
-_ROOTLESS = Text(
-    es="El laboratorio se ejecuta sin root, como tu usuario; con sudo tendría todo lo que tenga root.",
-    en="The lab runs rootless, as your user; with sudo it would have all that root has.",
-)
-_NEITHER = Text(
-    es="Como tu usuario no hay laboratorio: hace falta namespace.user, o sudo.",
-    en="As your user there is no lab: it takes namespace.user, or sudo.",
-)
 _RUNNING = Text(es="Un laboratorio está en marcha (pid {pid}).", en="A lab is running (pid {pid}).")
 _LEFT = Text(
     es="Un laboratorio interrumpido dejó {count} cosas: `kubelab clean` las retira.",
@@ -82,4 +86,23 @@ _COMPLETE = Text(es="Todo está: abre `kubelab`.", en="Everything is there: open
 _MISSING = Text(
     es="Faltan {count}: las flechas dicen cómo remediarlo.",
     en="{count} missing: the arrows say how to mend it.",
+)
+_AS_ROOT = _Mode(Text(es="El laboratorio se ejecuta como root.", en="The lab runs as root."), _MISSING)
+_ROOTLESS = _Mode(
+    Text(
+        es="El laboratorio se ejecuta sin root, como tu usuario; con sudo tendría todo lo que tenga root.",
+        en="The lab runs rootless, as your user; with sudo it would have all that root has.",
+    ),
+    Text(
+        es="Sin {count} de ellas: las flechas dicen cómo remediarlo. Las lecciones que las necesitan se "
+        "pueden leer.",
+        en="Without {count} of them: the arrows say how to mend it. Lessons that need them can be read.",
+    ),
+)
+_NEITHER = _Mode(
+    Text(
+        es="Como tu usuario no hay laboratorio: hace falta namespace.user, o sudo.",
+        en="As your user there is no lab: it takes namespace.user, or sudo.",
+    ),
+    _MISSING,
 )

@@ -31,7 +31,7 @@ class LabDirectory:
         if os.geteuid() == 0:
             return cls(Path("/run/kubelab"))
         with warnings.catch_warnings():  # Where there is no XDG_RUNTIME_DIR, it is a place in /tmp.
-            warnings.simplefilter("ignore", RuntimeWarning)
+            warnings.simplefilter("ignore")
             return cls(Path(platformdirs.user_runtime_path("kubelab")))
 
     @property
