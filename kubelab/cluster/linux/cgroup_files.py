@@ -46,11 +46,11 @@ def read_quietly(path: str) -> str:
 
 
 def write(path: str, content: str) -> None:
-    """Raises KernelError."""
+    """Write all at once. Raises KernelError."""
     try:
         fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
         try:
-            os.write(fd, content.encode("ascii"))
+            os.write(fd, content.encode("ascii") or b"\n")  # Of nothing at all the kernel hears nothing.
         finally:
             os.close(fd)
     except OSError as error:
