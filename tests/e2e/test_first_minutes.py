@@ -12,6 +12,7 @@ import pytest
 from terminal_program import DOWN, ENTER, F2, F3, F5, F10, Terminal
 
 from kubelab.cluster.linux.journal import remains
+from kubelab.lessons.catalog import Catalog
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
 
@@ -37,36 +38,36 @@ def journal_copy(place: Path) -> Path:
 
 
 def test_from_the_start_to_a_passed_step_and_out_again(terminal: Terminal, place: Path) -> None:
-    terminal.wait("Containers by hand", "The PID namespace", "Ready")
+    terminal.wait("Start", "A tour of the lab", "Ready")
     journal = journal_copy(place)
     terminal.type(ENTER)
-    terminal.wait("Step 1 of 4", "root@")
+    terminal.wait("Step 1 of 5", "root@")
     terminal.type(F3)
     terminal.wait("Hint")
-    terminal.type("unshare --pid --fork bash", ENTER)
+    terminal.type("./doctor | tee report.txt", ENTER)
     terminal.wait("Step passed")
     terminal.type(F5)
-    terminal.wait("Step 2 of 4")
+    terminal.wait("Step 2 of 5")
     terminal.type(F10)
-    terminal.wait("1 of 4 steps")
+    terminal.wait("1 of 5 steps")
     terminal.type(F10)
     assert terminal.wait_for_end() == 0
     assert remains(journal) == ()
 
 
 def test_the_language_changes_on_the_spot_and_progress_is_kept(terminal: Terminal, place: Path) -> None:
-    terminal.wait("Containers by hand", "Ready")
+    terminal.wait("A tour of the lab", "Ready")
     terminal.type(F2)
-    terminal.wait("Contenedores a mano")
+    terminal.wait("Un paseo por el laboratorio")
     terminal.type(ENTER)
-    terminal.wait("Paso 1 de 4", "root@")
-    terminal.type("unshare --pid --fork bash", ENTER)
+    terminal.wait("Paso 1 de 5", "root@")
+    terminal.type("./doctor | tee report.txt", ENTER)
     terminal.wait("Paso superado")
     terminal.child.kill(signal.SIGKILL)
     terminal.wait_for_end()
     again = Terminal(place, ENGLISH)
     try:
-        again.wait("1 of 4 steps")
+        again.wait("1 of 5 steps")
         again.child.kill(signal.SIGTERM)
         again.wait_for_end()
     finally:
@@ -75,8 +76,9 @@ def test_the_language_changes_on_the_spot_and_progress_is_kept(terminal: Termina
 
 
 def test_a_pod_applied_in_the_lessons_shell_passes_its_step(terminal: Terminal) -> None:
-    terminal.wait("Workloads", "Ready")
-    terminal.type(DOWN, ENTER)
+    terminal.wait("A tour of the lab", "Ready")
+    before = [lesson.id for lesson in Catalog.load().lessons()].index("workloads/01-pod")
+    terminal.type(*[DOWN] * before, ENTER)
     terminal.wait("Step 1 of 4", "root@minion-1")
     terminal.type("kubectl apply -f pod.yaml", ENTER)
     terminal.wait("Step passed")

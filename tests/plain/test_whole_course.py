@@ -1,5 +1,7 @@
-"""The shipped course from end to end in plain mode, as somebody goes through it: every step with the solution
-that the lesson itself gives, on a dumb terminal in each language, and by a script in a pipe."""
+"""Shipped lessons from end to end in plain mode, as somebody goes through them: every step with the solution
+that the lesson itself gives, on a dumb terminal in each language, and by a script in a pipe.
+
+One lesson with a machine of its own and one with a cluster: `kubelab lesson test` proves them all."""
 
 import re
 import shutil
@@ -19,6 +21,7 @@ from kubelab.lessons.parse import parse_lesson
 from kubelab.lessons.progress import Progress, new_seed
 
 pytestmark = pytest.mark.root
+LESSONS = ("containers/07-pid", "workloads/01-pod")
 PATIENCE_S = 25
 PROMPT = r"root@[a-z0-9-]+:\S*# "
 HOME = "kubelab> "
@@ -32,6 +35,11 @@ DIFFERENT = {"es": "Ha cambiado en ", "en": "Different on "}
 ALL_PASSED = {"es": "4 de 4 pasos superados", "en": "4 of 4 steps passed"}
 CHANGED_LANGUAGE = {"es": "Ahora en español.", "en": "Now in English."}
 TAKING_DOWN = {"es": "Se recoge el laboratorio.", "en": "Taking the lab down."}
+
+
+def course() -> list[Lesson]:
+    catalog = Catalog.load()
+    return [catalog.lesson(lesson_id) for lesson_id in LESSONS]
 
 
 def recorded(place: Path) -> Progress:
@@ -151,7 +159,7 @@ def learner(request: pytest.FixtureRequest, place: Path) -> Iterator[Learner]:
 def test_the_whole_course_on_a_dumb_terminal(learner: Learner) -> None:
     learner.hears(HOME)
     journal = Path(shutil.copy(learner.place / "journal", learner.place.with_suffix(".journal")))
-    for lesson in Catalog.load().lessons():
+    for lesson in course():
         in_turn(learner, lesson)
     learner.child.sendline(":quit")
     learner.hears(learner.says(TAKING_DOWN), pexpect.EOF)
@@ -176,7 +184,7 @@ def script(lessons: list[Lesson]) -> Iterator[str]:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_whole_course_by_a_script_in_a_pipe(place: Path, language: Language) -> None:
     """The script was written for an attempt that was begun before, so that it knows the variables."""
-    lessons = list(Catalog.load().lessons())
+    lessons = course()
     with recorded(place) as progress:
         for lesson in lessons:
             progress.begin(lesson.id, lesson.variables, lesson.steps[0].id, new_seed())
