@@ -14,13 +14,13 @@ apiVersion: v1
 kind: Pod
 metadata: {name: probed}
 spec:
-  hostNetwork: true
+  activeDeadlineSeconds: 600
   containers:
   - name: shell
     image: kubelab/shell
     livenessProbe: {exec: {command: ["true"]}}
 """
-NETWORK = "spec.hostNetwork: ignored: this lab gives each pod namespaces of its own"
+DEADLINE = "spec.activeDeadlineSeconds: ignored: this lab lets the pod run on"
 PROBE = (
     "spec.containers[0].livenessProbe: ignored: this lab does not run probes yet; a container is restarted "
     "when it ends"
@@ -30,7 +30,7 @@ PROBE = (
 async def test_kubectl_prints_a_warning_for_each_field_that_the_lab_ignores(cluster: Cluster) -> None:
     created = await cluster.kubectl("apply", "-f", "-", stdin=PROBED)
     assert (created.code, created.out) == (0, "pod/probed created\n")
-    assert created.err.splitlines() == [f"Warning: {NETWORK}", f"Warning: {PROBE}"]
+    assert created.err.splitlines() == [f"Warning: {DEADLINE}", f"Warning: {PROBE}"]
 
 
 async def test_a_patch_is_warned_of_what_it_brings_and_of_nothing_older(cluster: Cluster) -> None:
@@ -38,9 +38,9 @@ async def test_a_patch_is_warned_of_what_it_brings_and_of_nothing_older(cluster:
     assert (await cluster.kubectl("label", "pod", "probed", "a=b")).err == ""
     await cluster.ok("create", "deployment", "web", "--image=kubelab/shell")
     assert (await cluster.kubectl("scale", "deployment", "web", "--replicas=2")).err == ""
-    patch = '{"spec": {"template": {"spec": {"hostPID": true}}}}'
+    patch = '{"spec": {"template": {"spec": {"runtimeClassName": "other"}}}}'
     patched = await cluster.kubectl("patch", "deployment", "web", "-p", patch)
-    sentence = "spec.template.spec.hostPID: ignored: this lab gives each pod namespaces of its own"
+    sentence = "spec.template.spec.runtimeClassName: ignored: this lab has one container runtime"
     assert patched.err == f"Warning: {sentence}\n"
 
 
@@ -58,19 +58,13 @@ def with_container(**fields: Any) -> Object:
 @pytest.mark.parametrize(
     ("obj", "field"),
     [
-        (pod(hostUsers=False), "spec.hostUsers"),
-        (pod(securityContext={"runAsUser": 1000}), "spec.securityContext"),
         (pod(affinity={"podAntiAffinity": {}, "podAffinity": {"x": []}}), "spec.affinity.podAffinity"),
-        (
-            pod(volumes=[{"name": "a", "emptyDir": {"sizeLimit": "1Mi"}}]),
-            "spec.volumes[0].emptyDir.sizeLimit",
-        ),
         (with_container(restartPolicy="Always"), "spec.containers[0].restartPolicy"),
         (
             with_container(ports=[{"containerPort": 80, "hostPort": 80}]),
             "spec.containers[0].ports[0].hostPort",
         ),
-        (with_container(tty=True, stdin=False), "spec.containers[0].tty"),
+        (with_container(volumeDevices=[{"name": "disk"}]), "spec.containers[0].volumeDevices"),
     ],
 )
 def test_each_ignored_field_is_named(obj: Object, field: str) -> None:
@@ -79,12 +73,13 @@ def test_each_ignored_field_is_named(obj: Object, field: str) -> None:
 
 def test_what_the_lab_does_needs_no_warning() -> None:
     plain = pod(
-        securityContext={},
-        hostUsers=True,
+        securityContext={"runAsUser": 1000},
+        hostUsers=False,
+        hostNetwork=True,
         dnsPolicy="ClusterFirst",
         nodeSelector={"disk": "ssd"},
         affinity={"nodeAffinity": {"x": 1}},
-        volumes=[{"name": "a", "emptyDir": {"medium": "Memory"}}],
+        volumes=[{"name": "a", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}],
     )
     assert list(warnings.of_pod(plain)) == []
     assert list(warnings.of_workload(deployment())) == []

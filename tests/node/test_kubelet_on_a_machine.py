@@ -16,7 +16,7 @@ from kubelab.cluster.machine.namespaced import MachineSpec, start_cgroups, start
 from kubelab.cluster.machine.network import start_network
 from kubelab.cluster.node.config import KubeletConfig
 from kubelab.cluster.node.kubelet import run_kubelet
-from kubelab.cluster.objects import PODS, Object
+from kubelab.cluster.objects import CONFIGMAPS, PODS, Object
 from kubelab.cluster.runtime.pods import PodRuntime, start_pods
 
 pytestmark = pytest.mark.root
@@ -75,7 +75,9 @@ def shell(script: str, **more: object) -> Object:
 async def test_a_pod_is_a_process_with_an_address_and_an_end(
     api: LocalApi, real_runtime: PodRuntime, make_pod: MakePod
 ) -> None:
-    await api.create(PODS, make_pod(containers=[shell("trap 'exit 0' TERM; sleep 60 & wait")]))
+    script = "trap 'exit 0' TERM; sleep 60 & wait"
+    # The signal may come before the trap is there: then it is the first process's, and not delivered.
+    await api.create(PODS, make_pod(containers=[shell(script)], terminationGracePeriodSeconds=1))
     pod = await wait_for(api, "web", in_phase("Running"))
     pause, main = real_runtime.pids(pod["metadata"]["uid"])
     assert Path(f"/proc/{pause}").exists()
@@ -147,3 +149,60 @@ async def test_an_image_that_does_not_exist_cannot_be_pulled(
 
     await api.create(PODS, make_pod(containers=[{"name": "web", "image": "nowhere.invalid/x:1"}]))
     assert await wait_for(api, "web", refused)
+
+
+METADATA = {"name": "settings", "namespace": "default"}
+
+
+def configmap(**data: str) -> Object:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": METADATA, "data": data}
+
+
+async def test_a_pod_runs_as_whom_it_says_with_the_volumes_that_it_names(
+    api: LocalApi, real_runtime: PodRuntime, make_pod: MakePod, listening: socket.socket
+) -> None:
+    await api.create(CONFIGMAPS, configmap(color="blue"))
+    mounts = [
+        {"name": "conf", "mountPath": "/etc/color", "subPath": "color"},
+        {"name": "all", "mountPath": "/all"},
+        {"name": "scratch", "mountPath": "/scratch"},
+    ]
+    fields = [{"path": "name", "fieldRef": {"fieldPath": "metadata.name"}}]
+    volumes = [
+        {"name": "conf", "configMap": {"name": "settings"}},
+        {"name": "all", "projected": {"sources": [{"downwardAPI": {"items": fields}}]}},
+        {"name": "scratch", "emptyDir": {"medium": "Memory"}},
+    ]
+    script = "id -u; id -G; cat /etc/color /all/name; echo; touch /scratch/x /y; grep far /etc/hosts"
+    web = shell(script, volumeMounts=mounts, securityContext={"readOnlyRootFilesystem": True})
+    made = make_pod(
+        containers=[web],
+        volumes=volumes,
+        restartPolicy="Never",
+        securityContext={"runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 2000},
+        hostAliases=[{"ip": "10.1.1.1", "hostnames": ["far"]}],
+    )
+    await api.create(PODS, made)
+    pod = await wait_for(api, "web", in_phase("Succeeded"))
+    assert pod["status"]["phase"] == "Succeeded"
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}/containerLogs/default/web/web"
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        told = (await answer.text()).splitlines()
+    assert told[:3] == ["1000", "1000 2000", "blueweb"]
+    assert any("Read-only file system" in line for line in told)
+    assert "10.1.1.1\tfar" in told
+
+
+async def test_a_pod_that_must_not_run_as_root_is_not_started_as_root(
+    api: LocalApi, real_runtime: PodRuntime, make_pod: MakePod
+) -> None:
+    def refused(pod: Object) -> bool:
+        statuses = pod["status"].get("containerStatuses") or [{}]
+        waiting = statuses[0].get("state", {}).get("waiting", {})
+        return waiting.get("message") == "container has runAsNonRoot and image will run as root"
+
+    context = {"runAsNonRoot": True}
+    await api.create(PODS, make_pod(containers=[shell("true")], securityContext=context))
+    pod = await wait_for(api, "web", refused)
+    reason = pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"]
+    assert reason == "CreateContainerConfigError"

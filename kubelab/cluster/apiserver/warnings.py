@@ -9,37 +9,23 @@ from collections.abc import Iterator, Mapping
 
 from kubelab.cluster.objects import Object
 
-_OWN_NAMESPACES = "this lab gives each pod namespaces of its own"
-_OWN_DNS = "this lab has no cluster DNS; containers see the machine's configuration"
 _NO_PRIORITY = "this lab's scheduler knows neither priorities nor preemption"
 _POD = {
     "activeDeadlineSeconds": "this lab lets the pod run on",
-    "dnsConfig": _OWN_DNS,
-    "hostAliases": "this lab leaves /etc/hosts as it is",
-    "hostIPC": _OWN_NAMESPACES,
-    "hostNetwork": _OWN_NAMESPACES,
-    "hostPID": _OWN_NAMESPACES,
     "overhead": "this lab counts the requests of containers only",
     "priority": _NO_PRIORITY,
     "priorityClassName": _NO_PRIORITY,
     "readinessGates": "in this lab a pod is ready when its containers run",
     "resources": "this lab counts and limits the resources of containers only",
     "runtimeClassName": "this lab has one container runtime",
-    "securityContext": "this lab starts all containers as root, with its own fixed restrictions",
-    "shareProcessNamespace": "this lab gives each container a PID namespace of its own",
-    "subdomain": _OWN_DNS,
     "topologySpreadConstraints": "this lab's scheduler does not spread by topology",
 }
 _NO_PROBES = "this lab does not run probes yet"
-_NO_INPUT = "this lab gives containers no standard input"
 _CONTAINER = {
     "lifecycle": "this lab does not run hooks yet",
     "livenessProbe": f"{_NO_PROBES}; a container is restarted when it ends",
     "readinessProbe": f"{_NO_PROBES}; a container that runs is ready",
-    "securityContext": _POD["securityContext"],
     "startupProbe": f"{_NO_PROBES}; a container that runs has started",
-    "stdin": _NO_INPUT,
-    "tty": _NO_INPUT,
     "volumeDevices": "this lab has no block devices for pods",
 }
 _AFFINITY = ("podAffinity", "podAntiAffinity")
@@ -65,14 +51,9 @@ def of_node(node: Object) -> Iterator[str]:
 
 def _of_spec(spec: Object, field: str) -> Iterator[str]:
     yield from _ignored(spec, _POD, field)
-    if spec.get("hostUsers") is False:
-        yield f"{field}.hostUsers: ignored: this lab has no user namespaces for pods yet"
     affinity = spec.get("affinity") or {}
     why = "this lab's scheduler looks at nodes, not at other pods"
     yield from _ignored(affinity, dict.fromkeys(_AFFINITY, why), f"{field}.affinity")
-    for index, volume in enumerate(spec.get("volumes") or ()):
-        if (volume.get("emptyDir") or {}).get("sizeLimit"):
-            yield f"{field}.volumes[{index}].emptyDir.sizeLimit: ignored: this lab sets no limit"
     for kind in ("initContainers", "containers"):
         for index, container in enumerate(spec.get(kind) or ()):
             yield from _of_container(container, f"{field}.{kind}[{index}]")

@@ -187,7 +187,8 @@ class PodRuntime:
             loan.close()
             raise
         process.exited.add_done_callback(lambda _: loan.close())
-        container = Container(id_, sandbox_uid, spec.name, image.id, process.pid, datetime.now(UTC))
+        shown = image.repo_digest or image.id
+        container = Container(id_, sandbox_uid, spec.name, shown, process.pid, datetime.now(UTC))
         input_ = Input(fds[0], once=spec.stdin_once, is_terminal=spec.tty) if fds else None
         reported: asyncio.Future[ContainerExit] = asyncio.get_running_loop().create_future()
         stop_signal = _signal_number(spec.stop_signal or image.config.stop_signal)
