@@ -37,7 +37,7 @@ class Memory:
         return FIELDS[field].read(self.read)
 
 
-@given(st.lists(sizes, min_size=1))
+@given(st.lists(sizes, min_size=1, max_size=4))
 def test_memory_goes_up_and_down_without_swap(wanted: list[str]) -> None:
     memory = Memory()
     for value in wanted:
