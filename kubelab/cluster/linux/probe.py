@@ -18,6 +18,7 @@ from kubelab.cluster.errors import KernelError
 from kubelab.cluster.linux import seccomp, syscalls, user_namespace
 from kubelab.cluster.linux.capability import MEND_ROOT, Capability, absent, present, tried
 from kubelab.cluster.linux.cgroup_probe import CONTROLLERS, probe_cgroups
+from kubelab.cluster.linux.disk_probe import probe_disk
 from kubelab.cluster.linux.mounts import make_private
 from kubelab.cluster.linux.namespaces import (
     CLONE_FLAGS,
@@ -56,6 +57,7 @@ def names() -> tuple[str, ...]:
         *(f"cgroup.{name}" for name in CONTROLLERS),
         "walls",
         "psi",
+        "disk",
         *(f"program.{name}" for name in PROGRAMS),
     )
 
@@ -70,6 +72,7 @@ def probe() -> tuple[Capability, ...]:
         tried("nftables", _try_rules, _MEND_MODULE.format(module="nf_tables")),
         tried("seccomp", seccomp.install, MEND_ROOT if os.geteuid() else _MEND_KERNEL),
         *probe_cgroups(),
+        probe_disk(),
         *(_program(name, package) for name, package in PROGRAMS.items()),
     )
 
