@@ -1,6 +1,6 @@
 """v2's fields written as v1 has them: pure, over files in a dictionary that refuse what the kernel does."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubelab.cluster.linux.cgroup_v1 import CANNOT, FIELDS
@@ -37,6 +37,7 @@ class Memory:
         return FIELDS[field].read(self.read)
 
 
+@settings(max_examples=40)
 @given(st.lists(sizes, min_size=1, max_size=4))
 def test_memory_goes_up_and_down_without_swap(wanted: list[str]) -> None:
     memory = Memory()
@@ -46,6 +47,7 @@ def test_memory_goes_up_and_down_without_swap(wanted: list[str]) -> None:
         assert memory.tell("memory.swap.max") == ("max" if value == "max" else "0")
 
 
+@settings(max_examples=40)
 @given(
     sizes.filter(lambda value: value != "max"), sizes, st.lists(sizes.filter(lambda value: value != "max"))
 )
@@ -72,6 +74,7 @@ def test_sizes_have_the_kernel_s_units() -> None:
 LIMITS = st.one_of(st.just("max"), st.integers(1, 1 << 40).map(str))
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(st.sampled_from(("rbps", "wbps", "riops", "wiops")), LIMITS, min_size=1))
 def test_what_is_allowed_of_a_disk_is_told_as_it_was_written(limits: dict[str, str]) -> None:
     write = FIELDS["io.max"].write
@@ -84,6 +87,7 @@ def test_what_is_allowed_of_a_disk_is_told_as_it_was_written(limits: dict[str, s
     assert told == ("8:0 " + " ".join(f"{key}={value}" for key, value in everything.items()) if kept else "")
 
 
+@settings(max_examples=40)
 @given(st.sampled_from(("5000", "max")), st.sampled_from(("", "100000", "50000")))
 def test_a_quota_is_lifted_while_its_period_changes(quota: str, period: str) -> None:
     files = {"cpu.cfs_quota_us": "90000\n", "cpu.cfs_period_us": "100000\n"}
