@@ -18,6 +18,7 @@ from kubelab.cluster.runtime.cri import (
     EmptyDir,
     Limits,
     Mount,
+    StartError,
     volume_path,
 )
 from kubelab.cluster.runtime.pods import start_pods
@@ -52,6 +53,8 @@ async def test_a_paused_container_stands_still_until_it_is_resumed(node):
     cgroup = node.machine.cgroups.at(f"kubepods/pod{container.sandbox_uid}/{container.id}")
     assert cgroup.read("cgroup.freeze") == "1"
     before = count_of(container)
+    with pytest.raises(StartError, match=r"is paused|en pausa"):
+        await node.runtime.exec(container.id, ("true",))
     await node.shell(await node.sandbox(), "true")
     assert count_of(container) == before
     await node.runtime.resume_container(container.id)

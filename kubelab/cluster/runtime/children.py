@@ -6,17 +6,22 @@ reaped too.
 # ruff: noqa: PTH123 - the shim imports this, and pathlib is slow to
 
 import contextlib
+import errno
 import json
 import os
+import select
+import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from kubelab.cluster.errors import KernelError
 from kubelab.cluster.linux import syscalls
 from kubelab.cluster.linux.cgroups import Cgroup
 from kubelab.cluster.runtime import execution, privileges
+
+START_TIMEOUT_S = 5
 
 Told = dict[str, Any]
 """What a process's end is told with, beside its exit code."""
@@ -77,7 +82,12 @@ class Children:
 
 
 def start(flags: int, become: Callable[[], None], cgroup: Cgroup | None = None) -> tuple[int, int]:
-    """Clone a child that becomes something else; return its pid and pidfd once it has executed that."""
+    """Clone a child that becomes something else; return its pid and pidfd once it has executed that.
+
+    Raises:
+        ChildError: it could not.
+        KernelError: it did not in time (ETIMEDOUT): its cgroup may be frozen.
+    """
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     with open(read_end, "rb") as reader:
         try:
@@ -87,12 +97,26 @@ def start(flags: int, become: Callable[[], None], cgroup: Cgroup | None = None) 
                 execution.run_child(write_end, become)
         finally:
             os.close(write_end)
-        report = reader.read()
+        report = reader.read() if _ends_in_time(read_end) else _give_up(pidfd)
     if report:
         os.waitpid(pid, 0)
         os.close(pidfd)
         raise ChildError(json.loads(report))
     return pid, pidfd
+
+
+def _ends_in_time(fd: int) -> bool:
+    """Wait for a child's report, or for its end. Whoever is in a frozen cgroup never gets so far."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(START_TIMEOUT_S * 1000))
+
+
+def _give_up(pidfd: int) -> NoReturn:
+    """Kill the child. It is not waited for: in a frozen cgroup of v1 it dies when that is thawed."""
+    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    os.close(pidfd)
+    raise KernelError("start", "process", errno.ETIMEDOUT)
 
 
 def _clone(flags: int, cgroup: Cgroup | None) -> tuple[int, int]:

@@ -235,8 +235,11 @@ class PodRuntime:
         stdout: int | None = None,
         stderr: int | None = None,
     ) -> ExecutedProcess:
+        running = self._running(container_id)
+        if running.is_paused:
+            raise StartError(_PAUSED.format(id=container_id))
         request = {
-            "id": self._running(container_id).container.id,
+            "id": container_id,
             "command": list(command),
             "terminal": asdict(terminal) if terminal else None,
             "stdin": stdin is not None,
@@ -394,4 +397,8 @@ _NO_SANDBOX = Text(
 _NO_CONTAINER = Text(
     es="el contenedor {id} no está en marcha",
     en="container {id} is not running",
+)
+_PAUSED = Text(
+    es="el contenedor {id} está en pausa: reanúdalo antes de ejecutar algo en él",
+    en="container {id} is paused: resume it before executing something in it",
 )
