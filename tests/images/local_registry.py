@@ -121,16 +121,19 @@ class Awkward:
         headers = {name: value for name, value in request.headers.items() if name in wanted}
         async with (
             aiohttp.ClientSession(auto_decompress=False) as session,
-            session.get(f"http://{self.upstream}{request.path}", headers=headers) as found,
+            session.request(
+                request.method, f"http://{self.upstream}{request.path}", headers=headers
+            ) as found,
         ):
             body = await found.read()
+            length = len(body) if request.method == "GET" else int(found.headers["Content-Length"])
         if self.forge and is_blob:
             body = body[:-1] + bytes([body[-1] ^ 1])
         kept = {"Content-Type", "Content-Range", "WWW-Authenticate", "Docker-Content-Digest"}
         answer = web.StreamResponse(
             status=found.status, headers={name: found.headers[name] for name in kept if name in found.headers}
         )
-        answer.content_length = len(body)
+        answer.content_length = length
         await answer.prepare(request)
         if is_blob:
             self.ranges.append(request.headers.get("Range", ""))

@@ -169,3 +169,26 @@ def test_a_layer_of_too_many_entries_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("kubelab.cluster.images.layer.ENTRIES_MAX", 10)
     with pytest.raises(ImageError, match=r"more than 10|más de 10"):
         unpack(tmp_path / "layer", tar([hard_link(f"l{n}", "f") if n else ("f", b"x") for n in range(20)]))
+
+
+def test_headers_without_end_are_refused(tmp_path):
+    """Each is small enough by itself: what is said before an entry is bounded as a whole."""
+    header = entry("f", pax_headers={"comment": "x" * 100_000})
+    extended = header.create_pax_header(header.get_info(), "utf-8")[:-512]
+    with pytest.raises(ImageError) as refusal:
+        unpack(tmp_path / "layer", extended * 20)
+    assert "header of" in refusal.value.sentence.en
+
+
+def test_names_that_would_fill_the_memory_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("kubelab.cluster.images.layer.NAMES_BYTES_MAX", 1000)
+    with pytest.raises(ImageError):
+        unpack(tmp_path / "layer", tar([directory(f"d{number:0100}") for number in range(20)]))
+
+
+def test_a_directory_that_may_not_be_written_to_is_filled_first(tmp_path):
+    root = unpack(
+        tmp_path / "layer", tar([directory("d", mode=0o500), ("d/f", b"x"), directory("d/e", mode=0)])
+    )
+    assert stat.S_IMODE((root / "d").stat().st_mode) == 0o500
+    assert stat.S_IMODE((root / "d/e").stat().st_mode) == 0

@@ -62,6 +62,14 @@ async def test_never_means_not_even_once(store, address):
         await store.pull(f"{address}/team/app:1", "Never")
 
 
+async def test_what_has_not_changed_is_asked_for_but_not_taken_again(store, address):
+    async with served(front := Awkward(address)) as place:
+        await store.pull(f"{place}/team/app:1", "Always")
+        front.asked.clear()
+        await store.pull(f"{place}/team/app:1", "Always")
+    assert front.asked == ["HEAD /v2/team/app/manifests/1"]
+
+
 async def test_an_image_is_pulled_by_digest(store, address):
     image = await store.pull(f"{address}/team/app@{APP.manifest['digest']}")
     assert store.resolve(f"{address}/team/app@{APP.manifest['digest']}") == image

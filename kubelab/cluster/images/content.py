@@ -102,7 +102,8 @@ class Content:
         self.path = path
         try:
             for name in ("", "blobs/sha256", "layers", "flat", "tmp"):
-                (path / name).mkdir(mode=0o755 if name else 0o711, parents=True, exist_ok=True)
+                # Nobody else may reach the setuid programs of whatever image is here.
+                (path / name).mkdir(mode=0o755 if name else 0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise self.failed(error) from None
         with self.busy():

@@ -27,6 +27,7 @@ from kubelab.language import Text
 
 ENTRIES_MAX = 500_000
 DEPTH_MAX = 200
+NAMES_BYTES_MAX = 64 << 20
 _MADE_PARENT_MODE = 0o755
 _CAPABILITY = "security.capability"
 
@@ -52,7 +53,8 @@ class Unpacking:
         self._whiteouts = whiteouts
         self._heartbeat = heartbeat
         self._keeps_owners = os.geteuid() == 0
-        self._directories: dict[tuple[str, ...], Entry] = {}
+        self._directories: dict[str, tuple[int, int]] = {}
+        self._name_bytes = 0
         self._parent: tuple[str, ...] | None = None
         self._parent_fd = -1
 
@@ -174,7 +176,13 @@ class Unpacking:
             _set_attributes(entry, fd)
         finally:
             os.close(fd)
-        self._directories[parts] = entry
+        self._finish_later("/".join(parts), entry)
+
+    def _finish_later(self, path: str, entry: Entry) -> None:
+        self._name_bytes += len(path)
+        if self._name_bytes > NAMES_BYTES_MAX:  # They are all in memory until the end.
+            raise ImageError(_TOO_MANY.format(count=len(self._directories)))
+        self._directories[path] = (entry.mode, entry.mtime_ns)
 
     def _make_opaque(self, directory: int) -> None:
         if self._whiteouts is Whiteouts.NAMES:
@@ -243,11 +251,11 @@ class Unpacking:
         """Give directories, the innermost first, the modes and times that writing into them would have kept
         us from, or changed."""
         self._close_parent()
-        for parts in sorted(self._directories, key=len, reverse=True):
-            entry = self._directories[parts]
-            with contextlib.suppress(KernelError), opened(_open_directory(self._root_fd, parts)) as fd:
-                os.fchmod(fd, entry.mode)
-                os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
+        for path in sorted(self._directories, reverse=True):
+            mode, mtime_ns = self._directories[path]
+            with contextlib.suppress(KernelError), opened(_open_directory(self._root_fd, (path,))) as fd:
+                os.fchmod(fd, mode)
+                os.utime(fd, ns=(mtime_ns, mtime_ns))
 
 
 def _open_directory(root_fd: int, parts: tuple[str, ...]) -> int:

@@ -24,7 +24,7 @@ from kubelab.cluster.images import manifest
 from kubelab.cluster.images.content import Content, Heartbeat, Ingest, wrong_digest
 from kubelab.cluster.images.image import ImageError
 from kubelab.cluster.images.manifest import Descriptor
-from kubelab.cluster.images.reference import DOCKER_IO, Reference, shown
+from kubelab.cluster.images.reference import DOCKER_IO, Reference, is_digest, shown
 from kubelab.cluster.linux.threads import in_thread
 from kubelab.language import Text
 
@@ -37,6 +37,8 @@ TOKENS_MAX = 5  # They expire during a long pull.
 _DOCKER_HUB = "registry-1.docker.io"
 _CHUNK = 1 << 20
 _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
+_ACCEPT = {"Accept": ", ".join(manifest.ACCEPTED)}
+_NOBODY_THERE = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 _Result = TypeVar("_Result")
@@ -92,7 +94,7 @@ class Registry:
         Raises:
             ImageError: it cannot be had, or is another than its digest says.
         """
-        if await in_thread(self._content.has, blob):
+        if await self._has(blob):
             return
         if blob.media_type in manifest.ACCEPTED:
             found = await self._document(blob.digest)
@@ -104,13 +106,31 @@ class Registry:
             await in_thread(ingest.commit, blob)
 
     async def _document(self, wanted: str) -> Descriptor:
+        """Keep a manifest in the store; one that is there already is but asked for, for some registries count
+        what is taken."""
+        known = await self._persist(lambda: self._head(wanted))
+        if known is not None and await self._has(known):
+            return known
         document, media_type = await self._persist(lambda: self._manifest(wanted))
         digest = await in_thread(self._content.put, document)
         return Descriptor(media_type, digest, len(document))
 
+    async def _has(self, blob: Descriptor) -> bool:
+        return await in_thread(self._content.has, blob)
+
+    async def _head(self, wanted: str) -> Descriptor | None:
+        """Return what the registry says of a manifest, None if it says too little: a GET tells why."""
+        try:
+            async with self._answer(self._base / "manifests" / wanted, _ACCEPT, method="HEAD") as answer:
+                digest = answer.headers.get("Docker-Content-Digest")
+                if not is_digest(digest) or answer.content_length is None:
+                    return None
+                return Descriptor(answer.content_type, str(digest), answer.content_length)
+        except (ImageError, _TransientError):
+            return None
+
     async def _manifest(self, wanted: str) -> tuple[bytes, str]:
-        headers = {"Accept": ", ".join(manifest.ACCEPTED)}
-        async with self._answer(self._base / "manifests" / wanted, headers) as answer:
+        async with self._answer(self._base / "manifests" / wanted, _ACCEPT) as answer:
             document = await _read(answer, manifest.DOCUMENT_BYTES_MAX)
             return document, answer.content_type
 
@@ -138,21 +158,23 @@ class Registry:
                 return await attempt()
             except (_TransientError, aiohttp.ClientError, TimeoutError) as error:
                 why = str(error) or "timeout"
-                if isinstance(error, aiohttp.ClientConnectorError) and not patient:
+                if isinstance(error, _NOBODY_THERE) and not patient:
                     break
             await asyncio.sleep(pause_s)
             pause_s *= 2
         raise self._failed(_UNREACHABLE, why)
 
     @asynccontextmanager
-    async def _answer(self, url: URL, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Yield the good answer to a GET, logged in and redirected as needs be."""
+    async def _answer(
+        self, url: URL, headers: Mapping[str, str], *, method: str = "GET"
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Yield the good answer to a request, logged in and redirected as needs be."""
         for _ in range(REDIRECTS_MAX + 2):
             ours = url.origin() == self._base.origin()
             authorization = dict(self._authorization) if ours else {}
             sent = {**headers, **authorization}
-            async with self._session.get(
-                url, headers=sent, allow_redirects=False, proxy=_proxy(url)
+            async with self._session.request(
+                method, url, headers=sent, allow_redirects=False, proxy=_proxy(url)
             ) as answer:
                 if answer.status in _REDIRECTS:
                     url = self._redirected(url, answer)

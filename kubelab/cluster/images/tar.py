@@ -60,13 +60,30 @@ class _Extension:
     records: dict[str, bytes] = field(default_factory=dict)
     name: bytes | None = None
     link: bytes | None = None
+    size_bytes: int = 0
+
+
+class _Buffered:
+    """Reads a stream in large pieces: a decompressor is slow at giving out headers of 512 bytes."""
+
+    def __init__(self, stream: Readable) -> None:
+        self._stream = stream
+        self._buffer = b""
+        self._at = 0
+
+    def read(self, size: int, /) -> bytes:
+        if self._at == len(self._buffer):
+            self._buffer, self._at = self._stream.read(CHUNK), 0
+        piece = self._buffer[self._at : self._at + size]
+        self._at += len(piece)
+        return piece
 
 
 class TarReader:
     """The entries of an archive; between two of them `data` are the content of the first."""
 
     def __init__(self, stream: Readable) -> None:
-        self._stream = stream
+        self._stream = _Buffered(stream)
         self._left = 0
         self._padding = 0
 
@@ -105,7 +122,7 @@ class TarReader:
         header = self._exactly(BLOCK, or_nothing=True)
         if not header or not any(header):
             return None
-        if _number(header[148:156]) not in _checksums(header):
+        if not _is_checksum(_number(header[148:156]), header):
             raise _malformed("checksum")
         return header
 
@@ -122,7 +139,8 @@ class TarReader:
 
     def _extend(self, extension: _Extension, header: bytes) -> None:
         size = _number(header[124:136])
-        if not 0 <= size <= HEADER_BYTES_MAX:
+        extension.size_bytes += max(size, 0) + BLOCK
+        if size < 0 or extension.size_bytes > HEADER_BYTES_MAX:
             raise _malformed(f"header of {size} bytes")
         self._expect(size)
         content = b"".join(self.data())
@@ -135,11 +153,13 @@ class TarReader:
                 extension.link = content.rstrip(b"\0")
 
 
-def _checksums(header: bytes) -> tuple[int, int]:
-    """Return the sum of the bytes with blanks for its own field, unsigned and as old tars had it, signed."""
-    bare = header[:148] + b" " * 8 + header[156:]
-    unsigned = sum(bare)
-    return unsigned, unsigned - 256 * sum(byte > 127 for byte in bare)
+def _is_checksum(value: int, header: bytes) -> bool:
+    """Return whether it is the sum of the header's bytes, with blanks for its own field: unsigned, or signed
+    as old tars have it."""
+    unsigned = sum(header) - sum(header[148:156]) + 8 * ord(" ")
+    if value == unsigned:
+        return True
+    return value == unsigned - 256 * sum(byte > 127 for byte in header[:148] + header[156:])
 
 
 def _number(field_: bytes) -> int:
@@ -150,7 +170,7 @@ def _number(field_: bytes) -> int:
     text = field_.strip(b" \0")
     if not text:
         return 0
-    if not all(byte in b"01234567" for byte in text):
+    if not text.isdigit() or b"8" in text or b"9" in text:
         raise _malformed(f"number {text!r}")
     return int(text, 8)
 
