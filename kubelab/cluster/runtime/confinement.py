@@ -86,7 +86,6 @@ def become(process: Process, confinement: Confinement, wait: Callable[[], None])
     _give_up(process, user)
     if not entered and not _enter(process.cwd):
         raise CommandError(f"chdir to cwd ({process.cwd!r}): permission denied")
-    _check_directory(process.cwd)
     path = find(process.args[0], env.get("PATH", DEFAULT_PATH))
     wait()
     default_signals()
@@ -146,6 +145,7 @@ def _enter(path: str) -> bool:
     except OSError as error:
         reason = os.strerror(error.errno or 0).lower()
         raise CommandError(f"chdir to cwd ({path!r}): {reason}") from None
+    _check_directory(path)
     return True
 
 

@@ -232,7 +232,7 @@ class _Making:
         from kubelab.cluster.runtime.oci.hooks import HookError, call_poststop, run_hooks
 
         hooks = self.bundle.config.hooks
-        state = document(made, "creating")
+        state = document(made, "created")
         try:
             run_hooks("prestart", hooks.prestart, state)
             run_hooks("createRuntime", hooks.create_runtime, state)
