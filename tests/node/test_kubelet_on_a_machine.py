@@ -11,6 +11,7 @@ import pytest
 from kubelab.cluster.apiserver.local import LocalApi
 from kubelab.cluster.client.background import background
 from kubelab.cluster.clock import SystemClock
+from kubelab.cluster.images.store import ImageStore
 from kubelab.cluster.linux.journal import Journal, undo
 from kubelab.cluster.machine.namespaced import MachineSpec, start_cgroups, start_machine
 from kubelab.cluster.machine.network import start_network
@@ -43,7 +44,8 @@ async def real_runtime(
             pods = network.plan.pod_network(0)
             spec = MachineSpec("minion-1", "minion", network.plan.machine("minion", 0), pods=pods)
             machine = await stack.enter_async_context(start_machine(spec, network, cgroups, journal))
-            runtime = await stack.enter_async_context(start_pods(machine.shim, pods))
+            images = ImageStore.open(tmp_path / "images")
+            runtime = await stack.enter_async_context(start_pods(machine.shim, pods, images))
             config = KubeletConfig("minion-1", machine.address, pods, tmp_path / "logs", 2, 2 << 30)
             kubelet = run_kubelet(config, api, runtime, clock, listening, None)
             await stack.enter_async_context(background(kubelet))

@@ -8,6 +8,7 @@ import pytest_asyncio
 from ground import Ground, ground_at
 from pod_node import Node
 
+from kubelab.cluster.images.store import ImageStore
 from kubelab.cluster.linux.processes import scan
 from kubelab.cluster.runtime.pods import start_pods
 
@@ -21,11 +22,12 @@ async def ground(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Grou
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def nodes(ground: Ground, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Node, Node]]:
     logs = tmp_path_factory.mktemp("logs")
+    images = ImageStore.open(tmp_path_factory.mktemp("images"))
     async with contextlib.AsyncExitStack() as stack:
         made = []
         for _ in range(2):
             machine, pods = await ground.minion()
-            runtime = await stack.enter_async_context(start_pods(machine.shim, pods))
+            runtime = await stack.enter_async_context(start_pods(machine.shim, pods, images))
             made.append(Node(machine, runtime, logs))
         yield made[0], made[1]
     assert [len(scan([node.machine.pid])) for node in made] == [1, 1]

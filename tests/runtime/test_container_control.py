@@ -11,6 +11,7 @@ import pytest
 from pod_node import Node
 
 from kubelab.cluster.errors import LabError
+from kubelab.cluster.images.store import ImageStore
 from kubelab.cluster.linux.syscalls import mount, umount
 from kubelab.cluster.runtime.cri import (
     Container,
@@ -172,10 +173,10 @@ async def test_a_full_disk_for_logs_loses_lines_and_nothing_else(node, tmp_path)
         umount(str(tmp_path))
 
 
-async def test_a_machine_that_dies_takes_its_containers_and_tells(ground):
+async def test_a_machine_that_dies_takes_its_containers_and_tells(ground, tmp_path):
     machine, network = await ground.minion()
     node = Node(machine, None, Path("/tmp"))
-    async with start_pods(machine.shim, network) as runtime:
+    async with start_pods(machine.shim, network, ImageStore.open(tmp_path / "images")) as runtime:
         node = replace(node, runtime=runtime)
         container = await node.start(await node.sandbox(), "sleep", "infinity", log_path=Path("/dev/null"))
         end = await exit_of(node, container, _killed(machine.pid))
