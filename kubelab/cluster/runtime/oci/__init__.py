@@ -25,5 +25,5 @@ opened first, and the kernel lists by age), that cpu.shares comes back rounded (
 that memory.reservation is refused with v1, that a mount namespace is needed, that /sys/fs/cgroup/devices is
 not used (an eBPF program on the v2 hierarchy decides), and that a command which is not there is refused by
 `create` already.
-Not run: containerd's shim, hosts with v2 alone, arm64, without root.
+Without root: `run` with one id mapped. Not run: containerd's shim, hosts with v2 alone, arm64.
 """
