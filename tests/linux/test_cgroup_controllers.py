@@ -82,8 +82,16 @@ def test_processes_run_on_the_processors_of_their_set(cgroup: Cgroup) -> None:
         cgroup.write("cpuset.cpus", first)
         assert cgroup.read("cpuset.cpus.effective") == first
         until(lambda: os.sched_getaffinity(process.pid) == {int(first)})
-        cgroup.write("cpuset.cpus", "")
+        cgroup.write("cpuset.cpus", ",".join(map(str, sorted(everywhere))))
         until(lambda: os.sched_getaffinity(process.pid) == everywhere)
+
+
+def test_an_emptied_set_is_that_of_the_cgroup_above(cgroup: Cgroup) -> None:
+    """While no process is in it; with one, v2 refuses (ENOSPC)."""
+    everywhere = cgroup.read("cpuset.cpus.effective")
+    cgroup.write("cpuset.cpus", _first_processor(cgroup))
+    cgroup.write("cpuset.cpus", "")
+    assert cgroup.read("cpuset.cpus.effective") == everywhere
 
 
 def test_a_new_set_takes_processes_at_once_and_so_do_those_below(cgroup: Cgroup) -> None:
