@@ -7,8 +7,8 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # The one place that names system packages: what the lab runs on, then what its tests use besides.
-LAB_PACKAGES := iproute2 iputils-ping less libc-bin nftables procps python3-venv util-linux vim-tiny
-TEST_PACKAGES := git vim
+LAB_PACKAGES := iproute2 iputils-ping less libc-bin nftables procps python3-venv uidmap util-linux vim-tiny
+TEST_PACKAGES := docker-registry git vim
 
 .PHONY: lab test setup setup-dev lint types layers unit lessons clean
 
