@@ -21,10 +21,12 @@ from kubelab.cli.measurements import Figure, deployed_ms, figure
 from kubelab.cluster.client.background import background
 from kubelab.cluster.client.informer import Informer
 from kubelab.cluster.clock import SystemClock
+from kubelab.cluster.images.store import ImageStore
 from kubelab.cluster.lab.config import LabConfig
 from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.cluster.lab.lab import start_lab
 from kubelab.cluster.linux.journal import Journal, undo
+from kubelab.cluster.linux.threads import in_thread
 from kubelab.cluster.machine.namespaced import MachineSpec, start_cgroups, start_machine
 from kubelab.cluster.machine.network import PhysicalNetwork, start_network
 from kubelab.cluster.objects import PODS as POD_KIND
@@ -72,6 +74,7 @@ async def measure(place: Path, runs: int) -> list[Figure]:
 @asynccontextmanager
 async def _nodes(place: Path, network: PhysicalNetwork, journal: Journal) -> AsyncIterator[list[Node]]:
     async with start_cgroups(journal) as cgroups, AsyncExitStack() as stack:
+        images = await in_thread(ImageStore.open, place / "images")
         nodes = []
         for index in range(NODES):
             pods = network.plan.pod_network(index)
@@ -79,7 +82,7 @@ async def _nodes(place: Path, network: PhysicalNetwork, journal: Journal) -> Asy
                 f"minion-{index + 1}", "minion", network.plan.machine("minion", index), pods=pods
             )
             machine = await stack.enter_async_context(start_machine(spec, network, cgroups, journal))
-            runtime = await stack.enter_async_context(start_pods(machine.shim, pods))
+            runtime = await stack.enter_async_context(start_pods(machine.shim, pods, images))
             nodes.append(Node(machine.pid, runtime, place / "logs" / machine.name))
         yield nodes
 

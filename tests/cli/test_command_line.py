@@ -135,4 +135,4 @@ def test_status_is_a_table_of_machines_and_pods() -> None:
 def test_a_figure_is_shown_beside_its_peer_as_a_ratio() -> None:
     header, line = render([Figure("one pod", "ms", 30.0, 40.0, 5, "unshare(1)", 5.0)])
     assert header.split() == ["median", "worst", "runs", "beside"]
-    assert line.split() == ["one", "pod", "30.0", "ms", "40.0", "ms", "5", "unshare(1)", "5.0", "ms:", "6.0x"]
+    assert line.split() == ["one", "pod", "30.0", "ms", "40.0", "ms", "5", "unshare(1)", "5.0", "ms:", "6x"]

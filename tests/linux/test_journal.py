@@ -21,6 +21,7 @@ from kubelab.cluster.linux.processes import ProcessInfo, command_of, scan, start
 DRIVER = """
 import asyncio, sys
 from pathlib import Path
+from kubelab.cluster.images.store import ImageStore
 from kubelab.cluster.linux.journal import Journal
 from kubelab.cluster.machine.namespaced import MachineSpec, start_cgroups, start_machine
 from kubelab.cluster.machine.network import start_network
@@ -33,7 +34,8 @@ async def main(path):
             plan = network.plan
             spec = MachineSpec("minion-1", "minion", plan.machine("minion", 0), plan.pod_network(0))
             async with start_machine(spec, network, tree, journal) as machine:
-                async with start_pods(machine.shim, spec.pods) as runtime:
+                images = ImageStore.open(path.parent / "images")
+                async with start_pods(machine.shim, spec.pods, images) as runtime:
                     await runtime.run_sandbox(SandboxSpec("u", "default", "pod", "pod"))
                     spec = ContainerSpec("c", "kubelab/shell", (), {}, path.with_name("log"))
                     await runtime.start_container("u", spec)

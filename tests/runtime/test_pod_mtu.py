@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pod_node import Node
 
+from kubelab.cluster.images.store import ImageStore
 from kubelab.cluster.linux.namespaces import open_namespace, open_socket_in
 from kubelab.cluster.linux.netlink import NETLINK_ROUTE, Netlink, set_link
 from kubelab.cluster.runtime.pods import start_pods
@@ -25,7 +26,7 @@ async def test_a_pod_and_its_bridge_have_the_mtu_of_the_cable(ground, tmp_path: 
     machine, pods = await ground.minion()
     with network_of(machine.pid) as there:
         there.do(set_link(there.index("eth0"), mtu_bytes=1400))
-        async with start_pods(machine.shim, pods) as runtime:
+        async with start_pods(machine.shim, pods, ImageStore.open(tmp_path / "images")) as runtime:
             pod = await Node(machine, runtime, tmp_path).pod()
             with network_of(pod.pid) as inside:
                 links = inside.link("eth0"), there.link("cni0")

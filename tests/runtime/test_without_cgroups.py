@@ -8,6 +8,7 @@ import pytest
 from ground import ground_at
 from pod_node import Node
 
+from kubelab.cluster.images.store import ImageStore
 from kubelab.cluster.linux.cgroups import CgroupTree
 from kubelab.cluster.linux.processes import scan
 from kubelab.cluster.machine.namespaced import MachineSpec, NamespacedMachine, start_machine
@@ -27,7 +28,8 @@ async def test_its_programs_are_ended_by_their_descent(tmp_path: Path) -> None:
         spec = MachineSpec("minion-1", "minion", ground.network.plan.machine("minion", 0), pods=pods)
         started = start_machine(spec, ground.network, CgroupTree(()), ground.journal)
         machine = await stack.enter_async_context(started)
-        node = Node(machine, await stack.enter_async_context(start_pods(machine.shim, pods)), tmp_path)
+        runtime = start_pods(machine.shim, pods, ImageStore.open(tmp_path / "images"))
+        node = Node(machine, await stack.enter_async_context(runtime), tmp_path)
         pod = await node.pod()
         await node.named(pod, "(sleep 2000 &); sleep 3000")
         while not {"sleep 2000", "sleep 3000"} <= set(of_pod := commands(machine)):  # noqa: ASYNC110

@@ -20,6 +20,7 @@ from kubelab.cluster.client.api import Api
 from kubelab.cluster.client.background import background
 from kubelab.cluster.clock import Clock, SystemClock
 from kubelab.cluster.errors import KernelError, LabError
+from kubelab.cluster.images.store import ImageStore
 from kubelab.cluster.lab.config import LabConfig
 from kubelab.cluster.lab.control import ControlServer, ShellOffer
 from kubelab.cluster.lab.directory import LabDirectory
@@ -32,6 +33,7 @@ from kubelab.cluster.lab.snapshot import LabSnapshot
 from kubelab.cluster.lab.sweep import sweep
 from kubelab.cluster.linux.cgroups import CgroupTree
 from kubelab.cluster.linux.journal import Journal, undo
+from kubelab.cluster.linux.threads import in_thread
 from kubelab.cluster.machine.machine import Machine, Role
 from kubelab.cluster.machine.namespaced import MachineSpec, NamespacedMachine, start_cgroups, start_machine
 from kubelab.cluster.machine.network import PhysicalNetwork, start_network
@@ -94,6 +96,7 @@ class Lab:
         loop = asyncio.get_running_loop()
         self._base: asyncio.Future[tuple[PhysicalNetwork, CgroupTree]] = loop.create_future()
         self._master: asyncio.Future[Master] = loop.create_future()
+        self._images: asyncio.Future[ImageStore] = loop.create_future()
         self._closing = asyncio.Event()
         self._closed = asyncio.Event()
         self._starting: asyncio.Timeout | None = None
@@ -195,7 +198,8 @@ class Lab:
 
     @asynccontextmanager
     async def _minion(self, machine: NamespacedMachine, master: Master) -> AsyncIterator[None]:
-        async with start_minion(machine, master, self.directory, self._clock) as runtime:
+        images = self._images.result()
+        async with start_minion(machine, master, images, self.directory, self._clock) as runtime:
             self._runtimes[machine.name] = runtime
             try:
                 yield
@@ -224,7 +228,7 @@ class Lab:
                 await self._bring_up_unless_closing(stack)
                 await self._closing.wait()
         finally:
-            for outcome in (self._base, self._master):
+            for outcome in (self._base, self._master, self._images):
                 outcome.cancel()
             self._closed.set()
 
@@ -259,7 +263,7 @@ class Lab:
             self._phases.finish()
 
     def _fail(self, error: LabError) -> None:
-        for outcome in (self._base, self._master):
+        for outcome in (self._base, self._master, self._images):
             if not outcome.done():
                 outcome.set_exception(error)
                 outcome.exception()  # Whether anybody waits for it is not known: it counts as seen.
@@ -328,6 +332,8 @@ class Lab:
             )
         with self._phases.phase(_NODES):
             self._journal.directory(self.directory.pods)
+            # One for all minions, so that an image which two of them want is pulled once.
+            self._images.set_result(await in_thread(ImageStore.open))
             for machine in machines[1:]:
                 await self._run_components(machine, master)
             await stack.enter_async_context(

@@ -16,6 +16,7 @@ from kubelab.cluster.client.background import background
 from kubelab.cluster.client.https import HttpsApi
 from kubelab.cluster.client.kubeconfig import ClientConfig
 from kubelab.cluster.clock import Clock
+from kubelab.cluster.images.store import ImageStore
 from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.cluster.lab.listening import listen
 from kubelab.cluster.lab.master import Master
@@ -28,7 +29,7 @@ from kubelab.cluster.runtime.pods import PodRuntime, start_pods
 
 @asynccontextmanager
 async def start_minion(
-    machine: NamespacedMachine, master: Master, directory: LabDirectory, clock: Clock
+    machine: NamespacedMachine, master: Master, images: ImageStore, directory: LabDirectory, clock: Clock
 ) -> AsyncIterator[PodRuntime]:
     """Run a kubelet on *machine*; its pods end with it."""
     assert machine.pods is not None
@@ -36,7 +37,7 @@ async def start_minion(
     tls, client = await in_thread(_credentials, machine, master)
     with listen(machine.socket(socket.AF_INET, socket.SOCK_STREAM), str(machine.address), PORT) as listening:
         async with (
-            start_pods(machine.shim, machine.pods) as runtime,
+            start_pods(machine.shim, machine.pods, images) as runtime,
             HttpsApi.connect(client, open_socket=machine.socket, user_agent="kubelet") as api,
             background(_until_gone(machine, run_kubelet(config, api, runtime, clock, listening, tls))),
         ):

@@ -20,7 +20,6 @@ from typing import Any
 from kubelab.cluster.errors import LabError
 from kubelab.cluster.images.image import Image
 from kubelab.cluster.images.store import ImageStore
-from kubelab.cluster.linux.threads import in_thread
 from kubelab.cluster.runtime import log_rotation, pod_config, statistics
 from kubelab.cluster.runtime.address_pool import AddressPool, IdPool
 from kubelab.cluster.runtime.attachment import ContainerAttachment, Input, pipes
@@ -314,15 +313,12 @@ class PodRuntime:
 
 
 @contextlib.asynccontextmanager
-async def start_pods(
-    shim: Shim, network: IPv4Network, images: ImageStore | None = None
-) -> AsyncIterator[PodRuntime]:
+async def start_pods(shim: Shim, network: IPv4Network, images: ImageStore) -> AsyncIterator[PodRuntime]:
     """Make the machine ready for pods on *network*, whose first address is its bridge's; end them at the
-    end. Without *images* they are this user's."""
+    end."""
     gateway = IPv4Interface((next(network.hosts()), network.prefixlen))
-    store = images if images is not None else await in_thread(ImageStore.open)
     await shim.request("ready_pods", {"gateway": str(gateway)})
-    runtime = PodRuntime(shim, network, store)
+    runtime = PodRuntime(shim, network, images)
     rotating = asyncio.create_task(runtime.rotate_logs())
     try:
         yield runtime
