@@ -11,6 +11,8 @@ import pytest
 from lab_program import TIMEOUT_S, environment, running
 from terminal_program import F10, Terminal
 
+from kubelab.lessons.catalog import Catalog
+
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +34,7 @@ def test_make_lab_opens_the_app(tmp_path: Path) -> None:
     assert "make lab" in commands()
     terminal = Terminal(tmp_path / "lab", ["make", "-C", str(ROOT), "lab"])
     try:
-        terminal.wait("The PID namespace", "Ready")
+        terminal.wait(Catalog.load().lesson("start/01-tour").title.en, "Ready")
         terminal.type(F10)
         assert terminal.wait_for_end() == 0
     finally:
