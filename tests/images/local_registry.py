@@ -3,8 +3,10 @@
 import asyncio
 import base64
 import json
+import os
 import shutil
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -22,7 +24,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import NameOID
 from image_files import Made
 
-PROGRAM = "docker-registry"
+NAME = "docker-registry"
+# `make setup-dev` unpacks it beside the interpreter.
+PROGRAM = shutil.which(NAME, path=f"{Path(sys.executable).parent}:{os.defpath}")
 USER, PASSWORD = "learner", "secret"
 # The password by bcrypt, the only scheme that the registry takes.
 HTPASSWD = f"{USER}:$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW\n"
@@ -37,8 +41,8 @@ def free_port() -> int:
 @asynccontextmanager
 async def registry(path: Path, auth: Mapping[str, object] | None = None) -> AsyncIterator[str]:
     """Yield the host and port of a registry that keeps its images below *path*."""
-    if shutil.which(PROGRAM) is None:
-        pytest.skip(f"needs {PROGRAM}: apt-get install {PROGRAM}")
+    if PROGRAM is None:
+        pytest.skip(f"needs {NAME}: make setup-dev")
     address = f"127.0.0.1:{free_port()}"
     config = {
         "version": 0.1,
@@ -72,7 +76,7 @@ async def _answers(address: str, process: asyncio.subprocess.Process) -> None:
             writer.close()
             await writer.wait_closed()
             return
-    raise RuntimeError(f"{PROGRAM} ended with {process.returncode}")
+    raise RuntimeError(f"{NAME} ended with {process.returncode}")
 
 
 async def push(address: str, repository: str, tag: str, image: Made, headers: Mapping[str, str] = {}) -> None:
