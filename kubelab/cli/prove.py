@@ -1,6 +1,7 @@
 """`kubelab lesson test`: prove lessons on labs of their own, one or several side by side."""
 
 import asyncio
+import functools
 import os
 import shutil
 import sys
@@ -17,6 +18,7 @@ from kubelab.cluster.errors import LabError
 from kubelab.language import LANGUAGES, Language, Text
 
 if TYPE_CHECKING:
+    from kubelab.lessons.catalog import Catalog
     from kubelab.lessons.format import Backend, Lesson
     from kubelab.lessons.lab import LabPort
     from kubelab.lessons.proof import Proof
@@ -263,17 +265,18 @@ def _chosen(lessons: Sequence[str]) -> "Sequence[Lesson]":
     """Return the lessons at these paths, or with these ids; all if there is none."""
     from kubelab.lessons.catalog import Catalog
 
+    catalog = functools.cache(Catalog.load)  # A second or so, and only ids need it.
     if not lessons:
-        return tuple(Catalog.load().lessons())
-    return tuple(found for name in lessons for found in _lessons_at(name))
+        return tuple(catalog().lessons())
+    return tuple(found for name in lessons for found in _lessons_at(name, catalog))
 
 
-def _lessons_at(name: str) -> "list[Lesson]":
-    from kubelab.lessons.catalog import Catalog, load_lesson
+def _lessons_at(name: str, catalog: Callable[[], "Catalog"]) -> "list[Lesson]":
+    from kubelab.lessons.catalog import load_lesson
     from kubelab.lessons.lint import find_lessons
 
     if not Path(name).exists():
-        return [Catalog.load().lesson(name)]
+        return [catalog().lesson(name)]
     found = [load_lesson(path) for path in find_lessons(Path(name))]
     if not found:
         raise LabError(_NONE.format(path=name))
