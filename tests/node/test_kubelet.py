@@ -122,6 +122,18 @@ async def test_a_crash_loop_backs_off_as_upstream(
     assert ("BackOff", 7) in await reasons(api)
 
 
+async def test_a_name_that_names_no_image_is_not_pulled(
+    api: LocalApi, kubelet: Kubelet, runtime: MemoryRuntime, clock: VirtualClock, make_pod: MakePod
+) -> None:
+    await api.create(PODS, make_pod(containers=[{"name": "web", "image": "No Image"}]))
+    await clock.advance(0)
+    waiting = (await first_container(api))["state"]["waiting"]
+    assert waiting["reason"] == "InvalidImageName"
+    assert waiting["message"].endswith('couldn\'t parse image name "No Image": invalid reference format')
+    assert await reasons(api) == [("InspectFailed", 1), ("Failed", 1)]
+    assert not any(call.startswith("pull") for call in runtime.calls)
+
+
 async def test_an_image_that_cannot_be_had_is_tried_again_with_back_off(
     api: LocalApi, kubelet: Kubelet, runtime: MemoryRuntime, clock: VirtualClock, make_pod: MakePod
 ) -> None:

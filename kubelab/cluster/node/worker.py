@@ -17,6 +17,7 @@ from kubelab.cluster.client.background import background
 from kubelab.cluster.client.events import EventRecorder, EventType
 from kubelab.cluster.clock import Clock
 from kubelab.cluster.errors import ApiError, KernelError, LabError
+from kubelab.cluster.node import image_words
 from kubelab.cluster.node import record as records
 from kubelab.cluster.node.cgroups import container_limits, oom_score_adj
 from kubelab.cluster.node.config import KubeletConfig
@@ -100,6 +101,7 @@ class PodWorker:
         self._writer = StatusWriter(host.api, host.clock, pod)
         self._wake = asyncio.Event()
         self._arrived: list[ContainerExit] = []
+        self._exit_arrived = asyncio.Event()
         self._watchers: set[asyncio.Event] = set()
 
     @property
@@ -126,6 +128,7 @@ class PodWorker:
 
     def exited(self, exit_: ContainerExit) -> None:
         self._arrived.append(exit_)
+        self._exit_arrived.set()
         self._wake.set()
 
     @asynccontextmanager
@@ -251,34 +254,38 @@ class PodWorker:
         spec = _container(self._pod, name)
         image: str = spec["image"]
         policy = spec.get("imagePullPolicy", "IfNotPresent")
+        if why := image_words.why_invalid(image):
+            self._refuse_image(name, "InvalidImageName", why, "InspectFailed")
+            return
         is_there = await self._host.runtime.image_status(image) is not None
         if policy == "Never" and not is_there:
-            why = f'Container image "{image}" is not present with pull policy of Never'
-            self._refuse_image(name, image, why)
+            self._refuse_image(name, "ErrImageNeverPull", image_words.absent(image), "ErrImageNeverPull")
             return
         if is_there and policy != "Always":
-            self._tell("Pulled", f'Container image "{image}" already present on machine', name)
-            self._set(records.image_pulled(self._record, name))
+            self._tell("Pulled", image_words.present(image), name)
+        elif not await self._pull_from_registry(name, image):
             return
+        self._set(records.image_pulled(self._record, name))
+
+    async def _pull_from_registry(self, name: str, image: str) -> bool:
         self._tell("Pulling", f'Pulling image "{image}"', name)
         started_s = self._host.clock.monotonic_s()
         try:
             await self._host.runtime.pull_image(image)
         except ImageError as failure:
-            self._refuse_image(name, image, english(failure))
-            return
-        took = f"{(self._host.clock.monotonic_s() - started_s) * 1000:.0f}ms"
-        message = f'Successfully pulled image "{image}" in {took} ({took} including waiting)'
-        self._tell("Pulled", message, name)
-        self._set(records.image_pulled(self._record, name))
+            self._refuse_pull(name, image, failure)
+            return False
+        took_s = self._host.clock.monotonic_s() - started_s
+        status = await self._host.runtime.image_status(image)
+        self._tell("Pulled", image_words.pulled(image, took_s, status), name)
+        return True
 
-    def _refuse_image(self, name: str, image: str, why: str) -> None:
-        reason = "ErrImagePull"
-        if _container(self._pod, name).get("imagePullPolicy") == "Never":
-            reason = "ErrImageNeverPull"
-            self._warn(reason, why, name)
-        else:
-            self._warn("Failed", f'Failed to pull image "{image}": {why}', name)
+    def _refuse_pull(self, name: str, image: str, failure: ImageError) -> None:
+        why = english(failure)
+        self._refuse_image(name, "ErrImagePull", why, "Failed", f'Failed to pull image "{image}": {why}')
+
+    def _refuse_image(self, name: str, reason: str, why: str, event: str, told: str = "") -> None:
+        self._warn(event, told or why, name)
         self._warn("Failed", f"Error: {reason}", name)
         now = self._host.clock.now()
         self._set(records.image_refused(self._record, name, reason, why, now))
@@ -300,14 +307,14 @@ class PodWorker:
         try:
             started = await self._host.runtime.start_container(sandbox.uid, spec)
         except ImageError as failure:
-            self._refuse_image(name, spec.image, english(failure))
+            self._refuse_pull(name, spec.image, failure)
         except (StartError, KernelError) as failure:
             self._warn("Failed", f"Error: {english(failure)}", name)
             now = self._host.clock.now()
             self._set(records.container_not_started(self._record, name, english(failure), now))
         else:
-            self._tell("Created", f"Created container: {name}", name)
-            self._tell("Started", f"Started container {name}", name)
+            self._tell("Created", "Container created", name)
+            self._tell("Started", "Container started", name)
             self._set(records.container_started(self._record, name, started))
             self._host.exits.follow(started.id, self)
 
@@ -379,10 +386,11 @@ class PodWorker:
         stops = (self._host.runtime.stop_container(state.id, grace_s) for state in running.values())
         await asyncio.gather(*stops)
         # The exits were reported before the calls returned; wait until they have come this way.
+        self._take_exits()
         while running.keys() & self._record.running().keys():
+            self._exit_arrived.clear()
+            await self._exit_arrived.wait()
             self._take_exits()
-            if running.keys() & self._record.running().keys():
-                await self._wake.wait()
 
     async def _delete(self) -> None:
         """Write the last status, then remove the API object; both until it has worked."""
