@@ -58,7 +58,7 @@ def test_privileges_may_be_gained_unless_the_container_says_no() -> None:
     ("context", "image_user", "why"),
     [
         ({"runAsNonRoot": True, "runAsUser": 0}, "", "runAsUser breaks non-root policy"),
-        ({"runAsNonRoot": True}, "0:0", "image will run as root"),
+        ({"runAsNonRoot": True}, "0:0", r'image will run as root \(pod: "web_shop\(u\)", container: c\)$'),
         ({"runAsNonRoot": True}, "www", r"non-numeric user \(www\)"),
     ],
 )

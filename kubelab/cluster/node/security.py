@@ -10,6 +10,7 @@ Left out: SELinux, AppArmor, seccomp profiles of files (Localhost).
 from typing import Any
 
 from kubelab.cluster.node.environment import ConfigError
+from kubelab.cluster.node.lifecycle import full_name
 from kubelab.cluster.objects import Object
 from kubelab.cluster.runtime.cri import Seccomp, Security
 
@@ -48,13 +49,14 @@ def check_non_root(pod: Object, container: Object, image_user: str) -> None:
         return
     user = _first("runAsUser", own, of_pod)
     name = image_user.partition(":")[0]
+    where = f'(pod: "{full_name(pod)}", container: {container["name"]})'
     if user == 0:
-        raise ConfigError("container's runAsUser breaks non-root policy")
+        raise ConfigError(f"container's runAsUser breaks non-root policy {where}")
     if user is None and name in ("", "0"):
-        raise ConfigError("container has runAsNonRoot and image will run as root")
+        raise ConfigError(f"container has runAsNonRoot and image will run as root {where}")
     if user is None and not name.isdigit():
         why = f"container has runAsNonRoot and image has non-numeric user ({name})"
-        raise ConfigError(f"{why}, cannot verify user is non-root")
+        raise ConfigError(f"{why}, cannot verify user is non-root {where}")
 
 
 def _first(field: str, *contexts: Object) -> Any:
