@@ -25,5 +25,7 @@ opened first, and the kernel lists by age), that cpu.shares comes back rounded (
 that memory.reservation is refused with v1, that a mount namespace is needed, that /sys/fs/cgroup/devices is
 not used (an eBPF program on the v2 hierarchy decides), and that a command which is not there is refused by
 `create` already.
-Without root: `run` with one id mapped. Not run: containerd's shim, hosts with v2 alone, arm64.
+containerd 1.6 (`ctr run --runtime io.containerd.runc.v2 --runc-binary <script>`): run in the foreground and
+detached, exec, terminals, pause, kill, delete, metrics, limits, a command that is not there.
+Without root: `run` with one id mapped. Not run: containerd's CRI, hosts with v2 alone, arm64.
 """
