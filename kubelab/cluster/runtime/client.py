@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from kubelab.cluster.errors import KernelError, LabError
+from kubelab.cluster.linux import own_executable, read_only_mounts
 from kubelab.cluster.linux.cgroups import CgroupTree
 from kubelab.cluster.linux.journal import Journal
 from kubelab.cluster.linux.threads import in_thread
@@ -270,11 +271,13 @@ async def start_shim(name: str, cgroups: CgroupTree, journal: Journal) -> AsyncI
 
     Everything in it has ended when this context is left. Call it on the main thread.
     """
-    ours, theirs = messages.pair()
-    journal.intent(f"shim {name}")
-    errors_fd = os.memfd_create("errors")
-    with theirs:
-        program = _spawn(theirs.fileno(), errors_fd)
+    python = sys.executable or shutil.which("python3") or "python3"
+    with await in_thread(_protect, python) as protection:
+        ours, theirs = messages.pair()
+        journal.intent(f"shim {name}")
+        errors_fd = os.memfd_create("errors")
+        with theirs:
+            program = _spawn(python, protection, theirs.fileno(), errors_fd)
     journal.process(program.pid)
     shim = Shim(name, ours, errors_fd)
     try:
@@ -289,11 +292,42 @@ async def start_shim(name: str, cgroups: CgroupTree, journal: Journal) -> AsyncI
         shim.close()
 
 
-def _spawn(fd: int, errors_fd: int) -> subprocess.Popen[bytes]:
-    python = sys.executable or shutil.which("python3") or "python3"
+@dataclass(frozen=True, slots=True)
+class _Protection:
+    """What to execute instead of python itself, words before its command, the descriptor that this takes."""
+
+    executable: str
+    words: tuple[str, ...] = ()
+    fds: tuple[int, ...] = ()
+
+    def __enter__(self) -> "_Protection":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for fd in self.fds:
+            os.close(fd)
+
+
+def _protect(python: str) -> _Protection:
+    """Who is root on the machine, or a container's process on its way there, finds the shim's program through
+    /proc/<pid>/exe and its libraries through map_files: let neither be writable there."""
+    nsenter = shutil.which("nsenter", path=f"{os.defpath}:/usr/sbin:/sbin")
+    try:
+        if nsenter:
+            fd = read_only_mounts.open_read_only()
+            return _Protection(nsenter, ("nsenter", f"--mount=/proc/self/fd/{fd}"), (fd,))
+        fd = own_executable.open_protected(python)
+    except KernelError:  # Who may not mount may not overwrite the host's files either.
+        return _Protection(python)
+    return _Protection(f"/proc/self/fd/{fd}", fds=(fd,))
+
+
+def _spawn(python: str, protection: _Protection, fd: int, errors_fd: int) -> subprocess.Popen[bytes]:
+    fds = (fd, *protection.fds)
     return subprocess.Popen(
-        [python, "-I", "-S", str(_PROGRAM), str(fd)],
-        pass_fds=(fd,),
+        [*protection.words, python, "-I", "-S", str(_PROGRAM), *map(str, fds)],
+        executable=protection.executable,
+        pass_fds=fds,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=errors_fd,

@@ -1,10 +1,11 @@
 """The shim: one small process for each machine, its init (pid 1) and the one who starts what runs there.
 
-Started as a program by `client.start_shim`, with the socket's file descriptor as its argument and nothing but
-the standard library and the lab's lowest layer. It clones itself into the machine's namespaces as the lab's
-own child (CLONE_PARENT), so that the first process can go; it dies when the lab does (PR_SET_PDEATHSIG) and
-as pid 1 takes everything on the machine with it. It has one thread; container starts block it for a few
-milliseconds each. Source of the idea: containerd's runtime shim; prctl(2), pid_namespaces(7).
+Started as a program by `client.start_shim`, with the socket's file descriptor as its argument, after it those
+to close, and with nothing but the standard library and the lab's lowest layer. It clones itself into the
+machine's namespaces as the lab's own child (CLONE_PARENT), so that the first process can go; it dies when the
+lab does (PR_SET_PDEATHSIG) and as pid 1 takes everything on the machine with it. It has one thread; container
+starts block it for a few milliseconds each. Source of the idea: containerd's runtime shim; prctl(2),
+pid_namespaces(7).
 What it does is in its parts: `machine_init`, `programs`, `pod_sandboxes`, `pod_containers`.
 """
 # ruff: noqa: PTH100
@@ -167,6 +168,8 @@ def main() -> NoReturn:
     gc.disable()
     sock = socket.socket(fileno=int(sys.argv[1]))
     sock.set_inheritable(False)
+    for fd in map(int, sys.argv[2:]):  # By which this program was executed.
+        os.close(fd)
     try:
         _enter_namespaces(sock)
     except KernelError as error:
