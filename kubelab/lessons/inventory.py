@@ -4,7 +4,8 @@ Left out: files on a machine (a scratch machine goes with its files; on a node t
 """
 
 import asyncio
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from kubelab.cluster.clock import SystemClock
@@ -17,27 +18,44 @@ from kubelab.lessons.observe import Observer
 
 # What the cluster itself writes all the time: heartbeats, and events, which expire.
 _RESTLESS = (EVENTS, LEASES)
+SIGHT_TIMEOUT_S = 5.0  # Of a machine that restarts, or cannot be read while the computer has no time for it.
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """Each thing as a line that names it, in the order in which they matter to who cleans up."""
+    """Each thing as a line that names it, in the order in which they matter to who cleans up. `unseen`: the
+    machines that could not be looked at, of which there is nothing in `lines` but the name."""
 
     lines: tuple[str, ...]
+    unseen: frozenset[str] = frozenset()
 
     def additions(self, before: "Inventory") -> tuple[str, ...]:
-        """Return what is here and was not *before*."""
+        """Return what is here and was not *before*; of a machine that was not seen then, nobody knows."""
         known = set(before.lines)
-        return tuple(line for line in self.lines if line not in known)
+        new = (line for line in self.lines if line not in known)
+        return tuple(line for line in new if line.partition(":")[0] not in before.unseen)
 
 
 async def take(lab: LabPort, *, with_cluster: bool) -> Inventory:
     """Look at every machine of *lab*, and at the cluster's objects if it has a cluster."""
     observer = Observer(lab, lambda: lab.machines, SystemClock(), hears_processes=False)
     async with observer.watching(Needs(processes=True)):
-        machines = observer.observation.machines
+        machines = await _seen(observer)
     lines = [line for name in machines for line in _on_machine(name, machines[name])]
-    return Inventory((*lines, *(await _objects(lab) if with_cluster else ())))
+    unseen = frozenset(name for name, state in machines.items() if isinstance(state, Unseen))
+    return Inventory((*lines, *(await _objects(lab) if with_cluster else ())), unseen)
+
+
+async def _seen(observer: Observer) -> Mapping[str, MachineState | Unseen]:
+    """Return the machines once each of them could be looked at: what was there and was not seen would count
+    as left behind afterwards."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(SIGHT_TIMEOUT_S):
+            while any(isinstance(state, Unseen) for state in observer.observation.machines.values()):
+                observer.changed.clear()
+                await observer.changed.wait()
+                await observer.settle()
+    return observer.observation.machines
 
 
 def _on_machine(name: str, state: MachineState | Unseen) -> Iterator[str]:

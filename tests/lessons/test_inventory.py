@@ -3,7 +3,9 @@
 import pytest
 from scratch_lab import ScratchLab
 
+from kubelab.cluster.machine.machine import Machine
 from kubelab.lessons import inventory
+from kubelab.lessons.inventory import Inventory
 
 pytestmark = pytest.mark.root
 
@@ -40,3 +42,30 @@ async def test_looking_adds_nothing(lab: ScratchLab) -> None:
         before = await inventory.take(lab, with_cluster=False)
         assert (await inventory.take(lab, with_cluster=False)).additions(before) == ()
     assert "bench" not in (await inventory.take(lab, with_cluster=False)).lines
+
+
+class _Blinking(dict[str, Machine]):
+    """Machines of which the first look finds none, as of those that are being restarted."""
+
+    looks = 0
+
+    def __getitem__(self, name: str) -> Machine:
+        self.looks += 1
+        if self.looks == 1:
+            raise KeyError(name)
+        return super().__getitem__(name)
+
+
+async def test_a_machine_that_cannot_be_seen_at_first_is_looked_at_again(lab: ScratchLab) -> None:
+    async with lab.scratch("bench"):
+        after = await inventory.take(lab, with_cluster=False)
+        lab.machines = _Blinking(lab.machines)
+        before = await inventory.take(lab, with_cluster=False)
+        assert before.unseen == frozenset()
+        assert after.additions(before) == ()
+
+
+def test_of_a_machine_that_was_never_seen_before_nothing_counts_as_left() -> None:
+    before = Inventory(("bench", "other"), frozenset({"bench"}))
+    after = Inventory(("bench", "bench: process 1 init", "other", "other: link left"))
+    assert after.additions(before) == ("other: link left",)
