@@ -12,10 +12,11 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Mapping
 
 from kubelab.cluster.errors import KernelError
-from kubelab.cluster.linux import seccomp, syscalls, user_namespace
+from kubelab.cluster.linux import seccomp, syscalls, time_namespace, user_namespace
 from kubelab.cluster.linux.capability import MEND_ROOT, Capability, absent, present, tried
 from kubelab.cluster.linux.cgroup_probe import CONTROLLERS, probe_cgroups
 from kubelab.cluster.linux.disk_probe import probe_disk
@@ -50,6 +51,7 @@ def names() -> tuple[str, ...]:
         "namespace.user",
         "users",
         *(f"namespace.{type_}" for type_ in _NAMESPACES),
+        "namespace.time",
         "overlay",
         "bridge",
         "nftables",
@@ -67,6 +69,7 @@ def probe() -> tuple[Capability, ...]:
     return (
         *probe_users(),
         *(_namespace(type_) for type_ in _NAMESPACES),
+        tried("namespace.time", _try_clocks, MEND_ROOT if os.geteuid() else _MEND_KERNEL),
         tried("overlay", _try_overlay, _MEND_MODULE.format(module="overlay")),
         tried("bridge", _try_links, _MEND_MODULE.format(module="bridge veth")),
         tried("nftables", _try_rules, _MEND_MODULE.format(module="nf_tables")),
@@ -90,6 +93,13 @@ def _told(capability: Capability) -> tuple[tuple[str, str], tuple[str, str]]:
 def _namespace(type_: NamespaceType) -> Capability:
     mend = MEND_ROOT if os.geteuid() else _MEND_KERNEL
     return tried(f"namespace.{type_}", lambda: syscalls.unshare(CLONE_FLAGS[type_]), mend)
+
+
+def _try_clocks() -> None:
+    """Without the right to set its clocks a time namespace is of no use."""
+    syscalls.unshare(CLONE_FLAGS["time"])
+    offsets = time_namespace.TimeOffsets(boottime_ns=time_namespace.NS_PER_S)
+    time_namespace.set_offsets(offsets, threading.get_native_id())
 
 
 def _try_overlay() -> None:
