@@ -183,6 +183,9 @@ class Structure:
     files: Annotated[
         str, "The directory under /root that gets the lesson's files, where the shell begins."
     ] = ""
+    setup: Annotated[
+        tuple[str, ...], "Shell commands that are run before those of each step's own `setup`."
+    ] = ()
     cleanup: Annotated[
         tuple[str, ...], "Shell commands that take back what the lesson's steps made in the cluster."
     ] = ()

@@ -56,7 +56,7 @@ def _step(lesson: Lesson, step: Step, language: Language) -> Iterator[str]:
     yield f"=== {number}/{len(lesson.steps)} {step.title.in_(language)} [{step.id}]"
     yield ""
     yield from step.body.in_(language).splitlines()
-    yield from _commands(_SETUP, step.structure.setup, language)
+    yield from _commands(_SETUP, (*lesson.structure.setup, *step.structure.setup), language)
     yield from _captures(step, Scope(lesson.machine), language)
     yield from _prediction(step, Scope(lesson.machine), language)
     yield from _checks(step.structure.checks, Scope(lesson.machine), language)

@@ -357,10 +357,11 @@ class Session:
 
     async def _set_up(self, step: Step) -> Text | None:
         """Return why *step* could not be set up, if so."""
-        if not step.structure.setup:
+        commands = (*self.lesson.structure.setup, *step.structure.setup)
+        if not commands:
             return None
         async with self._doing(_SETTING_UP):
-            for command in step.structure.setup:
+            for command in commands:
                 try:
                     async with asyncio.timeout(SETUP_TIMEOUT_S):
                         await self._workplace.execute(command)

@@ -109,8 +109,16 @@ class Workplace:
 
     async def _furnish(self) -> None:
         await self.machine.write_file(bashrc.PATH, bashrc.CONTENT.encode())
+        if self._lesson.structure.files and not self._lesson.source.files:
+            await self._make_directory()
         for name, content in self._lesson.source.files.items():
             await self._hand_out(name, content)
+
+    async def _make_directory(self) -> None:
+        """Make the lesson's directory where no file makes it: a shell whose directory is not there begins
+        elsewhere."""
+        process = await self.machine.spawn(["mkdir", "-p", self._lesson.directory])
+        await process.wait()
 
     async def _hand_out(self, name: str, content: bytes) -> None:
         """Write a file of the lesson, with its variables put in if it is text."""

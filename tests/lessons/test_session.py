@@ -111,6 +111,18 @@ async def test_the_setup_of_a_step_has_run_when_its_checks_count(lab: ScratchLab
         await reached(session, lambda view: view.step.passed)
 
 
+async def test_the_lessons_own_setup_runs_before_that_of_each_step(
+    lab: ScratchLab, progress: Progress
+) -> None:
+    both = spanish("shell: bench", "shell: bench\nsetup: [echo lesson >> order]")
+    prepared = both.spanish.replace("setup: [sleep $SECS &]", "setup: [echo step >> order]")
+    async with Session.open(lab, parse_lesson(source(spanish=prepared)), progress) as session:
+        assert "lesson" in await type_into(session, "cat order")
+        session.next()
+        await session.begun()
+        assert "lesson\r\nlesson\r\nstep" in await type_into(session, "cat order")
+
+
 async def test_a_setup_that_fails_is_told_and_the_learner_goes_on(
     lab: ScratchLab, progress: Progress
 ) -> None:

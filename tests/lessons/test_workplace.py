@@ -125,6 +125,13 @@ async def test_a_scratch_lesson_has_its_own_machine_only(lab: ScratchLab) -> Non
     await place.leave()
 
 
+async def test_a_directory_without_files_is_there_all_the_same(lab: ScratchLab) -> None:
+    place = Workplace(lab, parse_lesson(source(files={})))
+    await place.enter()
+    assert "/root/things\r" in await typed(place, "pwd")
+    await place.leave()
+
+
 async def test_other_terminals_are_offered_what_the_lessons_own_shells_have(lab: ScratchLab) -> None:
     place = Workplace(lab, parse_lesson(source()))
     await place.enter()
