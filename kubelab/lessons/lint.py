@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rich.cells import cell_len
+
 from kubelab.cluster.errors import LabError
 from kubelab.cluster.linux import probe
 from kubelab.language import Text
@@ -23,6 +25,8 @@ from kubelab.lessons.variables import substitute
 from kubelab.lessons.view import sentence_of
 
 RUNGS = 4  # Observe, locate, method, command.
+CODE_COLUMNS = 56  # Of the text pane beside the shell, in a terminal of 120; wider lines are broken there.
+TITLE_COLUMNS = 28  # Of a lesson's line on the home screen, in a terminal of 80.
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,8 @@ def lint_source(source: LessonSource) -> tuple[Problem, ...]:
         *_undeclared(source),
         *_idle(lesson),
         *_backends(lesson),
+        *_wide_code(lesson, source),
+        *_wide_title(lesson),
     )
 
 
@@ -260,6 +266,45 @@ def _backends(lesson: Lesson) -> Iterator[Problem]:
             yield Problem(file, 1, _LOOKS_AT_MACHINES.format(step=step.id))
 
 
+def _wide_code(lesson: Lesson, source: LessonSource) -> Iterator[Problem]:
+    """A command that is broken in the middle is hard to read, and cannot be copied."""
+    widest = {
+        name: max(variable.pick, key=lambda value: len(str(value)))
+        for name, variable in lesson.structure.vars.items()
+    }
+    for name, text in (("es.md", source.spanish), ("en.md", source.english)):
+        for number, line in _code_lines(text):
+            columns = cell_len(substitute(line, widest))
+            if columns > CODE_COLUMNS:
+                sentence = _WIDE_CODE.format(columns=columns, room=CODE_COLUMNS)
+                yield Problem(f"{source.path}/{name}", number, sentence, advice=True)
+
+
+def _code_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines of *text* between fences, with their numbers."""
+    fenced = False
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif fenced:
+            yield number, line
+
+
+def _wide_title(lesson: Lesson) -> Iterator[Problem]:
+    for name, title in (("es.md", lesson.title.es), ("en.md", lesson.title.en)):
+        if cell_len(title) > TITLE_COLUMNS:
+            sentence = _WIDE_TITLE.format(columns=cell_len(title), room=TITLE_COLUMNS)
+            yield Problem(f"{lesson.source.path}/{name}", 1, sentence, advice=True)
+
+
+_WIDE_CODE = Text(
+    "esta línea de código tiene {columns} columnas y en el panel caben {room}: pártela.",
+    "this line of code has {columns} columns and the pane has room for {room}: break it.",
+)
+_WIDE_TITLE = Text(
+    "el título tiene {columns} columnas y en la pantalla de inicio caben {room}: acórtalo.",
+    "the title has {columns} columns and the home screen has room for {room}: shorten it.",
+)
 _NOT_KNOWN_YET = Text(
     "${name} no se conoce todavía: lo captura el paso «{step}», que va después o es este.",
     "${name} is not known yet: step “{step}” captures it, which is a later one or this.",

@@ -26,7 +26,7 @@ from kubelab.lessons.format import (
     Variable,
     Wrong,
 )
-from kubelab.lessons.lint import RUNGS
+from kubelab.lessons.lint import CODE_COLUMNS, RUNGS, TITLE_COLUMNS
 from kubelab.lessons.located import read_yaml
 from kubelab.lessons.parse import TrackFile, Translation
 from kubelab.lessons.sample import MACHINE, before_and_after
@@ -41,6 +41,8 @@ def reference() -> str:
     frame = resources.files("kubelab.lessons").joinpath("reference.md").read_text(encoding="utf-8")
     parts = {f"fields {class_.__name__}": _table(class_) for class_ in _FRAME} | {
         "rungs": str(RUNGS),
+        "code_columns": str(CODE_COLUMNS),
+        "title_columns": str(TITLE_COLUMNS),
         "machine": MACHINE,
         "checks": "\n\n".join(_check(name, class_) for name, class_ in CHECKS.items()),
         "types": "\n\n".join(_type(class_) for class_ in _parts_of_checks()),

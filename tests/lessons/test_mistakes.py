@@ -125,3 +125,23 @@ def test_lint_tells_what_can_be_read_and_cannot_be_meant(old: str, new: str, tol
     assert [part in problem.sentence.en for part, problem in zip(told, problems, strict=True)] == [
         True
     ] * len(told)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("sleep $SECS &\n```", "sleep 1000 && " * 3 + "sleep $SECS &\n```", []),
+        ("sleep $SECS &\n```", "sleep 1000 && " * 4 + "sleep $SECS &\n```", ["this line of code has 68"]),
+        ("Duerme $SECS segundos.", "Duerme " * 20, []),
+        ("title: Una lección", f"title: {'a' * 28}", []),
+        ("title: Una lección", f"title: {'a' * 29}", ["the title has 29 columns"]),
+    ],
+)
+def test_lint_tells_what_a_terminal_has_no_room_for(old: str, new: str, told: list[str]) -> None:
+    assert old in SPANISH
+    problems = lint_source(source(spanish=SPANISH.replace(old, new, 1)))
+    room = [problem for problem in problems if "has room for" in problem.sentence.en]
+    assert [part in problem.sentence.en for part, problem in zip(told, room, strict=True)] == [True] * len(
+        told
+    )
+    assert all(problem.advice for problem in room)
