@@ -202,6 +202,10 @@ def inspect(reference: str) -> None:
 
 
 def _store() -> "ImageStore":
+    """Open the store as a lab does: the images' files are of many users."""
+    from kubelab.cli.rootless import own_files_of_others
+
+    own_files_of_others()
     from kubelab.cluster.images.store import ImageStore
 
     return ImageStore.open()

@@ -2,11 +2,14 @@
 
 import json
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from image_files import directory, made, tar, write_archive
+from image_files import directory, entry, made, tar, write_archive
+from lab_program import kubelab as command_line
+from ordinary_user import FIRST_GRANTED, as_user, processes_of_user
 
 from kubelab.cli import run
 from kubelab.cli.image import readable, told
@@ -88,3 +91,28 @@ def test_progress_tells_what_is_done_and_what_is_being_done():
 )
 def test_sizes_are_told_in_units_of_1024(size, text):
     assert readable(size) == text
+
+
+@pytest.mark.root
+def test_an_ordinary_users_images_keep_the_owners_of_their_files(monkeypatch):
+    """As a rootless lab would have brought them; and what is not his own he can remove all the same."""
+    owned = made([tar([directory("home"), (entry("home/of-1000", uid=1000, gid=1000), b"1")])])
+    with tempfile.TemporaryDirectory() as above:
+        Path(above).chmod(0o755)
+        user = as_user(home := Path(above) / "home")
+        monkeypatch.setenv("KUBELAB_IMAGES", str(home / "images"))
+        path = write_archive(Path(above) / "owned.tar", owned, "owned:1")
+        path.chmod(0o644)
+
+        def ordinary(*arguments: str) -> str:
+            done = command_line(home / "lab", "image", *arguments, prefix=user)
+            assert done.returncode == 0, done.stdout
+            return done.stdout
+
+        ordinary("load", str(path))
+        (layer,) = json.loads(ordinary("inspect", "owned:1"))["layers"]
+        status = (Path(layer["directory"]) / "home/of-1000").stat()
+        assert (status.st_uid, status.st_gid) == (FIRST_GRANTED + 999, FIRST_GRANTED + 999)
+        assert "owned:1" in ordinary("rm", "owned:1")
+        assert not Path(layer["directory"]).exists()
+        assert processes_of_user() == []
