@@ -41,16 +41,17 @@ def test_ones_own_cgroup_is_the_line_of_v2() -> None:
 @pytest.mark.parametrize(
     ("processes", "controllers", "delegated"),
     [
-        (f"{os.getpid()}\n", "cpu memory pids", True),
-        (f"{os.getpid()}\n1\n", "cpu memory pids", False),
-        (f"{os.getpid()}\n", "", False),
-        (f"{os.getpid()}\n", "hugetlb rdma", False),
+        ("{own}\n", "cpu memory pids", True),
+        ("{own}\n1\n", "cpu memory pids", False),
+        ("{own}\n", "", False),
+        ("{own}\n", "hugetlb rdma", False),
     ],
 )
 def test_it_must_have_controllers_and_nobody_else_in_it(
     tmp_path: Path, processes: str, controllers: str, delegated: bool
 ) -> None:
-    assert is_delegated(scope(tmp_path, processes=processes, controllers=controllers)) is delegated
+    members = processes.format(own=os.getpid())
+    assert is_delegated(scope(tmp_path, processes=members, controllers=controllers)) is delegated
 
 
 def test_a_cgroup_without_its_files_is_nobody_s(tmp_path: Path) -> None:
