@@ -1,6 +1,6 @@
 import asyncio
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubelab.cluster.client.background import background
 from kubelab.cluster.errors import ApiError
-from kubelab.cluster.node.logs import LogOptions, read_log, tail_offset
+from kubelab.cluster.node.logs import BLOCK_BYTES, LogOptions, read_log, tail_offset
 from kubelab.cluster.node.server import log_options
 from kubelab.cluster.runtime.log_rotation import older, successor
 
@@ -50,6 +51,22 @@ async def test_a_log_is_shown_as_asked(log: Path, options: LogOptions, shown: st
     assert await read(log, options) == shown
 
 
+async def test_a_long_log_of_which_nothing_is_shown_lets_others_run(tmp_path: Path) -> None:
+    path = tmp_path / "0.log"
+    path.write_text(f"{stamp(0)} stdout F {'x' * 100}\n" * 10_000)
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with background(count_turns()):
+        assert await read(path, LogOptions(since=NOW + timedelta(hours=1))) == ""
+    assert turns > path.stat().st_size // BLOCK_BYTES
+
+
 async def test_partial_lines_are_joined(tmp_path: Path) -> None:
     path = tmp_path / "0.log"
     path.write_text(f"{stamp(0)} stdout P half a\n{stamp(0)} stdout F  line\n")
@@ -81,8 +98,9 @@ def test_the_query_is_read_as_pod_log_options() -> None:
     options = log_options(query, NOW)
     assert (options.follow, options.tail_lines, options.timestamps) == (True, 10, True)
     assert options.since == datetime(2025, 12, 31, 23, 59, tzinfo=UTC)
-    with pytest.raises(ApiError):
-        log_options({"tailLines": "-1"}, NOW)
+    for wrong in ({"tailLines": "-1"}, {"sinceTime": "now"}, {"sinceTime": "2026-01-01T00:00:00"}):
+        with pytest.raises(ApiError):
+            log_options(wrong, NOW)
 
 
 def rotate(log: Path, text: str) -> None:

@@ -7,7 +7,7 @@ Left out: separate streams.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,7 +17,7 @@ from typing import BinaryIO
 from kubelab.cluster.node.inotify import growing
 from kubelab.cluster.runtime.log_rotation import older
 
-BLOCK_BYTES = 64 * 1024
+BLOCK_BYTES = 16 * 1024  # Hundreds of lines: a few milliseconds.
 _SECONDS = len("2026-01-01T00:00:00")
 
 
@@ -88,6 +88,9 @@ def tail_offset(file: BinaryIO, lines: int, block_bytes: int = BLOCK_BYTES) -> i
         file.seek(start)
         block = file.read(position - start)
         index = len(block) if position < end else len(block) - 1  # The last newline of all begins no line.
+        count = block.count(b"\n", 0, index)
+        if found + count < lines:
+            found, index = found + count, 0
         while (index := block.rfind(b"\n", 0, index)) >= 0:
             found += 1
             if found == lines:
@@ -108,7 +111,7 @@ async def read_log(
             async for shown in _followed(path, file, printer, changed, is_over):
                 yield shown
         else:
-            for shown in _rest(file, printer):
+            async for shown in _rest(file, printer):
                 yield shown
 
 
@@ -124,7 +127,7 @@ async def _followed(
                     over = is_over()  # Asked before reading: what was written before the end is shown.
                     changed.clear()
                     following = _following(path, file)
-                    for shown in _rest(file, printer):
+                    async for shown in _rest(file, printer):
                         yield shown
                     if over or following:
                         break
@@ -152,7 +155,8 @@ def _inode(path: Path) -> int:
         return 0
 
 
-def _rest(file: BinaryIO, printer: _Printer) -> Iterator[bytes]:
+async def _rest(file: BinaryIO, printer: _Printer) -> AsyncIterator[bytes]:
     while not printer.full and (chunk := file.read(BLOCK_BYTES)):
         if shown := printer.feed(chunk):
             yield shown
+        await asyncio.sleep(0)  # A long log must not hold up everybody else, even if none of it is shown.

@@ -158,6 +158,8 @@ def log_options(query: Mapping[str, str], now: datetime) -> LogOptions:
         since = datetime.fromisoformat(since_time) if since_time else since
     except ValueError as error:
         raise ApiError(400, "BadRequest", f"sinceTime: {error}") from error
+    if since is not None and since.tzinfo is None:
+        raise ApiError(400, "BadRequest", f"sinceTime: {since_time!r} has no time zone")
     return LogOptions(
         follow=_flag(query, "follow"),
         tail_lines=_number(query, "tailLines"),
