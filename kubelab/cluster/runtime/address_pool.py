@@ -4,6 +4,7 @@ Source of the ranges: kubernetes, pkg/kubelet/userns/userns_manager.go: each pod
 own has 65536 ids of the node that no other pod has.
 """
 
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from kubelab.cluster.errors import LabError
@@ -50,6 +51,34 @@ class IdPool:
     def give_back(self, first_id: int) -> None:
         if first_id:
             self._free.add(first_id // IDS_PER_POD)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What a pod has of the node's as long as it is there; `ids_from` 0: no user ids of its own."""
+
+    address: IPv4Address
+    ids_from: int
+
+
+class Leases:
+    def __init__(self, network: IPv4Network) -> None:
+        self._addresses = AddressPool(network)
+        self._ids = IdPool()
+
+    def take(self, host_address: IPv4Address | None, *, own_ids: bool) -> Lease:
+        """Return a lease; *host_address*: of a pod that has the node's instead of its own. Raises LabError
+        when there is nothing left; then nothing is taken."""
+        address = host_address or self._addresses.take()
+        try:
+            return Lease(address, self._ids.take() if own_ids else 0)
+        except LabError:
+            self._addresses.give_back(address)
+            raise
+
+    def give_back(self, lease: Lease) -> None:
+        self._addresses.give_back(lease.address)
+        self._ids.give_back(lease.ids_from)
 
 
 _NO_ADDRESS = Text(

@@ -13,7 +13,7 @@ import signal
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from kubelab.cluster.errors import LabError
 from kubelab.cluster.images.image import Image
 from kubelab.cluster.images.store import ImageStore
 from kubelab.cluster.runtime import log_rotation, pod_config, statistics
-from kubelab.cluster.runtime.address_pool import AddressPool, IdPool
+from kubelab.cluster.runtime.address_pool import Lease, Leases
 from kubelab.cluster.runtime.attachment import ContainerAttachment, Input, pipes
 from kubelab.cluster.runtime.client import Exit, Shim, ShimProcess
 from kubelab.cluster.runtime.cri import (
@@ -63,20 +63,12 @@ class _Running:
     is_paused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Lease:
-    """What the pod has of the node's as long as it is there; `ids_from` 0: no user ids of its own."""
-
-    address: IPv4Address
-    ids_from: int
-
-
 @dataclass(slots=True)
 class _Pod:
     sandbox: Sandbox
     spec: SandboxSpec
     pause: ShimProcess
-    lease: "_Lease"
+    lease: Lease
     containers: dict[str, _Running] = field(default_factory=dict)
 
 
@@ -86,8 +78,7 @@ class PodRuntime:
     def __init__(self, shim: Shim, network: IPv4Network, images: ImageStore) -> None:
         self._shim = shim
         self._images = images
-        self._addresses = AddressPool(network)
-        self._ids = IdPool()
+        self._leases = Leases(network)
         self._pods: dict[str, _Pod] = {}
         self._subscribers: set[asyncio.Queue[ContainerExit]] = set()
         self._full_logs: asyncio.Queue[str] = asyncio.Queue()
@@ -115,28 +106,22 @@ class PodRuntime:
             return known.sandbox
         if known:
             await self.remove_sandbox(spec.uid)
-        lease = self._lease(spec)
+        host_address = spec.node_address if spec.host_network else None
+        lease = self._leases.take(host_address, own_ids=not spec.host_users)
         try:
             pause = await self._start_pause(spec, lease)
         except BaseException:
-            self._give_back(lease)
-            with contextlib.suppress(LabError):
-                await self._shim.request("remove_sandbox", {"uid": spec.uid})
+            try:
+                with contextlib.suppress(LabError):
+                    await self._shim.request("remove_sandbox", {"uid": spec.uid})
+            finally:  # Not before: the next pod may have the address at once.
+                self._leases.give_back(lease)
             raise
         sandbox = Sandbox(spec.uid, pause.pid, lease.address)
         self._pods[spec.uid] = _Pod(sandbox, spec, pause, lease)
         return sandbox
 
-    def _lease(self, spec: SandboxSpec) -> "_Lease":
-        address = spec.node_address if spec.host_network else None
-        ids_from = 0 if spec.host_users else self._ids.take()
-        return _Lease(address or self._addresses.take(), ids_from)
-
-    def _give_back(self, lease: "_Lease") -> None:
-        self._addresses.give_back(lease.address)
-        self._ids.give_back(lease.ids_from)
-
-    async def _start_pause(self, spec: SandboxSpec, lease: "_Lease") -> ShimProcess:
+    async def _start_pause(self, spec: SandboxSpec, lease: Lease) -> ShimProcess:
         peer = f"veth{secrets.token_hex(4)}"
         request = sandbox_request(spec, str(lease.address), peer, lease.ids_from)
         pause, _ = await self._shim.start("run_sandbox", request)
@@ -153,7 +138,7 @@ class PodRuntime:
         await asyncio.gather(*(asyncio.shield(each.reported) for each in running), pod.pause.wait())
         await self._shim.request("remove_sandbox", {"uid": uid})
         if self._pods.pop(uid, None):
-            self._give_back(pod.lease)
+            self._leases.give_back(pod.lease)
 
     async def remove_all(self) -> None:
         """Remove every pod; on a machine that is gone there is none left."""
