@@ -67,7 +67,7 @@ def test_a_file_that_is_no_image_and_a_registry_that_is_not_there_are_told_of(ku
     assert kubelab("image", "load", str(tmp_path / "text"))[0] == 1
     code, _, errors = kubelab("image", "pull", "127.0.0.1:1/app:1")
     assert (code, errors.count("\n")) == (1, 1)
-    assert "cannot be reached" in errors
+    assert "the registry 127.0.0.1:1 cannot be reached" in errors
 
 
 def test_progress_tells_what_is_done_and_what_is_being_done():

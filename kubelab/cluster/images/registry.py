@@ -241,7 +241,7 @@ class Registry:
         return token
 
     def _failed(self, sentence: Text, why: str) -> ImageError:
-        return ImageError(sentence.format(image=self._reference, host=self._base.host, why=shown(why)))
+        return ImageError(sentence.format(image=self._reference, host=self._base.authority, why=shown(why)))
 
 
 @asynccontextmanager
