@@ -55,9 +55,10 @@ def _cgroup(base: Path, version: int, controllers: tuple[str, ...]) -> Cgroup:
 
 def test_limits_on_v2(tmp_path):
     cgroup = _cgroup(tmp_path, 2, ("cpu", "memory", "pids"))
-    for name in ("cpu.weight", "cpu.max", "memory.max", "memory.swap.max"):
+    for name in ("cpu.weight", "cpu.max", "memory.max", "memory.swap.max", "memory.oom.group"):
         (tmp_path / "x" / name).touch()
-    for field, value in {"cpu.weight": "39", "cpu.max": "5000 100000", "memory.max": "4096"}.items():
+    limits = {"cpu.weight": "39", "cpu.max": "5000 100000", "memory.max": "4096", "memory.oom.group": "1"}
+    for field, value in limits.items():
         cgroup.limit(field, value)
         assert cgroup.read(field) == value
     assert cgroup.read("memory.swap.max") == "0"
@@ -70,6 +71,7 @@ def test_limits_on_v1_are_written_in_its_words(tmp_path):
     for field, value in {"cpu.weight": "39", "cpu.max": "max 100000", "memory.max": "4096"}.items():
         cgroup.limit(field, value)
         assert cgroup.read(field) == value
+    cgroup.limit("memory.oom.group", "1")  # v1 kills one by one, whatever is wanted.
     written = {path.name: path.read_text() for path in (tmp_path / "x").iterdir()}
     assert written == {
         "cpu.shares": "999",

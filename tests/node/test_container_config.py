@@ -215,8 +215,8 @@ def resources(requests: dict[str, str], limits: dict[str, str]) -> dict[str, Any
 def test_requests_and_limits_become_cgroup_words() -> None:
     """1 core: 1024 shares, weight 1 + 1022 * 9999 / 262142 = 39; half a core: 50 ms of each 100 ms."""
     found = container_limits(resources({"cpu": "1"}, {"cpu": "500m", "memory": "64Mi"}))
-    assert found == Limits(cpu_weight=39, cpu_quota_us=50_000, memory_max_bytes=64 << 20)
-    assert container_limits(resources({}, {})) == Limits(cpu_weight=1)
+    assert found == Limits(39, cpu_quota_us=50_000, memory_max_bytes=64 << 20, memory_oom_group=True)
+    assert container_limits(resources({}, {})) == Limits(cpu_weight=1, memory_oom_group=True)
 
 
 def test_a_pod_is_limited_only_where_all_its_containers_are() -> None:

@@ -208,13 +208,15 @@ class Cgroup:
         return tuple(int(pid) for pid in read(os.path.join(self.directories[0], "cgroup.procs")).split())
 
     def limit(self, field: str, value: str) -> None:
-        """Set a limit as Kubernetes means it: with `memory.max` goes a ban on swap (KEP-2400), and a
-        controller that is not there limits nothing.
+        """Set a limit as Kubernetes means it: with `memory.max` goes a ban on swap (KEP-2400), only v2 has
+        `memory.oom.group`, and a controller that is not there limits nothing.
 
         Raises:
             KernelError: as `write`.
         """
         if self._tree.hierarchy_of(_controller_of(field)) is None:
+            return
+        if field == "memory.oom.group" and self._version_of(field) == 1:
             return
         if field != "memory.max" or value == "max":
             self.write(field, value)

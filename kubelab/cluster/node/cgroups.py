@@ -1,9 +1,12 @@
 """Requests and limits in cgroup-v2 words.
 
-Source: kubernetes, pkg/kubelet/cm/helpers_linux.go (MilliCPUToShares, MilliCPUToQuota, ResourceConfigForPod)
+Source: kubernetes, pkg/kubelet/cm/helpers_linux.go (MilliCPUToShares, MilliCPUToQuota, ResourceConfigForPod),
+pkg/kubelet/kuberuntime/kuberuntime_container_linux.go (singleProcessOOMKill: false where there is cgroup v2)
 and KEP-2254 (shares to weight).
 Left out: hugepages, memory.min and memory.high (memory QoS).
 """
+
+from dataclasses import replace
 
 from kubelab.cluster.objects import Object
 from kubelab.cluster.pods import Resources, add, container_resources, pod_requests, qos_class
@@ -31,7 +34,8 @@ def quota_us(cpu_millicores: int) -> int:
 def container_limits(container: Object) -> Limits:
     requests = container_resources(container, "requests")
     limits = container_resources(container, "limits")
-    return _limits(requests.get("cpu", limits.get("cpu", 0)), limits)
+    found = _limits(requests.get("cpu", limits.get("cpu", 0)), limits)
+    return replace(found, memory_oom_group=True)
 
 
 def pod_limits(pod: Object) -> Limits:

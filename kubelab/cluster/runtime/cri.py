@@ -30,12 +30,14 @@ class StartError(LabError):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """cgroup-v2 words. None: not limited. `cpu_quota_us` is per `cpu_period_us`."""
+    """cgroup-v2 words. None: not limited. `cpu_quota_us` is per `cpu_period_us`. `memory_oom_group`: who is
+    killed for want of memory takes all others with him, where the kernel can (v2)."""
 
     cpu_weight: int | None = None
     cpu_quota_us: int | None = None
     cpu_period_us: int = 100_000
     memory_max_bytes: int | None = None
+    memory_oom_group: bool = False
     pids_max: int | None = None
 
 

@@ -36,6 +36,8 @@ def cgroup_fields(limits: Limits) -> dict[str, str]:
     found = {name: str(value) for name, value in fields.items() if value is not None}
     if limits.cpu_quota_us is not None:
         found["cpu.max"] = f"{limits.cpu_quota_us} {limits.cpu_period_us}"
+    if limits.memory_oom_group:
+        found["memory.oom.group"] = "1"
     return found
 
 
