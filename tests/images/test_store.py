@@ -16,6 +16,7 @@ from conftest import everything
 from image_files import directory, made, tar, write_archive
 
 from kubelab.cluster.images import index
+from kubelab.cluster.images.content import Content
 from kubelab.cluster.images.image import ImageError
 from kubelab.cluster.images.store import ImageStore
 
@@ -163,3 +164,14 @@ def check(path: Path) -> None:
     assert list((path / "tmp").iterdir()) == []
     for name in index.read(path):
         assert all((path / "layers" / each.diff_id[7:]).is_dir() for each in store.resolve(name).layers)
+
+
+async def test_who_looks_for_an_image_is_not_held_up_by_who_has_the_store_locked(store):
+    """The lab's own is written when it is first looked for; the loop goes on until the store is free."""
+    with Content(store.path).locked():
+        looking = asyncio.create_task(store.find("kubelab/web:1"))
+        done, _ = await asyncio.wait({looking}, timeout=0.05)
+        assert not done
+    assert await looking == store.resolve("kubelab/web:1") == await store.find("kubelab/web:1")
+    with pytest.raises(ImageError):
+        await store.find("nothing:1")

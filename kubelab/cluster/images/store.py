@@ -110,6 +110,18 @@ class ImageStore:
         """
         return self._resolve(name)[0]
 
+    async def find(self, name: str) -> Image:
+        """Return the image as `resolve` does, without holding up the loop: one of the lab's own is written
+        the first time, and others may have the store locked. Raises ImageError."""
+        return self.resolve(name) if self._was_read(name) else await in_thread(self.resolve, name)
+
+    def _was_read(self, name: str) -> bool:
+        if reference.is_digest(name):
+            return False
+        ref = str(reference.parse(name))
+        top = index.read(self.path).get(ref)
+        return top is not None and (ref, top.digest) in self._known
+
     def history(self, name: str) -> tuple[History, ...]:
         """Return how the image was built, first step first. Raises ImageError."""
         image, config = self._resolve(name)
@@ -135,7 +147,7 @@ class ImageStore:
         """
         ref = reference.parse(name)
         if builtin.is_ours(ref):
-            return await in_thread(self.resolve, name)
+            return await self.find(name)
         async with self._pulls.setdefault(str(ref), asyncio.Lock()):
             wanted = policy or reference.default_policy(name)
             present = str(ref) in index.read(self.path)

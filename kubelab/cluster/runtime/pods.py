@@ -86,7 +86,7 @@ class PodRuntime:
 
     async def image_status(self, image: str) -> ImageStatus | None:
         try:
-            found = self._images.resolve(image)
+            found = await self._images.find(image)
         except ImageError:
             return None
         return ImageStatus(found.id, found.config.user, found.size_bytes)
@@ -159,7 +159,7 @@ class PodRuntime:
         pod = self._pods.get(sandbox_uid)
         if pod is None or pod.pause.exited.done():
             raise StartError(_NO_SANDBOX.format(uid=sandbox_uid))
-        image = self._images.resolve(spec.image)
+        image = await self._images.find(spec.image)
         loan = await self._images.lend(image)
         id_ = secrets.token_hex(32)
         try:
