@@ -91,6 +91,9 @@ class Predict:
         "For each choice in the text, `- … {#id}`, when it is what happened: a check that held at some "
         "moment, or a comparison with the revealed value. Without choices the learner answers a value.",
     ] = field(default_factory=dict)
+    first: Annotated[
+        bool, "The first choice that happened stays the answer, whatever the learner does later."
+    ] = False
     when: Annotated[
         Check | None, "The value counts while this check holds; by default, whenever there is one."
     ] = None

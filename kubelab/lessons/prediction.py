@@ -2,7 +2,8 @@
 
 The live state is asked all the time, and the newest value that was seen counts, for by the time the step
 passes what showed it may be gone. Of the choices that stand for a check, one that held at some moment has
-happened.
+happened. Where the way to the goal goes on past the answer (in the end all that was left is removed), the
+first choice that happened is to stay.
 """
 
 import re
@@ -32,7 +33,9 @@ def reveal(
     predict: Predict | None, state: PredictionState, observation: Observation, scope: Scope
 ) -> PredictionState:
     """Return the state after *observation*: what the live state answers by now."""
-    if predict is None or (predict.when and not judge(predict.when, observation, scope).passed):
+    if predict is None or (predict.first and state.choice):
+        return state
+    if predict.when and not judge(predict.when, observation, scope).passed:
         return state
     value = value_of(predict.reveal, observation, scope) if predict.reveal else None
     shown = None if predict.reveal is None else state.value if value is None else _shown(value)

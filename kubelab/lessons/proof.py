@@ -98,7 +98,7 @@ async def prove(
 @dataclass(slots=True)
 class _Proving:
     """`step` is the one at hand, "" outside the steps, since `entered_s`. `answered`: those whose prediction
-    the live state has answered."""
+    the live state has answered, and with which choice."""
 
     lesson: Lesson
     language: Language
@@ -108,7 +108,7 @@ class _Proving:
     entered_s: float
     step: str = ""
     durations_s: dict[str, float] = field(default_factory=dict)
-    answered: set[str] = field(default_factory=set)
+    answered: dict[str, str] = field(default_factory=dict)
 
     def enter(self, step: str) -> None:
         now_s = time.monotonic()
@@ -117,6 +117,15 @@ class _Proving:
             self.durations_s[self.step] = before_s + now_s - self.entered_s
         self.step, self.entered_s = step, now_s
         self.watch(step)
+
+    def note_answer(self, choice: str) -> None:
+        """One question has one answer, whichever way the learner went."""
+        before = self.answered.setdefault(self.step, choice)
+        if before != choice:
+            raise _UnprovenError(
+                f"el estado real responde a su predicción una vez «{before}» y otra «{choice}».",
+                f"the live state answers its prediction “{before}” at one time and “{choice}” at another.",
+            )
 
 
 class _Learner:
@@ -142,7 +151,7 @@ class _Learner:
             self.proving.enter(self.step.id)
             yield self.step
             if self.view.prediction and self.view.prediction.outcome:
-                self.proving.answered.add(self.step.id)
+                self.proving.note_answer(self.view.prediction.outcome.choice)
             self.session.next()
 
     async def type(self, lines: tuple[str, ...], until: Callable[[], bool]) -> None:

@@ -46,6 +46,15 @@ def seen(*argvs: str) -> Observation:
     return Observation(machines={"bench": MachineState("bench", HOST, processes)})
 
 
+@pytest.mark.parametrize(("first", "choice"), [("", "many"), ("    first: true\n", "one")])
+def test_the_newest_answer_counts_or_the_first_choice_that_happened(first: str, choice: str) -> None:
+    step = parse_lesson(asked(STRUCTURE.replace("    reveal", f"{first}    reveal", 1))).steps[0]
+    state = StepState()
+    for observation in (seen("sleep 1"), seen("sleep 1", "sleep 9")):
+        state = evaluate(step, state, observation, SCOPE)
+    assert state.prediction.choice == choice
+
+
 def drawn(state: StepState) -> PredictionView:
     view = evaluation.draw(lesson(), (state, StepState()), 0, SCOPE).step.prediction
     assert view is not None

@@ -1,7 +1,7 @@
 """A proof is red with the exact step when the lesson is not what it says, and green when it is."""
 
 import pytest
-from lesson_files import SPANISH, source, spanish
+from lesson_files import ENGLISH, SPANISH, source, spanish
 from scratch_lab import ScratchLab
 
 from kubelab.lessons.format import LessonSource
@@ -43,6 +43,19 @@ async def test_a_lesson_that_is_not_what_it_says_is_red_with_the_step(
     assert proof.failure is not None
     assert proof.failure.step == step
     assert says in proof.failure.sentence.en
+
+
+async def test_one_question_has_one_answer(lab: ScratchLab) -> None:
+    """Who errs resets the step, and who has it done by fast-forward does not."""
+    predict = "  predict: {choices: {a: {session: resets, eq: 0}, b: {session: resets, ge: 1}}}\n"
+    choices = "\n\n- A {#a}\n- B {#b}\n:::"
+    text = SPANISH.replace("  solve: [sleep $SECS &]\n", f"{predict}  solve: [sleep $SECS &]\n", 1)
+    text = text.replace("¿Qué pasará?\n:::", f"¿Qué pasará?{choices}", 1)
+    english = ENGLISH.replace("What will happen?\n:::", f"What will happen?{choices}", 1)
+    proof = await proof_of(source(spanish=text, english=english), lab)
+    assert proof.failure is not None
+    assert proof.failure.step == "one"
+    assert "answers its prediction “b” at one time and “a” at another" in proof.failure.sentence.en
 
 
 CAPTURING = """\
