@@ -98,12 +98,12 @@ def test_it_is_seen_from_a_process_whose_answer_is_its_own() -> None:
 @pytest.mark.parametrize(
     ("yaml", "answer", "observed", "look"),
     [
-        ("file: /x", NOTHING, "it does not exist", "ls -ld /x"),
-        ("file: /x", NOWHERE, "it is a link to gone, which leads nowhere", "ls -ld /x"),
+        ("file: /x", NOTHING, "/x does not exist", "ls -ld /x"),
+        ("file: /x", NOWHERE, "/x is a link to gone, which leads nowhere", "ls -ld /x"),
         ("{file: /x, content: {eq: bye}}", HELLO, "its content is “hello”", "cat /x"),
-        ("{file: /x, contains: bye}", PIPE, "it is a fifo: it has no content", "cat /x"),
+        ("{file: /x, contains: bye}", PIPE, "/x is a fifo: it has no content", "cat /x"),
         ("{file: /x, mode: '755', owner: 0}", HELLO, "its mode is 0644; its owner is uid 1000", "stat /x"),
-        ("{file: /x, type: directory}", LINK, "it is a link to b, a file", "ls -ld /x"),
+        ("{file: /x, type: directory}", LINK, "/x is a link to b, a file", "ls -ld /x"),
     ],
 )
 def test_what_is_amiss_is_said(yaml: str, answer: FileSeen, observed: str, look: str) -> None:

@@ -150,13 +150,14 @@ class FileCheck(SeenFrom):
 
     def judge_view(self, view: View, observation: Observation, scope: Scope) -> Finding:
         seen, look = answer_to(observation, self._question(view)), self._look(view)
+        presence = _presence(clean(self.file), seen)
         if not seen.exists or self.absent:
-            return self.finding(self.absent and not seen.exists, scope, _presence(seen), look)
+            return self.finding(self.absent and not seen.exists, scope, presence, look)
         wishes = list(self._wishes(seen))
         missed = [wish.field for wish in wishes if not wish.holds]
         if not self._is_about_link and not seen.type:
-            return self.finding(False, scope, _presence(seen), look)
-        observed = _observed(seen, missed or [wish.field for wish in wishes])
+            return self.finding(False, scope, presence, look)
+        observed = _observed(presence, seen, missed or [wish.field for wish in wishes])
         return self.finding(not missed, scope, observed, look)
 
     @property
@@ -227,31 +228,34 @@ class FileCheck(SeenFrom):
         return seen.target is not None if self.type == "link" else seen.type == self.type
 
 
-def _observed(seen: FileSeen, fields: list[FileField]) -> Text:
-    texts = [_shown(field, seen) for field in dict.fromkeys(fields)] or [_presence(seen)]
+def _observed(presence: Text, seen: FileSeen, fields: list[FileField]) -> Text:
+    texts = [_shown(field, presence, seen) for field in dict.fromkeys(fields)] or [presence]
     return Text("; ".join(text.es for text in texts), "; ".join(text.en for text in texts))
 
 
-def _presence(seen: FileSeen) -> Text:
+def _presence(path: str, seen: FileSeen) -> Text:
+    """The path is in it, for a prediction's answer is read without what was asked."""
     if not seen.exists:
-        return Text("no existe", "it does not exist")
+        return Text(f"no existe {path}", f"{path} does not exist")
     kind = _TYPES.get(seen.type, Text("", ""))
     if seen.target is None:
-        return Text(f"es {kind.es}", f"it is {kind.en}")
+        return Text(f"{path} es {kind.es}", f"{path} is {kind.en}")
     if not seen.type:
         return Text(
-            f"es un enlace a {seen.target}, que no lleva a nada",
-            f"it is a link to {seen.target}, which leads nowhere",
+            f"{path} es un enlace a {seen.target}, que no lleva a nada",
+            f"{path} is a link to {seen.target}, which leads nowhere",
         )
-    return Text(f"es un enlace a {seen.target}, {kind.es}", f"it is a link to {seen.target}, {kind.en}")
+    return Text(
+        f"{path} es un enlace a {seen.target}, {kind.es}", f"{path} is a link to {seen.target}, {kind.en}"
+    )
 
 
-def _shown(field: FileField, seen: FileSeen) -> Text:
+def _shown(field: FileField, presence: Text, seen: FileSeen) -> Text:
     value = _FIELDS[field](seen)
     if field in ("type", "target"):
-        return _presence(seen)
+        return presence
     if field == "content":
-        return _content_shown(seen)
+        return _content_shown(presence, seen)
     names = {
         "mode": Text("su modo es", "its mode is"),
         "owner": Text("su dueño es el uid", "its owner is uid"),
@@ -261,9 +265,8 @@ def _shown(field: FileField, seen: FileSeen) -> Text:
     return Text(f"{names[field].es} {value}", f"{names[field].en} {value}")
 
 
-def _content_shown(seen: FileSeen) -> Text:
+def _content_shown(presence: Text, seen: FileSeen) -> Text:
     if seen.content is None:
-        presence = _presence(seen)
         return Text(f"{presence.es}: no tiene contenido", f"{presence.en}: it has no content")
     if not seen.content:
         return Text("está vacío", "it is empty")
