@@ -133,3 +133,15 @@ async def test_mounts_are_passed_on_as_the_pod_asks(node):
     assert await node.shell(pod, "ls /v/in", mounts=at(pod, host)) == "x\n"
     process = await node.machine.spawn(["umount", "/srv/shared/in"])
     assert await process.wait() == 0
+
+
+@pytest.mark.parametrize(("name", "depth"), [("d", 1500), ("d" * 200, 100)])
+async def test_a_tree_deeper_than_a_path_is_long_goes_with_its_pod(node, name, depth):
+    pod = await node.sandbox()
+    scratch = EmptyDir("scratch")
+    await node.runtime.set_up_volumes(pod.uid, (scratch,))
+    dig = f"import os; os.chdir('/v'); [(os.mkdir('{name}'), os.chdir('{name}')) for _ in range({depth})]"
+    end, _ = await node.run(pod, "python3", "-c", f"{dig}; open('file', 'w')", mounts=at(pod, scratch))
+    assert end.exit_code == 0
+    await node.runtime.remove_sandbox(pod.uid)
+    assert not on_machine(node, f"/var/lib/kubelet/pods/{pod.uid}").exists()

@@ -45,7 +45,7 @@ def mount_table(pid: int | str = "thread-self") -> tuple[MountEntry, ...]:
 
 
 def _entry(line: str) -> MountEntry:
-    fields = line.split()
+    fields = line.rstrip("\n").split(" ")  # The source may be empty.
     separator = fields.index("-")
     kind, source, options = fields[separator + 1 : separator + 4]
     return MountEntry(_unescape(fields[3]), _unescape(fields[4]), kind, source, tuple(options.split(",")))

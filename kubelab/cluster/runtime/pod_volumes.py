@@ -11,6 +11,7 @@ Kubernetes evicts the pod.
 
 import contextlib
 import errno
+import itertools
 import os
 import stat
 import time
@@ -18,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from kubelab.cluster.errors import KernelError
-from kubelab.cluster.linux.mounts import bind
+from kubelab.cluster.linux.mounts import bind, mount_table
 from kubelab.cluster.linux.syscalls import (
     MNT_DETACH,
     MS_NODEV,
@@ -262,19 +263,30 @@ def _open_or_make(top: int, sub_path: str, mode: int) -> int:
 
 
 def _umount_below(top: str) -> None:
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-        targets = [target for line in lines if (target := line.split(" ", 5)[4]).startswith(f"{top}/")]
+    targets = [entry.target for entry in mount_table() if entry.target.startswith(f"{top}/")]
     for target in reversed(targets):
         umount(target, MNT_DETACH)
 
 
 def remove_tree(top: str) -> None:
-    """As shutil.rmtree, which takes 4 ms to import."""
-    for path, directories, files in os.walk(top, topdown=False):
-        for name in files:
-            os.unlink(os.path.join(path, name))
-        for name in directories:
-            below = os.path.join(path, name)
-            (os.unlink if os.path.islink(below) else os.rmdir)(below)
-        if path == top:
-            os.rmdir(path)
+    """Remove a directory, however deep a container has made it: deeper than a path can be long, or than
+    Python calls itself. So what lies below is moved up, level by level."""
+    chance, number = os.urandom(8).hex(), itertools.count()
+    while directories := _remove_files(top):
+        for directory in directories:
+            for below in _remove_files(directory):
+                os.rename(below, f"{top}/{chance}-{next(number)}")
+            os.rmdir(directory)
+    os.rmdir(top)
+
+
+def _remove_files(directory: str) -> list[str]:
+    """Remove all in it but its directories; return those."""
+    directories = []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                directories.append(entry.path)
+            else:
+                os.unlink(entry.path)
+    return directories
