@@ -25,8 +25,8 @@ from kubelab.lessons.variables import substitute
 from kubelab.lessons.view import sentence_of
 
 RUNGS = 4  # Observe, locate, method, command.
-CODE_COLUMNS = 56  # Of the text pane beside the shell, in a terminal of 120; wider lines are broken there.
-TITLE_COLUMNS = 28  # Of a lesson's line on the home screen, in a terminal of 80.
+CODE_COLUMNS = 56  # Of the text pane beside the shell, in a terminal of 140; wider lines are broken there.
+TITLE_COLUMNS = 21  # Of a lesson's line on the home screen, where the lab is beside it: in a terminal of 120.
 
 
 @dataclass(frozen=True, slots=True)

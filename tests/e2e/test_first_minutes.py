@@ -58,7 +58,7 @@ def test_from_the_start_to_a_passed_step_and_out_again(terminal: Terminal, place
 def test_the_language_changes_on_the_spot_and_progress_is_kept(terminal: Terminal, place: Path) -> None:
     terminal.wait("A tour of the lab", "Ready")
     terminal.type(F2)
-    terminal.wait("Un paseo por el laboratorio")
+    terminal.wait("Un primer paseo")
     terminal.type(ENTER)
     terminal.wait("Paso 1 de 5", "root@")
     terminal.type("./doctor | tee report.txt", ENTER)

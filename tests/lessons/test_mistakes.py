@@ -133,8 +133,8 @@ def test_lint_tells_what_can_be_read_and_cannot_be_meant(old: str, new: str, tol
         ("sleep $SECS &\n```", "sleep 1000 && " * 3 + "sleep $SECS &\n```", []),
         ("sleep $SECS &\n```", "sleep 1000 && " * 4 + "sleep $SECS &\n```", ["this line of code has 68"]),
         ("Duerme $SECS segundos.", "Duerme " * 20, []),
-        ("title: Una lección", f"title: {'a' * 28}", []),
-        ("title: Una lección", f"title: {'a' * 29}", ["the title has 29 columns"]),
+        ("title: Una lección", f"title: {'a' * 21}", []),
+        ("title: Una lección", f"title: {'a' * 22}", ["the title has 22 columns"]),
     ],
 )
 def test_lint_tells_what_a_terminal_has_no_room_for(old: str, new: str, told: list[str]) -> None:
