@@ -139,6 +139,11 @@ class Shim:
         try:
             await self._transmit(body, fds)
             return await answer
+        except asyncio.CancelledError:
+            # It may have come already, just before we were told to stop waiting.
+            if answer.done() and not answer.cancelled() and answer.exception() is None:
+                answer.result().give_up()
+            raise
         finally:
             self._waiting.pop(number, None)
 
