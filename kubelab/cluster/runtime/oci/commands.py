@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kubelab.cluster.errors import LabError
+from kubelab.cluster.errors import KernelError, LabError
 from kubelab.cluster.runtime.oci.arguments import Arguments, Options, UsageError, parse_arguments
 from kubelab.cluster.runtime.oci.container_state import (
     OCI_VERSION,
@@ -283,9 +283,8 @@ def _delete(call: Call) -> int:
     try:
         made = call.files.load(call.id)
     except StateError:
-        if not forced:
+        if not call.files.take_back(call.id) and not forced:
             raise
-        call.files.remove(call.id)
         return 0
     if forced:
         _kill_and_wait(made)
@@ -297,7 +296,8 @@ def _delete(call: Call) -> int:
 
 def _kill_and_wait(made: Container) -> None:
     deadline_s = time.monotonic() + _DEATH_S
-    made.cgroup.limit("cgroup.freeze", "0")
+    with contextlib.suppress(KernelError):  # Whoever was killed while he removed it has got this far.
+        made.cgroup.limit("cgroup.freeze", "0")
     _send(made, signal.SIGKILL)
     while is_alive(made) and time.monotonic() < deadline_s:
         with contextlib.suppress(ChildProcessError):

@@ -30,6 +30,7 @@ from kubelab.cluster.runtime.config import SANDBOX, Config, ConfigError, Hook, N
 from kubelab.cluster.runtime.container_exec import pid_of
 from kubelab.cluster.runtime.container_root import Rootfs
 from kubelab.cluster.runtime.execution import run_child
+from kubelab.cluster.runtime.oci.abandoned import Making
 from kubelab.cluster.runtime.oci.bundle import Bundle
 from kubelab.cluster.runtime.oci.container_state import Container, document
 from kubelab.cluster.runtime.oci.state_files import StateFiles
@@ -72,35 +73,41 @@ def create(request: Request, bundle: Bundle, files: StateFiles) -> Created:
     Raises:
         LabError: a step failed.
     """
-    files.reserve(request.id)
+    note = files.reserve(request.id)
     with ExitStack() as undo:
         undo.callback(files.remove, request.id)
-        cgroup, tree = _make_cgroup(bundle.config, request.id)
+        cgroup, tree = _cgroup_of(bundle.config, request.id)
+        note = note.in_cgroup(cgroup, tree)
+        note.write(files.directory(request.id))
         undo.callback(cgroup.remove)
+        cgroup, tree = _make_cgroup(cgroup, tree, bundle.config)
         if request.held:
             os.mkfifo(files.fifo(request.id), 0o600)
-        made = _Making(request, bundle, files, cgroup, tree)
+        made = _Making(request, bundle, files, cgroup, tree, note)
         created = made.run(undo)
         files.save(created.container, bundle.document)
         undo.pop_all()
         return created
 
 
-def _make_cgroup(config: Config, id_: str) -> tuple[Cgroup, CgroupTree]:
-    """An absolute path begins at the hierarchies' tops, another one where this process is. Without rights
-    over cgroups there is none."""
+def _cgroup_of(config: Config, id_: str) -> tuple[Cgroup, CgroupTree]:
+    """An absolute path begins at the hierarchies' tops, another one where this process is."""
     path = config.cgroups_path
     if ":" in path:
         raise ConfigError(_SYSTEMD.format(path=path))
     tree = detect(membership="") if path.startswith("/") else detect()
-    cgroup = tree.at(path or f"kubelab-oci-{id_}")
+    return tree.at(path or f"kubelab-oci-{id_}"), tree
+
+
+def _make_cgroup(cgroup: Cgroup, tree: CgroupTree, config: Config) -> tuple[Cgroup, CgroupTree]:
+    """Without rights over cgroups there is none."""
     try:
         cgroup.create()
     except KernelError:
         if os.geteuid() == 0 and not _in_user_namespace():
             raise
         tree = CgroupTree(())
-        return tree.at(path or id_), tree
+        return tree.at(cgroup.path), tree
     _limit(cgroup, config)
     return cgroup, tree
 
@@ -130,6 +137,7 @@ class _Making:
     files: StateFiles
     cgroup: Cgroup
     tree: CgroupTree
+    note: Making
 
     def run(self, undo: ExitStack) -> Created:
         ours, theirs = socket.socketpair()
@@ -137,6 +145,8 @@ class _Making:
         with theirs, contextlib.ExitStack() as meanwhile:
             pid, pidfd = self._clone(ours, theirs, meanwhile)
             undo.callback(_end, pid, pidfd)
+            # As long as it is not in there, the process does not outlive this one.
+            self.note.of_process(pid).write(self.files.directory(self.request.id))
             theirs.close()
             made = self._container(pid)
             self._converse(made, ours, undo)
