@@ -4,7 +4,8 @@ Source: containerd, internal/cri/server/container_create_linux.go, pkg/oci/spec.
 cri/opts/spec_linux_opts.go; kubernetes, pkg/kubelet/kubelet_pods.go (/etc/hosts), pkg/kubelet/network/dns.
 What a container shares with its pod (network, IPC, host name, on request processes and users) is of its
 sandbox; cgroup and limits are the runtime's business, not the document's.
-Left out: SELinux, AppArmor, `privileged` beyond the devices that every container has.
+Left out: SELinux, AppArmor, `privileged` beyond the devices that every container has; with users of its own
+a pod sees files of hostPath volumes as nobody's, for overlays cannot be idmapped.
 """
 # ruff: noqa: SIM905
 
@@ -31,6 +32,7 @@ MASKED = tuple(
 )
 READ_ONLY = tuple("/proc/bus /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger".split())
 _PROPAGATIONS = {"None": "rprivate", "HostToContainer": "rslave", "Bidirectional": "rshared"}
+_VOLUMES = "/var/lib/kubelet/pods/"
 _SEVERE = ("nosuid", "noexec", "nodev")
 
 
@@ -69,7 +71,11 @@ def container_config(
         "ociVersion": "1.2.0",
         "process": _process(spec, sandbox, image),
         "root": {"path": "rootfs", "readonly": security.read_only_root},
-        "mounts": [*_kernel_mounts(sandbox, security), *image_mounts, *(_mount(each) for each in shown)],
+        "mounts": [
+            *_kernel_mounts(sandbox, security),
+            *image_mounts,
+            *(_mount(each, sandbox) for each in shown),
+        ],
         "annotations": _annotations(security),
         "linux": {
             "namespaces": _namespaces(sandbox),
@@ -185,8 +191,11 @@ def _kernel(destination: str, kind: str, options: Sequence[str]) -> Document:
     return {"destination": destination, "type": kind, "source": kind, "options": list(options)}
 
 
-def _mount(mount: Mount) -> Document:
+def _mount(mount: Mount, sandbox: SandboxSpec) -> Document:
+    """What is of the pod's own volumes has in it the owners that a pod without users of its own would see."""
     options = ["rbind", _PROPAGATIONS[mount.propagation], "ro" if mount.read_only else "rw"]
+    if not sandbox.host_users and mount.source.startswith(_VOLUMES):
+        options.append("idmap")
     return {"destination": mount.destination, "type": "bind", "source": mount.source, "options": options}
 
 

@@ -27,7 +27,7 @@ from kubelab.cluster.runtime.answers import Answer, Method, Params, started
 from kubelab.cluster.runtime.children import Child, Children, Told, limit, start
 from kubelab.cluster.runtime.config import IdMapping
 from kubelab.cluster.runtime.machine_init import PODS_CGROUP, MachineInit
-from kubelab.cluster.runtime.pod_volumes import remove_all, remove_tree
+from kubelab.cluster.runtime.pod_volumes import PODS, remove_all, remove_tree
 
 BRIDGE = "cni0"
 IDS_PER_POD = 65536
@@ -71,7 +71,11 @@ class PodSandboxes:
         return self._machine.cgroups.at(f"{PODS_CGROUP}/pod{uid}/{name}")
 
     def ready(self, params: Params, fds: tuple[int, ...]) -> Answer:
-        """Make the bridge of this node's pods; its MTU and theirs is that of the machine's cable."""
+        """Make the place of this node's volumes, and its pods' bridge; its MTU and theirs is that of the
+        machine's cable."""
+        # The machine's root is an overlay, whose owners cannot be mapped for pods with users of their own.
+        os.makedirs(PODS, exist_ok=True)
+        syscalls.mount("pods", PODS, "tmpfs", syscalls.MS_NODEV, f"mode=0755,size={self._machine.disk_bytes}")
         self._gateway = IPv4Interface(params["gateway"])
         with Netlink() as netlink:
             cable = netlink.link("eth0")
