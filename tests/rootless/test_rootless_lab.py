@@ -4,6 +4,8 @@ import os
 import select
 import shlex
 import signal
+import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,9 @@ from lab_program import RunningLab, kubelab, running
 from ordinary_user import ID, processes_of_user
 
 from kubelab.cluster.linux.namespaces import namespace_id
+
+sys.path.append(str(Path(__file__).parent.parent / "escape"))  # For what its tests have in common.
+from outside import Outside, through
 
 pytestmark = pytest.mark.root
 
@@ -116,3 +121,19 @@ def test_killed_it_leaves_nothing_that_runs_and_clean_takes_the_rest(
     said = kubelab(place, "clean", prefix=user).stdout
     assert f"✓ file {place}/admin.conf" in said
     assert [left.name for left in place.iterdir()] == ["lock"]
+
+
+def test_nothing_comes_through_from_a_container_of_his(lab: RunningLab, tmp_path: Path) -> None:
+    """The attempts of tests/escape, on what is out of his pod: a file, a process and a socket of root's."""
+    (canary := tmp_path / "canary").write_text("untouched")
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as abstract:
+        abstract.bind(f"\0{canary}")
+        abstract.listen()
+        outside = Outside(canary, {"HOST_PORT": str(server.getsockname()[1]), "HOST_ADDRESSES": "192.0.2.2"})
+        env = [f"--env={name}={value}" for name, value in outside.environment.items()]
+        image = ("--image=kubelab/shell", "--restart=Never", "--command")
+        lab.kubectl("run", "escape", *image, *env, "--", *outside.arguments)
+        succeeded = "--for=jsonpath={.status.phase}=Succeeded"
+        lab.kubectl("wait", succeeded, "pod/escape", "--timeout=20s")
+    assert through(lab.kubectl("logs", "escape")) == {}
+    lab.kubectl("delete", "pod", "escape", "--now")
