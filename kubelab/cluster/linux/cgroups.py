@@ -194,9 +194,14 @@ class Cgroup:
         Ten times as quick as `add`: to move a whole process the kernel waits until no thread group can change
         (kernel/cgroup/cgroup.c, cgroup_procs_write_start), which a clone and the move of oneself do without.
         """
-        for hierarchy in self._tree.hierarchies:
-            if hierarchy.version == 1:
-                write(os.path.join(hierarchy.base, self.path, "tasks"), "0")
+        for file in self.task_files:
+            write(file, "0")
+
+    @property
+    def task_files(self) -> tuple[str, ...]:
+        """Return the files of v1 that take a thread in."""
+        v1 = (each for each in self._tree.hierarchies if each.version == 1)
+        return tuple(os.path.join(each.base, self.path, "tasks") for each in v1)
 
     def open_v2(self) -> int:
         """Return a descriptor of the v2 directory to clone into; -1 if the host has no v2 hierarchy."""

@@ -326,6 +326,14 @@ class Netlink:
 NETLINK_ROUTE = (socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
 
 
+def batch(*requests: Request) -> bytes:
+    """Return the requests as one packet, for who sends it himself; each is answered by an acknowledgement."""
+    flags = (_REQUEST | _ACK | request.flags for request in requests)
+    return b"".join(
+        _message(*each) for each in zip(requests, flags, range(1, len(requests) + 1), strict=True)
+    )
+
+
 def _open() -> socket.socket:
     try:
         return socket.socket(*NETLINK_ROUTE)

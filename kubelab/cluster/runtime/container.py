@@ -43,7 +43,7 @@ _SYSCTLS_OF_IPC = ("kernel.msg", "kernel.sem", "kernel.shm", "fs.mqueue.")
 _SYSCTLS_OF_UTS = ("kernel.hostname", "kernel.domainname")
 
 
-def _nothing() -> None:
+def nothing() -> None:
     pass
 
 
@@ -69,8 +69,8 @@ class Start:
     owns_sandbox: bool = False
     preserved_fds: int = 0
     keyring: str = "kubelab"
-    before_pivot: Callable[[], None] = _nothing
-    before_command: Callable[[], None] = _nothing
+    before_pivot: Callable[[], None] = nothing
+    before_command: Callable[[], None] = nothing
 
 
 def check(config: Config) -> None:

@@ -33,7 +33,7 @@ DEFAULT = tuple(
         ("tty", 5, 0),
     )
 )
-_LINKS = {
+LINKS = {
     "fd": "/proc/self/fd",
     "stdin": "/proc/self/fd/0",
     "stdout": "/proc/self/fd/1",
@@ -134,7 +134,7 @@ def _show(parent: int, name: str, device: Device, node: int) -> None:
 
 def make_links(root_fd: int) -> None:
     with opened(detached_mounts.make_within(root_fd, "/dev", directory=True)) as dev:
-        for name, destination in _LINKS.items():
+        for name, destination in LINKS.items():
             if name == "ptmx":
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=dev)

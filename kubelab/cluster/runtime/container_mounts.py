@@ -42,7 +42,7 @@ _COVERED_IN_PROC = frozenset(
     ).split()
 )
 _ON_THEMSELVES = ("proc", "sysfs")
-_CGROUP_ATTRIBUTES = ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC
+CGROUP_ATTRIBUTES = ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,14 +258,14 @@ def _own(fd: int, status: os.stat_result) -> None:
 
 def _mount_cgroups(target: int, options: MountOptions, sight: CgroupSight, config: Config) -> None:
     """Mount the hierarchies as the host has them: the one of v2, or a directory with one for each of v1."""
-    attributes = options.set | _CGROUP_ATTRIBUTES
+    attributes = options.set | CGROUP_ATTRIBUTES
     fresh = config.namespace("cgroup") is not None
     hierarchies = tuple(zip(sight.view.hierarchies, sight.own.directories, strict=True))
     if all(not h.name for h, _ in hierarchies):
         for h, directory in hierarchies:
             _attach_hierarchy(target, h, "" if fresh else directory, attributes)
         return
-    with opened(detached_mounts.make("tmpfs", "cgroup", ["mode=755"], _CGROUP_ATTRIBUTES)) as top:
+    with opened(detached_mounts.make("tmpfs", "cgroup", ["mode=755"], CGROUP_ATTRIBUTES)) as top:
         detached_mounts.attach(top, target, "cgroup")
         for h, directory in hierarchies:
             os.mkdir(h.name, dir_fd=top)

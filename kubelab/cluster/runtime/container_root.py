@@ -20,12 +20,12 @@ from kubelab.cluster.linux.mounts import bind
 from kubelab.cluster.linux.syscalls import MS_NODEV, mount, set_mount_attributes
 
 ROOT = "/run/kubelab/root"
-_DIRECTORIES = "dev etc home mnt opt proc root run srv sys tmp usr var var/log var/tmp".split()
-_MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+DIRECTORIES = "dev etc home mnt opt proc root run srv sys tmp usr var var/log var/tmp".split()
+MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 # What programs of /usr need of /etc: their alternatives (vi, awk), the loader's cache, certificates,
 # terminals.
-_SHOWN_OF_ETC = ("alternatives", "ld.so.cache", "ssl/certs", "terminfo", "protocols", "services")
-_ETC = {
+SHOWN_OF_ETC = ("alternatives", "ld.so.cache", "ssl/certs", "terminfo", "protocols", "services")
+ETC = {
     "passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n",
     "group": "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n",
     "nsswitch.conf": "hosts: files dns\n",
@@ -96,7 +96,7 @@ def _lower(path: str, userns_fd: int) -> Iterator[str]:
 
 
 def _make_view() -> None:
-    for directory in _DIRECTORIES:
+    for directory in DIRECTORIES:
         os.mkdir(f"{ROOT}/{directory}")
     for directory in ("tmp", "var/tmp"):
         os.chmod(f"{ROOT}/{directory}", 0o1777)  # noqa: S103 - as on every system
@@ -104,16 +104,16 @@ def _make_view() -> None:
     os.symlink("/run", f"{ROOT}/var/run")
     bind("/usr", f"{ROOT}/usr", read_only=True)
     _show_merged_directories()
-    for name, content in _ETC.items():
+    for name, content in ETC.items():
         with open(f"{ROOT}/etc/{name}", "w", encoding="utf-8") as file:
             file.write(content)
-    for name in _SHOWN_OF_ETC:
+    for name in SHOWN_OF_ETC:
         if os.path.exists(f"/etc/{name}"):
             _show_of_etc(name)
 
 
 def _show_merged_directories() -> None:
-    for name in _MERGED:
+    for name in MERGED:
         if os.path.islink(f"/{name}"):
             os.symlink(os.readlink(f"/{name}"), f"{ROOT}/{name}")
         elif os.path.isdir(f"/{name}"):

@@ -20,6 +20,7 @@ from kubelab.cluster.runtime import (
     container,
     container_exec,
     container_namespaces,
+    container_program,
     pod_volumes,
     terminal,
 )
@@ -115,7 +116,9 @@ class PodContainers:
                 console_fd=console.theirs if console else -1,
             )
             with container_namespaces.start_flags(description, sandbox.pidfd) as flags:
-                pid, pidfd = start(flags, lambda: container.run(start_), cgroup)
+                pid, pidfd = container_program.start(start_, flags) or start(
+                    flags, lambda: container.run(start_), cgroup
+                )
             if console:
                 output.add(os.dup(ends.give(console.receive())))
             undo.pop_all()

@@ -22,7 +22,7 @@ from kubelab.cluster.linux.netlink import (
     set_link,
     set_sysctls,
 )
-from kubelab.cluster.runtime import sandbox
+from kubelab.cluster.runtime import sandbox, sandbox_program
 from kubelab.cluster.runtime.answers import Answer, Method, Params, started
 from kubelab.cluster.runtime.children import Child, Children, Told, limit, start
 from kubelab.cluster.runtime.config import IdMapping
@@ -114,7 +114,8 @@ class PodSandboxes:
             id_mappings=_id_mappings(params["ids_from"]),
             mtu_bytes=self._mtu_bytes,
         )
-        pid, pidfd = start(_flags(params), lambda: sandbox.run(start_), cgroup)
+        flags = _flags(params)
+        pid, pidfd = sandbox_program.start(start_, flags) or start(flags, lambda: sandbox.run(start_), cgroup)
         self._sandboxes[uid] = Sandbox(uid, pidfd)
         self._children.add(Child(pid, pidfd, lambda: self._ended(uid)))
         if not params["host_network"]:

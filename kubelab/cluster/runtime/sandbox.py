@@ -20,6 +20,7 @@ from kubelab.cluster.linux.mounts import bind, enter_root, make_private
 from kubelab.cluster.linux.netlink import (
     MTU_BYTES,
     Netlink,
+    Request,
     add_address,
     add_route,
     add_veth,
@@ -98,8 +99,7 @@ def _make(start: Start) -> None:
 def _set_own_sysctls(sysctls: tuple[tuple[str, str], ...]) -> None:
     """Set the pod's own, by their names with dots. All groups are those that this user namespace has."""
     for name, wanted in sysctls:
-        path = f"/proc/sys/{name.replace('.', '/')}"
-        value = f"0 {min(_GROUP_MAX, user_namespace.last_group())}" if wanted == _ALL_GROUPS else wanted
+        path, value = own_sysctl(name, wanted)
         try:
             with open(path, "w", encoding="ascii") as file:
                 file.write(value)
@@ -107,12 +107,23 @@ def _set_own_sysctls(sysctls: tuple[tuple[str, str], ...]) -> None:
             raise KernelError("write", path, error.errno or 0) from None
 
 
+def own_sysctl(name: str, wanted: str) -> tuple[str, str]:
+    """Return the file of one of the pod's own sysctls, and what is written into it."""
+    value = f"0 {min(_GROUP_MAX, user_namespace.last_group())}" if wanted == _ALL_GROUPS else wanted
+    return f"/proc/sys/{name.replace('.', '/')}", value
+
+
 def _make_network(start: Start) -> None:
     with Netlink() as netlink:
-        netlink.do(
-            set_link(_LOOPBACK, up=True),
-            add_veth("eth0", start.peer, start.machine_netns_fd, index=_ETH0, mtu_bytes=start.mtu_bytes),
-            add_address(_ETH0, start.interface),
-            set_link(_ETH0, up=True),
-            add_route(_DEFAULT, start.gateway, _ETH0),
-        )
+        netlink.do(*network(start))
+
+
+def network(start: Start) -> tuple[Request, ...]:
+    """Return what readies the pod's network, from within it."""
+    return (
+        set_link(_LOOPBACK, up=True),
+        add_veth("eth0", start.peer, start.machine_netns_fd, index=_ETH0, mtu_bytes=start.mtu_bytes),
+        add_address(_ETH0, start.interface),
+        set_link(_ETH0, up=True),
+        add_route(_DEFAULT, start.gateway, _ETH0),
+    )

@@ -1,0 +1,430 @@
+"""A plain container made by a program of system calls, without a copy of this process for it.
+
+What `container.run` does step by step, this writes down as one program (see `linux.syscall_program`): about
+four hundred calls that are the same for all containers of one shape, and written once for them. What differs
+from one to the next are variables: whose sandbox, cgroup and volumes, the command with its environment, what
+stands in its files.
+A container is plain if it is a view of /usr with the pod's namespaces and no terminal, users or sysctls of
+its own; `is_plain` says it. All others are made by `container.run`; and so is one whose program fails, since
+that one can tell why: nothing of the first attempt is left then but directories that the second finds made.
+Left out: roots of layers, terminals, user namespaces, devices of one's own, processors but x86-64.
+"""
+# ruff: noqa: PTH110, PTH112, PTH114, PTH115 - the shim imports this, and pathlib is slow to
+
+import errno
+import functools
+import os
+import resource
+import stat
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from kubelab.cluster.errors import KernelError
+from kubelab.cluster.linux import syscall_program, syscalls, user_namespace
+from kubelab.cluster.linux.cgroup_freezer import is_frozen
+from kubelab.cluster.linux.cgroups import Hierarchy
+from kubelab.cluster.linux.detached_mounts import ATTR_RDONLY
+from kubelab.cluster.linux.seccomp_profile import Seccomp
+from kubelab.cluster.linux.syscall_program import Argument, Cell, Label, LoadedProgram, Program, Value, string
+from kubelab.cluster.runtime import container_devices, container_root, mount_program, process_program, users
+from kubelab.cluster.runtime.config import SANDBOX, Config, Device, Mount, Process, User
+from kubelab.cluster.runtime.confinement_program import Become, become
+from kubelab.cluster.runtime.container import Start, nothing
+from kubelab.cluster.runtime.container_devices import LINKS
+from kubelab.cluster.runtime.container_mounts import CGROUP_ATTRIBUTES
+from kubelab.cluster.runtime.container_namespaces import FLAGS
+from kubelab.cluster.runtime.container_root import ETC, MERGED, ROOT, SHOWN_OF_ETC
+from kubelab.cluster.runtime.execution import DEFAULT_PATH
+from kubelab.cluster.runtime.machine_root import PRISTINE_DEVICES
+from kubelab.cluster.runtime.mount_options import parse_options
+from kubelab.cluster.runtime.mount_program import AT_FDCWD
+
+_KERNEL_TYPES = frozenset({"proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2"})
+_ACCOUNT_FILES = ("etc", "etc/passwd", "etc/group")
+_CANDIDATES_MAX = 16
+_SHAPES_MAX = 16
+_CAP_MKNOD = 27
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """All that a program is made of: containers of equal shape differ in variables only. `process` has no
+    arguments and no environment, and `mounts` no sources where something is bound. `silent`: which of the
+    three streams are /dev/null."""
+
+    process: Process
+    user: User
+    seccomp: Seccomp | None
+    namespaces: tuple[str, ...]
+    mounts: tuple[Mount, ...]
+    are_directories: tuple[bool, ...]
+    devices: tuple[Device, ...]
+    read_only_root: bool
+    masked: tuple[str, ...]
+    read_only: tuple[str, ...]
+    files: tuple[str, ...]
+    silent: tuple[bool, ...]
+    disk_bytes: int
+    hierarchies: tuple[Hierarchy, ...]
+    candidates: int
+    keyring: str
+
+
+def start(wanted: Start, flags: int) -> tuple[int, int] | None:
+    """Start the container; return its pid and pidfd, or None if that is for `container.run` to do."""
+    if not is_plain(wanted):
+        return None
+    try:
+        # Who is born into a frozen cgroup does nothing, and this process would wait for it.
+        if is_frozen(wanted.cgroup):
+            return None
+        user, home = _user(wanted.config)
+        env = _environment(wanted.config, home)
+        candidates = _candidates(wanted.config, env)
+        program = _program(_shape(wanted, user, len(candidates)))
+        return process_program.start_in(wanted.cgroup, program, _values(wanted, env, candidates), flags)
+    except (KernelError, OSError, ValueError, struct.error, users.UnknownUserError):
+        return None
+
+
+def is_plain(wanted: Start) -> bool:
+    """Can a program make this container here?"""
+    return _is_possible() and describes_plain(wanted)
+
+
+def describes_plain(wanted: Start) -> bool:
+    """Can a program make this container, where programs can be run?"""
+    return _is_view(wanted) and _needs_nothing_more(wanted) and _mounts_are_plain(wanted)
+
+
+@functools.cache
+def _is_possible() -> bool:
+    """Where nodes may be made, `container_devices` makes them; no program does."""
+    return (
+        syscall_program.is_possible()
+        and not user_namespace.is_nested()
+        and not syscalls.capget() >> _CAP_MKNOD & 1
+    )
+
+
+def _is_view(wanted: Start) -> bool:
+    return not (wanted.rootfs.lowers or wanted.rootfs.path or wanted.rootfs.layers_fd >= 0)
+
+
+def _needs_nothing_more(wanted: Start) -> bool:
+    config, hooks = wanted.config, (wanted.before_pivot, wanted.before_command)
+    fds = (wanted.console_fd, wanted.userns_fd)
+    return (
+        config.process is not None
+        and not config.process.terminal
+        and all(fd < 0 for fd in fds)
+        and all(fd < 0 or fd > 2 for fd in wanted.streams)
+        and all(hook is nothing for hook in hooks)
+        and not (wanted.owns_sandbox or wanted.preserved_fds)
+        and not (config.sysctl or config.hostname or config.domainname or config.rootfs_propagation)
+        and not (config.time_offsets or config.devices)
+        and all(hasattr(resource, limit.type) for limit in config.process.rlimits)
+        and _namespaces_are_plain(config)
+    )
+
+
+def _namespaces_are_plain(config: Config) -> bool:
+    own = {each.type for each in config.namespaces if not each.path}
+    shared = {each.type for each in config.namespaces if each.path == SANDBOX}
+    return (
+        len(own) + len(shared) == len(config.namespaces)
+        and {"mount", "cgroup"} <= own <= {"mount", "cgroup", "pid"}
+        and shared <= {"network", "ipc", "uts", "pid"}
+    )
+
+
+def _mounts_are_plain(wanted: Start) -> bool:
+    return all(_mount_is_plain(each) for each in wanted.config.mounts) and bool(
+        container_devices.wanted(wanted.config)
+    )
+
+
+def _mount_is_plain(mount: Mount) -> bool:
+    options, path = parse_options(mount.options), _inside(mount.destination)
+    # A name for the root, or for /proc, that does not look like it would be taken for another.
+    if path in _ACCOUNT_FILES or {"", ".", ".."} & set(path.split("/")):
+        return False
+    if options.idmap or mount.uid_mappings or options.copy_up:
+        return False
+    if _is_bind(mount):
+        return path.partition("/")[0] != "proc"
+    return mount.type in _KERNEL_TYPES and (path.partition("/")[0] != "proc" or path == mount.type)
+
+
+def _is_bind(mount: Mount) -> bool:
+    return mount.type in ("bind", "rbind") or bool({"bind", "rbind"} & set(mount.options))
+
+
+def _inside(path: str) -> str:
+    """Return where a destination is in a view, whose only symlink outside of /usr is /var/run."""
+    path = path.strip("/")
+    return path.removeprefix("var/") if f"{path}/".startswith("var/run/") else path
+
+
+def _user(config: Config) -> tuple[User, str]:
+    """Return who the process is, by numbers, and his home."""
+    assert config.process is not None
+    user = config.process.user
+    if user.name:
+        user = replace(users.find_user(user.name, ETC["passwd"], ETC["group"], user), name="")
+    return user, users.home_of(user.uid, ETC["passwd"])
+
+
+def _environment(config: Config, home: str) -> dict[str, str]:
+    assert config.process is not None
+    pairs = (each.partition("=") for each in config.process.env if "=" in each)
+    env = {name: value for name, _, value in pairs}
+    return env if env.get("HOME") else env | {"HOME": home}
+
+
+def _candidates(config: Config, env: Mapping[str, str]) -> list[str]:
+    """Raises KernelError: there are too many."""
+    assert config.process is not None
+    command = config.process.args[0]
+    if "/" in command:
+        return [command]
+    directories = env.get("PATH", DEFAULT_PATH).split(":")
+    if len(directories) > _CANDIDATES_MAX:
+        raise KernelError("find", command, errno.E2BIG)
+    return [os.path.join(directory or ".", command) for directory in directories]
+
+
+def _all_mounts(wanted: Start) -> tuple[Mount, ...]:
+    shm = (Mount("/dev/shm", "bind", wanted.shm, ("bind", "rw")),) if wanted.shm else ()  # noqa: S108
+    return wanted.config.mounts + shm
+
+
+def _shape(wanted: Start, user: User, candidates: int) -> Shape:
+    config, mounts = wanted.config, _all_mounts(wanted)
+    assert config.process is not None
+    return Shape(
+        process=replace(config.process, args=(), env=()),
+        user=user,
+        seccomp=config.seccomp,
+        namespaces=tuple(each.type for each in config.namespaces if each.path == SANDBOX),
+        mounts=tuple(replace(each, source="") if _is_bind(each) else each for each in mounts),
+        are_directories=tuple(not _is_bind(each) or os.path.isdir(each.source) for each in mounts),
+        devices=container_devices.wanted(config),
+        read_only_root=bool(config.root and config.root.readonly),
+        masked=config.masked_paths,
+        read_only=config.readonly_paths,
+        files=tuple(wanted.files),
+        silent=tuple(fd < 0 for fd in wanted.streams),
+        disk_bytes=wanted.rootfs.disk_bytes,
+        hierarchies=wanted.cgroup_view.hierarchies,
+        candidates=candidates,
+        keyring=wanted.keyring,
+    )
+
+
+def _values(wanted: Start, env: Mapping[str, str], candidates: list[str]) -> dict[str, Value]:
+    assert wanted.config.process is not None
+    values: dict[str, Value] = {
+        "sandbox": wanted.sandbox_pidfd,
+        "argv": [string(each) for each in wanted.config.process.args],
+        "env": [string(f"{name}={value}") for name, value in env.items()],
+    }
+    values |= {f"path{number}": string(path) for number, path in enumerate(candidates)}
+    for number, mount in enumerate(_all_mounts(wanted)):
+        if _is_bind(mount):
+            values[f"source{number}"] = string(mount.source)
+    for number, content in enumerate(wanted.files.values()):
+        values |= {f"file{number}": content.encode(), f"length{number}": len(content.encode())}
+    values |= {f"stream{number}": fd for number, fd in enumerate(wanted.streams) if fd >= 0}
+    return values
+
+
+@functools.lru_cache(maxsize=_SHAPES_MAX)
+def _program(shape: Shape) -> LoadedProgram:
+    program = Program()
+    syscall_program.guard(program)
+    process_program.be_killable(program)
+    _enter(program, shape)
+    program.call("setsid")
+    _make_root(program, shape)
+    _finish_root(program, shape)
+    process_program.use_streams(program, *_streams(program, shape))
+    become(program, Become(shape.process, shape.user, shape.seccomp, shape.keyring, shape.candidates))
+    return program.load()
+
+
+def _enter(program: Program, shape: Shape) -> None:
+    process_program.enter_cgroup(program, sum(each.version == 1 for each in shape.hierarchies))
+    # A pid namespace is entered by being cloned in it.
+    shared = sum(FLAGS[kind] for kind in shape.namespaces if kind != "pid")
+    if shared:
+        program.call("setns", program.variable("sandbox"), shared)
+    program.call("unshare", syscalls.CLONE_NEWCGROUP)
+
+
+def _make_root(program: Program, shape: Shape) -> None:
+    trees = _bound(program, shape)
+    process_program.make_private(program)
+    options = f"mode=0755,size={shape.disk_bytes}"
+    program.call("mount", "kubelab/root", ROOT, "tmpfs", syscalls.MS_NODEV, options)
+    _make_view(program)
+    root = program.call("openat", AT_FDCWD, ROOT, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    for number, mount in enumerate(shape.mounts):
+        place = _inside(mount.destination)
+        target = mount_program.target(program, root, place, directory=shape.are_directories[number])
+        if number in trees:
+            mount_program.attach(program, trees[number], target, place)
+        elif mount.type in ("cgroup", "cgroup2"):
+            _mount_cgroups(program, target, mount, shape)
+        else:
+            _mount_new(program, target, mount)
+    _make_devices(program, root, shape)
+    _write_files(program, root, shape)
+    _make_working_directory(program, root, _inside(shape.process.cwd))
+
+
+def _make_working_directory(program: Program, root: Cell, path: str) -> None:
+    missing, there = Label(), Label()
+    mount_program.open_following(program, root, path, otherwise={errno.ENOENT: missing})
+    program.jump(there)
+    program.place(missing)
+    mount_program.target(program, root, path, directory=True)
+    program.place(there)
+
+
+def _bound(program: Program, shape: Shape) -> dict[int, Cell]:
+    trees = {}
+    for number, mount in enumerate(shape.mounts):
+        if _is_bind(mount):
+            options = parse_options(mount.options)
+            recursive = options.recursive or mount.type == "rbind"
+            source = program.variable(f"source{number}")
+            trees[number] = mount_program.bound(program, source, options, recursive=recursive)
+    return trees
+
+
+def _make_view(program: Program) -> None:
+    """See `container_root.mount_root`."""
+    for name in container_root.DIRECTORIES:
+        program.call("mkdir", f"{ROOT}/{name}", 0o777)
+    for name in ("tmp", "var/tmp"):
+        program.call("chmod", f"{ROOT}/{name}", 0o1777)
+    program.call("chmod", f"{ROOT}/root", 0o700)
+    program.call("symlink", "/run", f"{ROOT}/var/run")
+    process_program.bind_read_only(program, "/usr", f"{ROOT}/usr")
+    for name in MERGED:
+        if os.path.islink(f"/{name}"):
+            program.call("symlink", os.readlink(f"/{name}"), f"{ROOT}/{name}")
+        elif os.path.isdir(f"/{name}"):
+            program.call("mkdir", f"{ROOT}/{name}", 0o777)
+            process_program.bind_read_only(program, f"/{name}", f"{ROOT}/{name}")
+    for name, content in ETC.items():
+        _create(program, f"{ROOT}/etc/{name}", content.encode())
+    for name in SHOWN_OF_ETC:
+        if os.path.exists(f"/etc/{name}"):
+            _show_of_etc(program, name)
+
+
+def _create(program: Program, path: str, content: bytes = b"") -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    fd = program.call("openat", AT_FDCWD, path, flags, 0o666)
+    if content:
+        program.call("write", fd, content, len(content), target=path)
+    program.call("close", fd)
+
+
+def _show_of_etc(program: Program, name: str) -> None:
+    source, target = f"/etc/{name}", f"{ROOT}/etc/{name}"
+    if "/" in name:
+        program.try_call("mkdir", os.path.dirname(target), 0o777, errors=(errno.EEXIST,))
+    if os.path.isdir(source):
+        program.call("mkdir", target, 0o777)
+    else:
+        _create(program, target)
+    process_program.bind_read_only(program, source, target)
+
+
+def _mount_new(program: Program, target: Cell, mount: Mount) -> None:
+    options = parse_options(mount.options)
+    fd = mount_program.make(program, mount.type, mount.source or mount.type, options.data, options.set)
+    if options.propagation:
+        recursive = options.propagation_recursive
+        mount_program.set_attributes(program, fd, propagation=options.propagation, recursive=recursive)
+    mount_program.attach(program, fd, target, mount.destination)
+
+
+def _mount_cgroups(program: Program, target: Cell, mount: Mount, shape: Shape) -> None:
+    """See `container_mounts`; the container has a cgroup namespace."""
+    asked = parse_options(mount.options).set
+    attributes = asked | CGROUP_ATTRIBUTES
+    if all(not each.name for each in shape.hierarchies):
+        for each in shape.hierarchies:
+            _mount_hierarchy(program, target, each, attributes)
+        return
+    top = mount_program.make(program, "tmpfs", "cgroup", ["mode=755"], CGROUP_ATTRIBUTES)
+    mount_program.attach(program, top, target, "cgroup")
+    for each in shape.hierarchies:
+        program.call("mkdirat", top, each.name, 0o777)
+        place = program.call("openat", top, each.name, os.O_PATH | os.O_CLOEXEC)
+        _mount_hierarchy(program, place, each, attributes)
+        for controller in each.controllers if each.version == 1 else ():
+            if controller != each.name:
+                program.call("symlinkat", each.name, top, controller)
+    if asked & ATTR_RDONLY:
+        mount_program.set_attributes(program, top, ATTR_RDONLY)
+
+
+def _mount_hierarchy(program: Program, target: Cell, hierarchy: Hierarchy, attributes: int) -> None:
+    kind, options = ("cgroup2", ()) if hierarchy.version == 2 else ("cgroup", hierarchy.controllers)
+    fd = mount_program.make(program, kind, kind, options, attributes)
+    mount_program.attach(program, fd, target, hierarchy.name or kind)
+
+
+def _make_devices(program: Program, root: Cell, shape: Shape) -> None:
+    """Show the machine's own nodes, after a look at what they are; nobody here makes any."""
+    before = program.call("umask", 0)
+    for device in shape.devices:
+        directory, name = os.path.split(device.path)
+        node = program.call("openat", AT_FDCWD, f"{PRISTINE_DEVICES}/{name}", os.O_PATH | os.O_CLOEXEC)
+        number = os.makedev(device.major, device.minor)
+        mount_program.check_device(program, node, stat.S_IFMT(device.mode), number, device.path)
+        parent = mount_program.open_within(program, root, directory.lstrip("/"), os.O_PATH)
+        program.try_call("unlinkat", parent, name, 0, errors=(errno.ENOENT,))
+        flags = os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        program.call("openat", parent, name, flags, stat.S_IMODE(device.mode))
+        place = program.call("openat", parent, name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        tree = mount_program.clone_of(program, node, recursive=False)
+        mount_program.attach(program, tree, place, device.path)
+    program.call("umask", before)
+    dev = mount_program.open_within(program, root, "dev", os.O_PATH)
+    for name, destination in LINKS.items():
+        if name == "ptmx":
+            program.try_call("unlinkat", dev, name, 0, errors=(errno.ENOENT,))
+        program.try_call("symlinkat", destination, dev, name, errors=(errno.EEXIST,))
+
+
+def _write_files(program: Program, root: Cell, shape: Shape) -> None:
+    for number, path in enumerate(shape.files):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        fd = mount_program.open_within(program, root, _inside(path), flags, 0o644)
+        length = program.variable(f"length{number}")
+        written = program.call("write", fd, program.variable(f"file{number}"), length, target=path)
+        program.check(program.address_of(written), length, target=path)
+        program.call("fchmod", fd, 0o644)
+        # A root with a file that is open for writing cannot be made read-only.
+        program.call("close", fd)
+
+
+def _finish_root(program: Program, shape: Shape) -> None:
+    """See `mounts.enter_root` and `container`."""
+    process_program.enter_root(program, ROOT)
+    mount_program.make_read_only(program, shape.read_only)
+    mount_program.mask(program, shape.masked)
+    if shape.read_only_root:
+        process_program.make_read_only(program, "/", recursive=False)
+
+
+def _streams(program: Program, shape: Shape) -> list[Argument]:
+    streams = enumerate(shape.silent)
+    return [-1 if silent else program.variable(f"stream{number}") for number, silent in streams]
