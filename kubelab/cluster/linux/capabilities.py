@@ -2,7 +2,7 @@
 
 Source: capabilities(7), linux/capability.h. Docker's default set: moby, oci/caps/defaults.go.
 """
-# ruff: noqa: PTH123, SIM905 - the shim imports this, and pathlib is slow to
+# ruff: noqa: SIM905 - a long list of names is read best as a text
 
 from collections.abc import Iterable
 
@@ -43,13 +43,6 @@ def mask_of(names: Iterable[str]) -> int:
 
 def names_in(mask: int) -> frozenset[str]:
     return frozenset(name for bit, name in enumerate(NAMES) if mask >> bit & 1)
-
-
-def effective_of(pid: int | str = "self") -> frozenset[str]:
-    """Return the effective set of a process."""
-    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
-        line = next(line for line in status if line.startswith("CapEff:"))
-    return names_in(int(line.split()[1], 16))
 
 
 def keep_only(names: frozenset[str]) -> None:

@@ -1,4 +1,4 @@
-"""Tells of what happens in directories: inotify(7).
+"""Tells of what happens in directories and to files: inotify(7).
 
 A watch on a directory also tells of writes to the files in it. For cgroups that covers all there is to tell:
 writes from any mount of the hierarchy, directories made and removed, and what the kernel itself announces
@@ -15,7 +15,7 @@ from types import TracebackType
 
 from kubelab.cluster.errors import KernelError
 
-_MODIFY, _CREATE, _DELETE = 0x2, 0x100, 0x200
+_MODIFY, _ATTRIB, _CREATE, _DELETE = 0x2, 0x4, 0x100, 0x200
 _OVERFLOW, _IGNORED = 0x4000, 0x8000
 _ONLY_DIRECTORY, _IS_DIRECTORY = 0x01000000, 0x40000000
 _HEADER = struct.Struct("iIII")
@@ -59,10 +59,16 @@ class Inotify:
 
     def watch(self, directory: str) -> int:
         """Return the number of the watch. Raises KernelError: it is not there, or there are too many."""
-        mask = _MODIFY | _CREATE | _DELETE | _ONLY_DIRECTORY
-        number: int = _libc.inotify_add_watch(self._fd, os.fsencode(directory), ctypes.c_uint32(mask))
+        return self._add(directory, _MODIFY | _CREATE | _DELETE | _ONLY_DIRECTORY)
+
+    def watch_file(self, path: str) -> int:
+        """Watch what is written to the file, and whether its names change. Raises as `watch`."""
+        return self._add(path, _MODIFY | _ATTRIB)
+
+    def _add(self, path: str, mask: int) -> int:
+        number: int = _libc.inotify_add_watch(self._fd, os.fsencode(path), ctypes.c_uint32(mask))
         if number < 0:
-            raise KernelError("inotify_add_watch", directory, ctypes.get_errno())
+            raise KernelError("inotify_add_watch", path, ctypes.get_errno())
         return number
 
     def forget(self, watch: int) -> None:

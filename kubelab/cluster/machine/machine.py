@@ -5,17 +5,12 @@ A machine is not a Node: a Node is the API object that a kubelet on a machine re
 
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Literal, Protocol
 
+from kubelab.cluster.runtime.terminal import WindowSize as WindowSize
+
 Role = Literal["master", "minion", "scratch"]
-
-
-@dataclass(frozen=True, slots=True)
-class WindowSize:
-    rows: int = 24
-    columns: int = 80
 
 
 class Process(Protocol):

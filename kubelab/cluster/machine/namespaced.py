@@ -10,13 +10,10 @@ Left out: virtual machines.
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
 import signal
 import socket
-import struct
-import termios
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
@@ -31,6 +28,7 @@ from kubelab.cluster.machine import bashrc
 from kubelab.cluster.machine.limits import LAB_CPU_WEIGHT, MachineLimits
 from kubelab.cluster.machine.machine import Process, Role, WindowSize
 from kubelab.cluster.machine.network import PhysicalNetwork
+from kubelab.cluster.runtime import terminal
 from kubelab.cluster.runtime.client import MachineGoneError, Shim, ShimProcess, start_shim
 from kubelab.language import Text
 
@@ -83,7 +81,7 @@ class MachineProcess:
 
     def resize(self, size: WindowSize) -> None:
         if self._fd >= 0:
-            fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("4H", size.rows, size.columns, 0, 0))
+            terminal.resize(self._fd, size)
 
     def kill(self, signal: int) -> None:
         self._process.kill(signal)

@@ -2,20 +2,11 @@
 writes."""
 
 import asyncio
-import ctypes
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from typing import BinaryIO
 
-from kubelab.cluster.errors import KernelError
-
-IN_MODIFY = 0x00000002
-IN_ATTRIB = 0x00000004  # The count of its links changes when another file takes its name.
-_BUFFER_BYTES = 64 * 1024
-
-_libc = ctypes.CDLL(None, use_errno=True)
+from kubelab.cluster.linux.inotify import Inotify
 
 
 @contextmanager
@@ -25,28 +16,18 @@ def growing(file: BinaryIO, changed: asyncio.Event) -> Iterator[None]:
     Raises:
         KernelError: the kernel gives no watch (usually: fs.inotify.max_user_instances is used up).
     """
-    # Its name may be another file's by now.
-    path = Path(f"/proc/self/fd/{file.fileno()}")
-    descriptor = _checked("inotify_init1", path, _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
     loop = asyncio.get_running_loop()
-    try:
-        _checked(
-            "inotify_add_watch", path, _libc.inotify_add_watch(descriptor, bytes(path), IN_MODIFY | IN_ATTRIB)
-        )
-        loop.add_reader(descriptor, _drain, descriptor, changed)
-        yield
-    finally:
-        loop.remove_reader(descriptor)
-        os.close(descriptor)
+    with Inotify() as inotify:
+        # By the descriptor, for its name may be another file's by now.
+        inotify.watch_file(f"/proc/self/fd/{file.fileno()}")
+        loop.add_reader(inotify.fileno(), _drain, inotify, changed)
+        try:
+            yield
+        finally:
+            loop.remove_reader(inotify.fileno())
 
 
-def _drain(descriptor: int, changed: asyncio.Event) -> None:
-    with suppress(BlockingIOError):
-        os.read(descriptor, _BUFFER_BYTES)
+def _drain(inotify: Inotify, changed: asyncio.Event) -> None:
+    for _ in inotify.events():
+        pass
     changed.set()
-
-
-def _checked(operation: str, path: Path, result: int) -> int:
-    if result < 0:
-        raise KernelError(operation, path, ctypes.get_errno())
-    return result
