@@ -1,5 +1,6 @@
 """An ordinary user has the whole lab without sudo: cluster, pods, shells; from any of his terminals."""
 
+import json
 import os
 import select
 import shlex
@@ -50,6 +51,27 @@ def test_a_pod_runs_in_namespaces_and_a_network_of_its_own(lab: RunningLab) -> N
     ip = lab.json("get", "pod", "own")["status"]["podIP"]
     assert "1 received" in " ".join(on_machine(lab, f"ping -c 1 -W 5 {ip}"))
     lab.kubectl("delete", "pod", "own", "--now")
+
+
+def test_a_pod_that_should_be_killed_last_is_killed_no_earlier_than_the_lab(lab: RunningLab) -> None:
+    own = Path(f"/proc/{lab.process.pid}/oom_score_adj").read_text().strip()
+    container = {
+        "name": "last",
+        "image": "kubelab/shell",
+        "resources": {"limits": {"cpu": "1", "memory": "64Mi"}},
+    }
+    container["command"] = ["sh", "-c", "cat /proc/self/oom_score_adj; exec sleep 1000"]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "last"},
+        "spec": {"containers": [container]},
+    }
+    lab.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
+    lab.kubectl("wait", "--for=condition=Ready", "pod/last", "--timeout=20s")
+    assert lab.json("get", "pod", "last")["status"]["qosClass"] == "Guaranteed"
+    assert lab.kubectl("logs", "last").strip() == own
+    lab.kubectl("delete", "pod", "last", "--now")
 
 
 def test_machines_have_cables_firewalls_and_namespaces(lab: RunningLab) -> None:

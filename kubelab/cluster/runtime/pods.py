@@ -20,7 +20,7 @@ from typing import Any
 from kubelab.cluster.errors import LabError
 from kubelab.cluster.images.image import Image
 from kubelab.cluster.images.store import ImageStore
-from kubelab.cluster.runtime import log_rotation, pod_config, statistics
+from kubelab.cluster.runtime import log_rotation, pod_config, privileges, statistics
 from kubelab.cluster.runtime.address_pool import Lease, Leases
 from kubelab.cluster.runtime.attachment import ContainerAttachment, Input, pipes
 from kubelab.cluster.runtime.client import Exit, Shim, ShimProcess
@@ -351,7 +351,7 @@ def _container_request(
     if pod.spec.host_network:
         mounts = [Mount(path, path, read_only=True) for path in MACHINE_FILES] + mounts
     document = pod_config.container_config(
-        spec,
+        replace(spec, oom_score_adj=privileges.permitted_oom_score(spec.oom_score_adj)),
         pod.spec,
         image.config,
         image_mounts=image.mounts(),

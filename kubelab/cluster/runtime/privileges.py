@@ -44,6 +44,18 @@ def expose_to_oom() -> None:
     _adjust(_ORDINARY)
 
 
+def permitted_oom_score(wanted: int) -> int:
+    """Return *wanted*, or what comes nearest of those that a child of this process may have: in a user
+    namespace nobody becomes less killable than who starts him.
+
+    Source: containerd, internal/cri/server (restrict_oom_score_adj).
+    """
+    if not user_namespace.is_nested():
+        return wanted
+    with open("/proc/self/oom_score_adj", encoding="ascii") as file:
+        return max(wanted, int(file.read()))
+
+
 def _adjust(score: str) -> None:
     # In a user namespace nobody may make himself less killable: then there is nothing to undo either.
     if user_namespace.is_nested():
