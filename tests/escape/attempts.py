@@ -5,7 +5,7 @@ returns "" where there is nothing to be had, else what it got: a line of JSON te
 All are harmless should they succeed: they open without writing, hand the kernel arguments that it cannot use,
 or read a canary.
 """
-# ruff: noqa: PTH102, PTH103, PTH110, PTH112, PTH115, PTH119, PTH123, PTH208
+# ruff: noqa: PTH102, PTH103, PTH110, PTH112, PTH115, PTH116, PTH119, PTH123, PTH208
 
 import ctypes
 import errno
@@ -140,7 +140,9 @@ def overwrite_the_program_of_the_first_process():
 
 @attempt
 def overwrite_what_the_first_process_has_mapped():
-    return listed(path for path in files_below("/proc/1/map_files") if is_writable_file(path))
+    """What has no name is memory that processes share."""
+    mapped = files_below("/proc/1/map_files")
+    return listed(path for path in mapped if is_writable_file(path) and os.stat(path).st_nlink)
 
 
 def is_writable_file(path: str) -> bool:
