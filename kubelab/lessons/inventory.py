@@ -1,10 +1,13 @@
 """What is on a lab: to compare before and after a lesson, for a lesson leaves nothing behind.
 
+Mounts and namespaces are counted, not told apart by their numbers: a reset may have restarted the machine,
+and then it has as many of them as before, but others.
 Left out: files on a machine (a scratch machine goes with its files; on a node they go with the lab).
 """
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -31,8 +34,7 @@ class Inventory:
 
     def additions(self, before: "Inventory") -> tuple[str, ...]:
         """Return what is here and was not *before*; of a machine that was not seen then, nobody knows."""
-        known = set(before.lines)
-        new = (line for line in self.lines if line not in known)
+        new = (Counter(self.lines) - Counter(before.lines)).elements()
         return tuple(line for line in new if line.partition(":")[0] not in before.unseen)
 
 
@@ -51,11 +53,18 @@ async def _seen(observer: Observer) -> Mapping[str, MachineState | Unseen]:
     as left behind afterwards."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(SIGHT_TIMEOUT_S):
-            while any(isinstance(state, Unseen) for state in observer.observation.machines.values()):
+            while not all(_is_seen(state) for state in observer.observation.machines.values()):
                 observer.changed.clear()
                 await observer.changed.wait()
                 await observer.settle()
     return observer.observation.machines
+
+
+def _is_seen(state: MachineState | Unseen) -> bool:
+    if isinstance(state, Unseen):
+        return False
+    mounts, network = state.namespaces["mnt"], state.namespaces["net"]
+    return isinstance(state.mounts.get(mounts), tuple) and isinstance(state.networks.get(network), Network)
 
 
 def _on_machine(name: str, state: MachineState | Unseen) -> Iterator[str]:
@@ -68,12 +77,12 @@ def _on_machine(name: str, state: MachineState | Unseen) -> Iterator[str]:
         yield f"{name}: cgroup {path}"
     mounts = state.mounts.get(state.namespaces["mnt"], ())
     for mount in mounts if not isinstance(mounts, Unseen) else ():
-        yield f"{name}: mount {mount.point} ({mount.type}, {mount.id})"
+        yield f"{name}: mount {mount.point} ({mount.type})"
     network = state.networks.get(state.namespaces["net"])
     if isinstance(network, Network):
         yield from (f"{name}: {line}" for line in _in_network(network))
     inodes = {(kind, inode) for process in state.processes for kind, inode in process.namespaces.items()}
-    yield from (f"{name}: {kind}:[{inode}]" for kind, inode in sorted(inodes))
+    yield from (f"{name}: {kind} namespace" for kind, _ in sorted(inodes))
 
 
 def _in_network(network: Network) -> Iterator[str]:
