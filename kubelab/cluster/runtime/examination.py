@@ -21,7 +21,8 @@ from kubelab.cluster.runtime.machine_root import DEVICES
 
 OWN = frozenset({"/home", "/media", "/mnt", "/opt", "/root", "/srv", "/tmp", "/var/tmp"})  # noqa: S108
 # Kept by programs as they run; and the kubelet's, which comes back with its pods.
-VOLATILE = frozenset({"/run", "/var/cache", "/var/lib/kubelet", "/var/log"})
+KUBELET = "/var/lib/kubelet"
+VOLATILE = frozenset({"/run", "/var/cache", KUBELET, "/var/log"})
 SYSTEM = ("/bin", "/boot", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/sbin", "/usr")
 CACHES = "__pycache__"
 WRITABLE = ("/", "/tmp", "/run", "/dev/shm")  # noqa: S108
@@ -134,8 +135,9 @@ def _stamp(status: os.stat_result) -> Stamp:
 
 
 def _mounts() -> frozenset[str]:
+    """Return all but the kubelet's, which come and go with its pods."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-        return frozenset(lines)
+        return frozenset(line for line in lines if not f"{_mounted_at(line)}/".startswith(f"{KUBELET}/"))
 
 
 def _mounted_at(line: str) -> str:
