@@ -43,9 +43,11 @@ FILES = {
     "linked": "x",
     "link": "a/kept",
 }
+# A checkout below /tmp is out of a machine's sight.
+SHOWN = "/opt/shown/kubelab"
 CONTAINER = f"""
 import json, os, sys
-sys.path.insert(0, {str(Path(kubelab.__file__).parents[1])!r})
+sys.path[:0] = ["/opt/shown", {str(Path(kubelab.__file__).parents[1])!r}]
 from kubelab.cluster.images import overlay
 from kubelab.cluster.linux import syscalls
 
@@ -75,7 +77,7 @@ print(json.dumps([found, facts, kind]))
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def machine(tmp_path_factory) -> AsyncIterator[NamespacedMachine]:
     async with ground_at(tmp_path_factory.mktemp("lab") / "journal") as ground:
-        yield await ground.machine("scratch")
+        yield await ground.machine("scratch", binds={SHOWN: Path(kubelab.__file__).parent})
 
 
 @contextmanager

@@ -190,7 +190,7 @@ def test_a_git_that_does_not_end_is_ended_with_all_that_it_started(
     slow.write_text(f"#!/bin/sh\nsleep 1000 & echo $! > {tmp_path}/pid\nwait\n")
     slow.chmod(stat.S_IRWXU)
     monkeypatch.setenv("PATH", f"{slow.parent}:{os.environ['PATH']}")
-    monkeypatch.setattr(git_module, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(git_module, "TIMEOUT_S", 1.5)
     monkeypatch.setattr(git_module, "PATIENCE_S", 0.2)
     told: list[float] = []
     with pytest.raises(LabError, match="did not arrive"):

@@ -155,7 +155,7 @@ async def test_what_changed_is_seen_beside_the_state_where_it_is_broad(until: Un
         await until(pilot, lambda: "Nothing has changed" in said(view))
         session.different = CHANGES
         await until(pilot, lambda: "+ new pod default/web" in said(view))
-        assert "- gone /mnt/old (tmpfs)" in said(view)
+        await until(pilot, lambda: "- gone /mnt/old (tmpfs)" in said(view))
         await until(pilot, lambda: title(view) == "What changed +3 -1 ~1")
 
 
