@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
 
+from host_mounts import host_mounts
+
 from kubelab.cluster.linux import cgroups
 from kubelab.cluster.linux.journal import Journal, undo
-from kubelab.cluster.linux.mounts import mount_table
 from kubelab.cluster.linux.netlink import Netlink
 from kubelab.cluster.machine.machine import Role
 from kubelab.cluster.machine.namespaced import MachineSpec, NamespacedMachine, start_cgroups, start_machine
@@ -43,7 +44,7 @@ class Ground:
 
 @contextlib.asynccontextmanager
 async def ground_at(path: Path) -> AsyncIterator[Ground]:
-    mounts_before = mount_table()
+    mounts_before = host_mounts()
     descriptors_before = len(os.listdir("/proc/self/fd"))
     with Journal.open(path) as journal:
         async with (
@@ -56,7 +57,7 @@ async def ground_at(path: Path) -> AsyncIterator[Ground]:
     undo(path)
     assert left == ((), ())
     assert not path.exists()
-    assert mount_table() == mounts_before
+    assert host_mounts() == mounts_before
     assert (
         len(os.listdir("/proc/self/fd")) <= descriptors_before + 1
     )  # the executor's first thread keeps none

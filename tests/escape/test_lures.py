@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from host_mounts import host_mounts
 from oci_bundle import Runtime, bundle_at
 from outside import through
 
 from kubelab.cluster.errors import LabError
-from kubelab.cluster.linux.mounts import mount_table
 from kubelab.cluster.runtime.config import RUNTIME_DEFAULT, SECCOMP_ANNOTATION
 from kubelab.cluster.runtime.cri import EmptyDir, Mount, Security, StartError, volume_path
 from kubelab.cluster.runtime.terminal import WindowSize
@@ -70,12 +70,12 @@ async def test_a_link_exchanged_in_the_root_leads_no_mount_outside(tmp_path):
         mount = {"destination": f"/tmp/place/{name}", "type": "tmpfs", "source": "x", "options": []}
         bundle.document["mounts"].append(mount)
     bundle.write()
-    before, runtime = mount_table(), Runtime(tmp_path / "state")
+    before, runtime = host_mounts(), Runtime(tmp_path / "state")
     with _racing(place, link):
         for number in range(OCI_ROUNDS):
             runtime("run", "-b", str(bundle.path), f"race-{number}", check=False)
     assert list(outside.iterdir()) == []
-    assert mount_table() == before
+    assert host_mounts() == before
 
 
 @contextmanager

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from host_mounts import host_mounts
 from lab_program import RunningLab, kubelab, running
 
 from kubelab.cluster.linux.journal import remains
-from kubelab.cluster.linux.mounts import mount_table
 
 pytestmark = pytest.mark.root
 
@@ -30,25 +30,25 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_cleanly(place: Path, number: int) -> None:
-    mounts = mount_table()
+    mounts = host_mounts()
     with running_with_a_pod(place) as lab:
         journal = lab.journal_copy()
         assert lab.end(number) == ""
     assert lab.process.returncode == 0
     assert remains(journal) == ()
-    assert mount_table() == mounts
+    assert host_mounts() == mounts
     assert [left.name for left in place.iterdir()] == ["lock"]
 
 
 def test_after_sigkill_all_processes_die_and_clean_takes_back_the_rest(place: Path) -> None:
-    mounts = mount_table()
+    mounts = host_mounts()
     with running_with_a_pod(place) as lab:
         journal = lab.journal_copy()
         lab.end(signal.SIGKILL)
     said = kubelab(place, "clean")
     assert (said.returncode, "✓ cgroup" in said.stdout) == (0, True), said.stdout
     assert remains(journal) == ()
-    assert mount_table() == mounts
+    assert host_mounts() == mounts
     assert kubelab(place, "clean").stdout == "There was nothing to clean.\n"
 
 

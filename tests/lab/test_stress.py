@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from host_mounts import host_mounts
 from lab_program import TIMEOUT_S, command, environment, kubelab
 
 from kubelab.cluster.linux.cgroups import detect
 from kubelab.cluster.linux.journal import remains
-from kubelab.cluster.linux.mounts import mount_table
 from kubelab.cluster.linux.netlink import Netlink
 from kubelab.cluster.linux.processes import children_of, start_ticks_of
 
@@ -125,7 +125,7 @@ def doomed(place: Path, chance: random.Random) -> Iterator[Doomed]:
 @pytest.mark.parametrize("number", range(ROUNDS))
 def test_nothing_is_left_of_a_lab(tmp_path: Path, number: int) -> None:
     chance = random.Random(SEED * 1000 + number)
-    mounts = mount_table()
+    mounts = host_mounts()
     how, lifetime_s = ENDS[number % len(ENDS)], chance.uniform(0, 2 * START_S)
     with doomed(tmp_path / "lab", chance) as lab:
         lab.live(lifetime_s)
@@ -138,5 +138,5 @@ def test_nothing_is_left_of_a_lab(tmp_path: Path, number: int) -> None:
     cleaned = kubelab(lab.place, "clean")
     assert cleaned.returncode == 0, story + cleaned.stdout
     assert lab.left() == [], story
-    assert mount_table() == mounts, story
+    assert host_mounts() == mounts, story
     assert [left.name for left in lab.place.iterdir()] == ["lock"], story

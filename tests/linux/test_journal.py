@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
+from host_mounts import host_mounts
 
 from kubelab.cluster.errors import KernelError, LabError
 from kubelab.cluster.linux import cgroups, syscalls
 from kubelab.cluster.linux.journal import Journal, owner_of, remains, undo
-from kubelab.cluster.linux.mounts import mount_table
 from kubelab.cluster.linux.namespaces import call_in_thread
 from kubelab.cluster.linux.netlink import Netlink, add_bridge, delete_link, set_link
 from kubelab.cluster.linux.processes import ProcessInfo, command_of, scan, start_ticks_of
@@ -50,7 +50,7 @@ asyncio.run(main(Path(sys.argv[1])))
 @pytest.mark.root
 def test_after_sigkill_of_the_lab_nothing_is_left(tmp_path):
     path = tmp_path / "journal"
-    mounts_before = mount_table()
+    mounts_before = host_mounts()
     with subprocess.Popen([sys.executable, "-c", DRIVER, str(path)], stdout=subprocess.PIPE) as lab:
         try:
             init = int(lab.stdout.readline())
@@ -65,7 +65,7 @@ def test_after_sigkill_of_the_lab_nothing_is_left(tmp_path):
     assert not any(map(os.path.exists, cgroups.detect().at(f"kubelab-{token}").directories))
     with Netlink() as netlink:
         assert [link.name for link in netlink.links() if token in link.alias] == []
-    assert mount_table() == mounts_before
+    assert host_mounts() == mounts_before
     assert not path.exists()
     undo(path)
 

@@ -12,6 +12,9 @@ from oci_bundle import Bundle, Runtime, bundle_at
 from kubelab.cluster.linux import own_executable
 
 pytestmark = pytest.mark.root
+
+# Its cgroup is named after it, on a host that other workers share.
+X = f"x-{os.getpid()}"
 SH = ("sh", "-c")
 
 
@@ -170,7 +173,7 @@ def test_sysctls_are_those_of_its_own_namespaces_only(runtime, tmp_path):
     assert says(runtime, bundle, script) == ["80", "17"]
     bundle.document["linux"]["sysctl"] = {"kernel.panic": "1"}
     bundle.write()
-    assert runtime("create", "-b", str(bundle.path), "x", check=False).returncode == 1
+    assert runtime("create", "-b", str(bundle.path), X, check=False).returncode == 1
 
 
 def test_devices_that_its_rules_do_not_name_cannot_be_opened(runtime, tmp_path):
@@ -211,11 +214,11 @@ def test_proc_is_mounted_on_itself_and_nothing_in_it_is_covered(runtime, tmp_pat
         }
         refused = Bundle(bundle.path, document)
         refused.write()
-        assert runtime("create", "-b", str(bundle.path), "x", check=False).returncode == 1
+        assert runtime("create", "-b", str(bundle.path), X, check=False).returncode == 1
     (bundle.rootfs / "proc").rmdir()
     (bundle.rootfs / "proc").symlink_to("tmp")
     bundle.write()
-    assert runtime("create", "-b", str(bundle.path), "x", check=False).returncode == 1
+    assert runtime("create", "-b", str(bundle.path), X, check=False).returncode == 1
 
 
 def test_no_descriptor_and_no_directory_of_the_runtimes_is_passed_on(runtime, tmp_path):
@@ -225,13 +228,13 @@ def test_no_descriptor_and_no_directory_of_the_runtimes_is_passed_on(runtime, tm
     os.set_inheritable(leak, True)
     bundle.document["process"]["args"] = [*SH, "ls /proc/self/fd"]
     bundle.write()
-    done = runtime("run", "-b", str(bundle.path), "x", pass_fds=(leak,))
+    done = runtime("run", "-b", str(bundle.path), X, pass_fds=(leak,))
     os.close(leak)
     assert done.stdout.split() == ["0", "1", "2", "3"]  # 3 is of ls itself.
     for number in (3, 4, 7):
         bundle.document["process"]["cwd"] = f"/proc/self/fd/{number}"
         bundle.write()
-        assert runtime("run", "-b", str(bundle.path), "x", check=False).returncode == 255
+        assert runtime("run", "-b", str(bundle.path), X, check=False).returncode == 255
 
 
 def test_the_hosts_interpreter_cannot_be_written_through_proc(runtime, tmp_path):
@@ -250,7 +253,7 @@ def test_the_hosts_interpreter_cannot_be_written_through_proc(runtime, tmp_path)
         }
     )
     bundle.write()
-    assert runtime("run", "-b", str(bundle.path), "x").stdout == "1\n"
+    assert runtime("run", "-b", str(bundle.path), X).stdout == "1\n"
 
 
 def test_a_protected_file_is_executed_but_not_written_to(tmp_path):

@@ -10,23 +10,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from host_mounts import host_mounts
 from oci_bundle import Runtime, bundle_at
 
 from kubelab.cluster.linux import cgroups
-from kubelab.cluster.linux.mounts import mount_table
 from kubelab.cluster.runtime.oci.foreground import receive_terminal
 
 pytestmark = pytest.mark.root
+
+# Their cgroups are named after them, on a host that other workers share.
+ONE = f"one-{os.getpid()}"
 
 
 @pytest.fixture
 def runtime(tmp_path: Path) -> Iterator[Runtime]:
     made = Runtime(tmp_path / "state")
-    mounts_before = mount_table()
+    mounts_before = host_mounts()
     yield made
     made.remove_all()
     assert list(made.root.iterdir()) == []
-    assert mount_table() == mounts_before
+    assert host_mounts() == mounts_before
     left = [d for id_ in made.ids for d in cgroups.detect().at(f"kubelab-oci-{id_}").directories]
     assert not [directory for directory in left if Path(directory).exists()]
 
@@ -41,35 +44,35 @@ def ends(runtime: Runtime, id_: str) -> None:
 
 def test_a_container_is_created_started_entered_killed_and_deleted(runtime, tmp_path):
     bundle = bundle_at(tmp_path / "b", "sh", "-c", "echo $$ began; exec sleep 100")
-    runtime.create(bundle, "one")
-    created = runtime.state("one")
-    assert (created["status"], created["id"], created["bundle"]) == ("created", "one", str(bundle.path))
+    runtime.create(bundle, ONE)
+    created = runtime.state(ONE)
+    assert (created["status"], created["id"], created["bundle"]) == ("created", ONE, str(bundle.path))
     assert (bundle.path / "out").read_text() == ""
 
-    runtime("start", "one")
-    assert runtime.state("one")["status"] == "running"
+    runtime("start", ONE)
+    assert runtime.state(ONE)["status"] == "running"
     inside = runtime(
-        "exec", "--user", "web", "--env", "A=b", "--cwd", "/tmp", "one", "sh", "-c", "id; echo $A; pwd"
+        "exec", "--user", "web", "--env", "A=b", "--cwd", "/tmp", ONE, "sh", "-c", "id; echo $A; pwd"
     )
     assert inside.stdout == "uid=33(web) gid=33(web) groups=33(web),4(adm)\nb\n/tmp\n"
-    assert runtime("exec", "one", "sh", "-c", "exit 7", check=False).returncode == 7
-    assert created["pid"] in json.loads(runtime("ps", "--format", "json", "one").stdout)
+    assert runtime("exec", ONE, "sh", "-c", "exit 7", check=False).returncode == 7
+    assert created["pid"] in json.loads(runtime("ps", "--format", "json", ONE).stdout)
 
-    runtime("pause", "one")
-    assert runtime.state("one")["status"] == "paused"
-    runtime("resume", "one")
-    runtime("update", "--pids-limit", "20", "one")
-    stats = json.loads(runtime("events", "--stats", "one").stdout)
+    runtime("pause", ONE)
+    assert runtime.state(ONE)["status"] == "paused"
+    runtime("resume", ONE)
+    runtime("update", "--pids-limit", "20", ONE)
+    stats = json.loads(runtime("events", "--stats", ONE).stdout)
     assert stats["data"]["pids"]["limit"] == 20
 
-    assert "running" in runtime("delete", "one", check=False).stderr
-    runtime("kill", "one", "KILL")
-    ends(runtime, "one")
-    assert runtime.state("one")["status"] == "stopped"
-    assert runtime("kill", "one", "TERM", check=False).returncode == 1
-    runtime("delete", "one")
-    assert "does not exist" in runtime("state", "one", check=False).stderr
-    runtime.ids.remove("one")
+    assert "running" in runtime("delete", ONE, check=False).stderr
+    runtime("kill", ONE, "KILL")
+    ends(runtime, ONE)
+    assert runtime.state(ONE)["status"] == "stopped"
+    assert runtime("kill", ONE, "TERM", check=False).returncode == 1
+    runtime("delete", ONE)
+    assert "does not exist" in runtime("state", ONE, check=False).stderr
+    runtime.ids.remove(ONE)
     assert (bundle.path / "out").read_text() == "1 began\n"
 
 
@@ -78,16 +81,14 @@ def test_run_returns_the_commands_own_code_and_leaves_nothing(runtime, tmp_path)
     # Nobody kills the first process of a pid namespace from inside: only a child can be.
     bundle.document["process"]["args"] = ["sh", "-c", "sh -c 'kill -9 $$'; exit $?"]
     bundle.write()
-    assert runtime("run", "-b", str(bundle.path), "one", check=False).returncode == 137
+    assert runtime("run", "-b", str(bundle.path), ONE, check=False).returncode == 137
     assert runtime("list", "-q").stdout.strip() == ""
 
 
 def test_a_command_that_is_not_there_is_told_in_the_words_that_callers_look_for(runtime, tmp_path):
     bundle = bundle_at(tmp_path / "b", "nosuch")
     log = tmp_path / "log"
-    done = runtime(
-        "--log", str(log), "--log-format", "json", "run", "-b", str(bundle.path), "one", check=False
-    )
+    done = runtime("--log", str(log), "--log-format", "json", "run", "-b", str(bundle.path), ONE, check=False)
     assert done.returncode == 255
     message = json.loads(log.read_text())
     assert message["level"] == "error"
@@ -103,12 +104,12 @@ def test_hooks_are_called_in_their_order_and_namespaces(runtime, tmp_path):
     for name in names:
         bundle.document["hooks"][name][0]["args"] = ["sh", "-c", script.replace("$0", name)]
     bundle.write()
-    runtime.create(bundle, "one")
-    pid = runtime.state("one")["pid"]
-    runtime("start", "one")
-    ends(runtime, "one")
-    runtime("delete", "one")
-    runtime.ids.remove("one")
+    runtime.create(bundle, ONE)
+    pid = runtime.state(ONE)["pid"]
+    runtime("start", ONE)
+    ends(runtime, ONE)
+    runtime("delete", ONE)
+    runtime.ids.remove(ONE)
     assert (tmp_path / "seen").read_text().splitlines() == [
         f'prestart "pid":{pid}',
         f'createRuntime "pid":{pid}',
@@ -122,7 +123,7 @@ def test_a_failed_hook_leaves_no_container(runtime, tmp_path):
     bundle = bundle_at(tmp_path / "b", "true")
     bundle.document["hooks"] = {"createRuntime": [{"path": "/bin/false"}]}
     bundle.write()
-    done = runtime("create", "-b", str(bundle.path), "one", check=False)
+    done = runtime("create", "-b", str(bundle.path), ONE, check=False)
     assert done.returncode == 1
     assert "createRuntime" in done.stderr
     assert runtime("list", "-q").stdout.strip() == ""
@@ -136,18 +137,18 @@ def test_the_terminal_is_sent_over_the_console_socket(runtime, tmp_path):
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path)
         server.listen()
-        runtime.ids.append("one")
-        runtime("create", "-b", str(bundle.path), "--console-socket", path, "one")
+        runtime.ids.append(ONE)
+        runtime("create", "-b", str(bundle.path), "--console-socket", path, ONE)
         peer, _ = server.accept()
         with peer:
             master = receive_terminal(peer)
-    runtime("start", "one")
+    runtime("start", ONE)
     written = b""
     while written.count(b"\n") < 2:
         written += os.read(master, 1000)
     assert written.decode().split() == ["/dev/pts/0", "31", "77"]
     os.write(master, b"\n")
-    ends(runtime, "one")
+    ends(runtime, ONE)
     os.close(master)
 
 
@@ -160,10 +161,10 @@ def test_ids_that_lead_elsewhere_are_refused(runtime, tmp_path, id_):
 
 def test_an_id_is_one_containers_only(runtime, tmp_path):
     bundle = bundle_at(tmp_path / "b", "sleep", "100")
-    runtime.create(bundle, "one")
-    again = runtime("create", "-b", str(bundle.path), "one", check=False)
+    runtime.create(bundle, ONE)
+    again = runtime("create", "-b", str(bundle.path), ONE, check=False)
     assert again.returncode == 1
-    assert runtime.state("one")["status"] == "created"
+    assert runtime.state(ONE)["status"] == "created"
     assert runtime("start", "two", check=False).returncode == 1
 
 
@@ -178,7 +179,7 @@ def test_signals_are_passed_on_to_a_container_in_the_foreground(runtime, tmp_pat
     bundle = bundle_at(
         tmp_path / "b", "sh", "-c", "trap 'exit 9' TERM; echo ready; while :; do sleep 0.1; done"
     )
-    command = [*runtime.command, "run", "-b", str(bundle.path), "one"]
+    command = [*runtime.command, "run", "-b", str(bundle.path), ONE]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from host_mounts import host_mounts
 from oci_bundle import Runtime, bundle_at
 
 from kubelab.cluster.errors import KernelError
 from kubelab.cluster.linux import cgroups
 from kubelab.cluster.linux.journal import remains, undo
-from kubelab.cluster.linux.mounts import mount_table
 from kubelab.cluster.linux.namespace_table import list_namespaces
 from kubelab.cluster.linux.netlink import Netlink
 from kubelab.cluster.linux.processes import start_ticks_of
@@ -121,7 +121,7 @@ def settled(look: Callable[[], list[str]]) -> list[str]:
 def test_nothing_is_left_of_pods_and_labs_whatever_is_killed(tmp_path: Path) -> None:
     """Shims are killed by the lab itself, labs from here; the last lab comes to its own end."""
     chance = random.Random(SEED)
-    done, number, mounts = 0, 0, mount_table()
+    done, number, mounts = 0, 0, host_mounts()
     while done < CYCLES:
         number += 1
         place, seed = tmp_path / f"lab-{number}", chance.randrange(1 << 30)
@@ -142,7 +142,7 @@ def test_nothing_is_left_of_pods_and_labs_whatever_is_killed(tmp_path: Path) -> 
         assert settled(lambda place=place, journal=journal, told=told: left_of(place, journal, told)) == [], (
             story
         )
-        assert mount_table() == mounts, story
+        assert host_mounts() == mounts, story
         _check_memory(told, story)
         done += max(1, told.cycles)
         shutil.rmtree(place)
@@ -162,7 +162,7 @@ def test_nothing_is_left_of_a_container_whose_oci_runtime_was_killed(tmp_path: P
     chance = random.Random(SEED)
     runtime = Runtime(tmp_path / "state")
     bundle = bundle_at(tmp_path / "b", "sleep", "100")
-    mounts, pids = mount_table(), set[tuple[int, int]]()
+    mounts, pids = host_mounts(), set[tuple[int, int]]()
     runtime.root.mkdir()
     for number in range(OCI_CYCLES):
         id_ = f"killed-{SEED}-{number}"
@@ -183,7 +183,7 @@ def test_nothing_is_left_of_a_container_whose_oci_runtime_was_killed(tmp_path: P
     left = [d for id_ in runtime.ids for d in cgroups.detect().at(f"kubelab-oci-{id_}").directories]
     assert [directory for directory in left if Path(directory).exists()] == [], story
     assert settled(lambda: [str(pid) for pid, ticks in pids if start_ticks_of(pid) == ticks]) == [], story
-    assert mount_table() == mounts, story
+    assert host_mounts() == mounts, story
 
 
 def _run_and_kill(runtime: Runtime, chance: random.Random, *arguments: str) -> None:
