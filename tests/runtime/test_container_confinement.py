@@ -29,7 +29,7 @@ def says(runtime: Runtime, bundle: Bundle, script: str) -> list[str]:
     """Run the script in the container; return the lines that it writes."""
     bundle.document["process"]["args"] = [*SH, f"exec 2>&1; {script}"]
     bundle.write()
-    done = runtime("run", "-b", str(bundle.path), bundle.path.name, check=False)
+    done = runtime("run", "-b", str(bundle.path), f"{bundle.path.name}-{os.getpid()}", check=False)
     assert "kubelab oci" not in done.stderr, done.stderr
     return done.stdout.splitlines()
 
