@@ -1,6 +1,7 @@
 """A lab can be closed while it comes up, and fails as a whole."""
 
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -26,6 +27,16 @@ async def has_begun(lab: Lab, phases: int) -> None:
         seen += not phase.done
         if seen == phases:
             return
+
+
+async def test_it_takes_as_many_descriptors_as_may_be_had(directory: LabDirectory) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+    try:
+        async with start_lab(LabConfig(minions=0, directory=directory)):
+            assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.parametrize("phases", [1, 2, 3, 4])

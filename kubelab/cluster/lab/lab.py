@@ -9,6 +9,7 @@ import asyncio
 import gc
 import itertools
 import os
+import resource
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from ipaddress import IPv4Address
@@ -52,6 +53,7 @@ async def start_lab(config: LabConfig) -> AsyncIterator["Lab"]:
     Raises:
         LabError: another lab is running; or, out of `ready`, whatever kept the cluster from coming up.
     """
+    _allow_descriptors()
     async with lab_journal(config.directory) as journal:
         lab = Lab(config, journal, SystemClock())
         async with background(lab._run()):
@@ -344,6 +346,13 @@ class Lab:
 
     def _pids_of(self, pod_uid: str) -> tuple[int, ...]:
         return tuple(pid for runtime in self._runtimes.values() for pid in runtime.pids(pod_uid))
+
+
+def _allow_descriptors() -> None:
+    """Take as many as may be had: each container needs some five, in the lab and in its machine's init, which
+    inherits this, and systemd's usual soft limit of 1,024 is meant for programs that call select(2)."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _all(works: Iterable[Coroutine[Any, Any, object]]) -> None:
