@@ -197,10 +197,8 @@ def test_a_git_that_does_not_end_is_ended_with_all_that_it_started(
         fetch(Source.parse("https://host/a.git"), place, told.append)
     assert told
     pid = (tmp_path / "pid").read_text().strip()
-    assert subprocess.run(["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True).stdout in (
-        "",
-        "Z\n",
-    )
+    left = subprocess.run(["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True).stdout
+    assert left[:1] in ("", "Z")
 
 
 def test_a_repository_beyond_the_limits_is_refused(tmp_path: Path, place: Path) -> None:

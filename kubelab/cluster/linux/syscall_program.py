@@ -13,6 +13,7 @@ them, and their handlers, which are functions of this process, are forgotten.
 Source: clone3(2), vfork(2), syscall(2), timer_create(2).
 Left out: processors other than x86-64; loops; calls whose result is no integer.
 """
+# ruff: noqa: PTH123 - the shim imports this, and pathlib is slow to
 
 import ctypes
 import errno
@@ -322,10 +323,16 @@ def guard(program: Program) -> None:
 def unblock_signals(program: Program) -> None:
     """Let the command find all signals as a new process does: those that this process ignores, too."""
     default = bytes(32)
-    for number in sorted(signal.valid_signals()):
-        if signal.getsignal(number) is signal.SIG_IGN:
-            program.call("rt_sigaction", int(number), default, 0, _SIGSET_BYTES)
+    for number in _ignored():
+        program.call("rt_sigaction", number, default, 0, _SIGSET_BYTES)
     program.call("rt_sigprocmask", _SIG_SETMASK, bytes(_SIGSET_BYTES), 0, _SIGSET_BYTES)
+
+
+def _ignored() -> list[int]:
+    """Return the signals that this process ignores, those among them that Python cannot name (32, 33)."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+        mask = int(next(line.split()[1] for line in status if line.startswith("SigIgn:")), 16)
+    return [number for number in range(1, 65) if mask >> (number - 1) & 1]
 
 
 def is_possible() -> bool:
