@@ -15,6 +15,7 @@ mkdir -p /tmp/left && mount -t tmpfs left /tmp/left
 nft add table ip left && nft add chain ip left one && nft add rule ip left one accept
 mkdir $(awk '$3 ~ /^cgroup/ && $2 ~ /memory|cgroup$/ {print $2; exit}' /proc/mounts)/left
 sleep 1000 &
+until pgrep -x -f "sleep 1000"; do :; done
 """
 
 

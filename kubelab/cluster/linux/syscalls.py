@@ -59,6 +59,7 @@ _SYS_MOUNT_SETATTR = 442
 _SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _SYS_CAPGET = {"x86_64": 125, "aarch64": 90}
 _SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
+_SYS_RT_SIGACTION = {"x86_64": 13, "aarch64": 134}
 _SYS_BPF = {"x86_64": 321, "aarch64": 280}
 
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -159,6 +160,14 @@ def prctl(option: int, argument: int = 0, second: int = 0) -> int:
     if result < 0:
         _fail("prctl", option)
     return result
+
+
+def default_signal(number: int) -> None:
+    """Set the signal's disposition to the default, also of one that C libraries keep for themselves (32, 33)
+    and that Python cannot name."""
+    call = ctypes.c_long(_number(_SYS_RT_SIGACTION, "rt_sigaction"))
+    if _syscall(call, ctypes.c_int(number), bytes(32), None, ctypes.c_size_t(8)):
+        _fail("rt_sigaction", number)
 
 
 def set_process_name(name: str) -> None:

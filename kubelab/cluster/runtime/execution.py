@@ -15,10 +15,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from kubelab.cluster.errors import KernelError
+from kubelab.cluster.linux import syscalls
 from kubelab.cluster.runtime.config import ConfigError
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _FAILED = 127
+_RESERVED_SIGNALS = (32, 33)  # The C library's own, which Python cannot name.
 
 
 class CommandError(Exception):
@@ -78,6 +80,8 @@ def default_signals() -> None:
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         if signal.getsignal(number) not in (signal.SIG_DFL, None):
             signal.signal(number, signal.SIG_DFL)
+    for reserved in _RESERVED_SIGNALS:
+        syscalls.default_signal(reserved)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
