@@ -14,8 +14,11 @@ from kubelab.cluster.linux import syscalls
 from kubelab.cluster.linux.mounts import bind, make_private
 from kubelab.cluster.linux.processes import start_ticks_of
 
-NAME, ID = "learner", 54321
-FIRST_GRANTED, GRANTED = 1_654_321, 65536
+# Each worker's user is another one.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+NAME, ID = "learner", 54321 + _WORKER
+GRANTED = 65536
+FIRST_GRANTED = 1_654_321 + _WORKER * GRANTED
 PROJECT = Path(__file__).parent.parent
 _LINES = {
     "/etc/passwd": f"{NAME}:x:{ID}:{ID}::/:/bin/sh",
