@@ -102,7 +102,7 @@ def test_merge_keys_come_from_the_struct_tags(path: tuple[str, ...], key: str | 
 
 
 def test_openapi_describes_fields_with_upstreams_words_and_merge_keys() -> None:
-    body = openapi.document("api/v1")
+    body = openapi.document(KINDS, "api/v1")
     assert body is not None
     schemas = schema.parse_json(body)["components"]["schemas"]
     spec = schemas["io.k8s.api.core.v1.PodSpec"]
@@ -110,7 +110,7 @@ def test_openapi_describes_fields_with_upstreams_words_and_merge_keys() -> None:
     assert containers["description"].startswith("List of containers belonging to the pod.")
     assert containers["x-kubernetes-patch-merge-key"] == "name"
     assert spec["required"] == ["containers"]
-    assert openapi.document("apis/nothing/v1") is None
+    assert openapi.document(KINDS, "apis/nothing/v1") is None
 
 
 # Protobuf

@@ -33,7 +33,6 @@ class Expected:
 
 
 SCALE = Expected("autoscaling/v1", "Scale", "k8s.io/api/autoscaling/v1.Scale")
-BINDING = Expected("v1", "Binding", "k8s.io/api/core/v1.Binding")
 DELETE_OPTIONS = Expected("v1", "DeleteOptions", "k8s.io/apimachinery/pkg/apis/meta/v1.DeleteOptions")
 
 

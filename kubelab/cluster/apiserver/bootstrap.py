@@ -3,7 +3,6 @@
 Source: kubernetes, pkg/controlplane/controller/systemnamespaces.
 """
 
-from kubelab.cluster.apiserver.kinds import BY_RESOURCE
 from kubelab.cluster.apiserver.namespaces import BOOTSTRAP
 from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.errors import ApiError
@@ -14,7 +13,7 @@ async def bootstrap(registry: Registry) -> None:
     """Create what is missing; running it again changes nothing."""
     for name in BOOTSTRAP:
         try:
-            await registry.create(BY_RESOURCE[NAMESPACES], "", {"metadata": {"name": name}})
+            await registry.create(registry.kinds[NAMESPACES], "", {"metadata": {"name": name}})
         except ApiError as error:
             if error.reason != "AlreadyExists":
                 raise

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from kubelab.cluster.apiserver import namespaces, refusals
-from kubelab.cluster.apiserver.kinds import Kind
+from kubelab.cluster.apiserver.kind import Kind
 from kubelab.cluster.apiserver.metadata import FINALIZER_FOREGROUND, FINALIZER_ORPHAN
 from kubelab.cluster.clock import rfc3339
 from kubelab.cluster.objects import NAMESPACES, Object

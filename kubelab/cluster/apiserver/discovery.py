@@ -6,24 +6,24 @@ apimachinery/pkg/apis/meta/v1/types.go (APIGroupList, APIResourceList: what olde
 
 import platform
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from kubelab.cluster.apiserver import bundled_kubectl
-from kubelab.cluster.apiserver.kinds import KINDS, Kind
+from kubelab.cluster.apiserver.kind import Kind
 from kubelab.cluster.objects import Object
 
+Kinds = tuple[Kind, ...]
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 _SUBRESOURCE_VERBS = {
-    "binding": ("create",),
     "finalize": ("update",),
     "log": ("get",),
     "scale": ("get", "patch", "update"),
     "status": ("get", "patch", "update"),
 }
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # In Go's words.
-_FOREIGN_KINDS = {"scale": ("autoscaling", "v1", "Scale"), "binding": ("", "v1", "Binding")}
+_FOREIGN_KINDS = {"scale": ("autoscaling", "v1", "Scale")}
 
 
 def version() -> Object:
@@ -47,54 +47,55 @@ def wants_aggregated(accept: str) -> bool:
     return "as=APIGroupDiscoveryList" in accept and "v=v2;" in accept.replace(" ", "") + ";"
 
 
-@cache
-def answer(path: str, *, aggregated: bool) -> Object | None:
+@lru_cache(256)  # By the identity of *kinds*: another catalogue, another answer.
+def answer(kinds: tuple[Kind, ...], path: str, *, aggregated: bool) -> Object | None:
     """Return the discovery document at *path*, None if there is none."""
     match path.strip("/").split("/"):
         case ["api"]:
-            return _aggregated([""]) if aggregated else _api_versions()
+            return _aggregated(kinds, [""]) if aggregated else _api_versions(kinds)
         case ["apis"]:
-            return _aggregated(_groups()) if aggregated else _group_list()
-        case ["apis", group] if group in _groups():
-            return {"kind": "APIGroup", "apiVersion": "v1"} | _group(group)
+            return _aggregated(kinds, _groups(kinds)) if aggregated else _group_list(kinds)
+        case ["apis", group] if group in _groups(kinds):
+            return {"kind": "APIGroup", "apiVersion": "v1"} | _group(kinds, group)
         case ["api", version]:
-            return _resource_list("", version)
+            return _resource_list(kinds, "", version)
         case ["apis", group, version]:
-            return _resource_list(group, version)
+            return _resource_list(kinds, group, version)
     return None
 
 
-def _groups() -> list[str]:
-    return list(dict.fromkeys(kind.resource.group for kind in KINDS if kind.resource.group))
+def _groups(kinds: Kinds) -> list[str]:
+    return list(dict.fromkeys(kind.resource.group for kind in kinds if kind.resource.group))
 
 
-def _versions(group: str) -> list[str]:
-    return list(dict.fromkeys(kind.resource.version for kind in KINDS if kind.resource.group == group))
+def _versions(kinds: Kinds, group: str) -> list[str]:
+    return list(dict.fromkeys(kind.resource.version for kind in kinds if kind.resource.group == group))
 
 
-def _of(group: str, version: str) -> list[Kind]:
-    kinds = [kind for kind in KINDS if (kind.resource.group, kind.resource.version) == (group, version)]
-    return sorted(kinds, key=lambda kind: kind.resource.plural)
+def _of(kinds: Kinds, group: str, version: str) -> list[Kind]:
+    found = [kind for kind in kinds if (kind.resource.group, kind.resource.version) == (group, version)]
+    return sorted(found, key=lambda kind: kind.resource.plural)
 
 
-def _api_versions() -> Object:
-    return {"kind": "APIVersions", "versions": _versions(""), "serverAddressByClientCIDRs": []}
+def _api_versions(kinds: Kinds) -> Object:
+    return {"kind": "APIVersions", "versions": _versions(kinds, ""), "serverAddressByClientCIDRs": []}
 
 
-def _group(group: str) -> Object:
-    versions = [{"groupVersion": f"{group}/{each}", "version": each} for each in _versions(group)]
+def _group(kinds: Kinds, group: str) -> Object:
+    versions = [{"groupVersion": f"{group}/{each}", "version": each} for each in _versions(kinds, group)]
     return {"name": group, "versions": versions, "preferredVersion": versions[0]}
 
 
-def _group_list() -> Object:
-    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(group) for group in _groups()]}
+def _group_list(kinds: Kinds) -> Object:
+    groups = [_group(kinds, group) for group in _groups(kinds)]
+    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
 
 
-def _resource_list(group: str, version: str) -> Object | None:
-    if not (kinds := _of(group, version)):
+def _resource_list(kinds: Kinds, group: str, version: str) -> Object | None:
+    if not (found := _of(kinds, group, version)):
         return None
-    resources = [entry for kind in kinds for entry in _legacy_entries(kind)]
-    group_version = kinds[0].resource.api_version
+    resources = [entry for kind in found for entry in _legacy_entries(kind)]
+    group_version = found[0].resource.api_version
     return {
         "kind": "APIResourceList",
         "apiVersion": "v1",
@@ -110,28 +111,37 @@ def _legacy_entries(kind: Kind) -> Iterator[Object]:
         "singularName": kind.singular,
         "namespaced": resource.namespaced,
     }
-    entry |= {"kind": resource.kind, "verbs": list(VERBS)}
+    entry |= {"kind": resource.kind, "verbs": list(("create",) if kind.review else VERBS)}
     entry |= {"shortNames": list(kind.short_names)} if kind.short_names else {}
     yield entry | ({"categories": list(kind.categories)} if kind.categories else {})
-    for name in kind.subresources:
+    for name in kind.all_subresources:
         group, version, shown = _subresource_kind(kind, name)
         sub: Object = {
             "name": f"{resource.plural}/{name}",
             "singularName": "",
             "namespaced": resource.namespaced,
         }
-        sub |= {"group": group, "version": version} if name in _FOREIGN_KINDS else {}
-        yield sub | {"kind": shown, "verbs": list(_SUBRESOURCE_VERBS[name])}
+        foreign = name in kind.actions or name in _FOREIGN_KINDS
+        sub |= {"group": group, "version": version} if foreign else {}
+        yield sub | {"kind": shown, "verbs": list(_verbs_of(kind, name))}
+
+
+def _verbs_of(kind: Kind, subresource: str) -> tuple[str, ...]:
+    return ("create",) if subresource in kind.actions else _SUBRESOURCE_VERBS[subresource]
 
 
 def _subresource_kind(kind: Kind, name: str) -> tuple[str, str, str]:
+    if action := kind.actions.get(name):
+        group, _, version = action.api_version.rpartition("/")
+        return group, version, action.kind
     resource = kind.resource
     return _FOREIGN_KINDS.get(name, (resource.group, resource.version, resource.kind))
 
 
-def _aggregated(groups: list[str]) -> Object:
+def _aggregated(kinds: Kinds, groups: list[str]) -> Object:
     items = [
-        {"metadata": {"name": group} if group else {}, "versions": _versions_of(group)} for group in groups
+        {"metadata": {"name": group} if group else {}, "versions": _versions_of(kinds, group)}
+        for group in groups
     ]
     return {
         "kind": "APIGroupDiscoveryList",
@@ -141,14 +151,14 @@ def _aggregated(groups: list[str]) -> Object:
     }
 
 
-def _versions_of(group: str) -> list[Object]:
+def _versions_of(kinds: Kinds, group: str) -> list[Object]:
     return [
         {
             "version": version,
-            "resources": [_aggregated_entry(kind) for kind in _of(group, version)],
+            "resources": [_aggregated_entry(kind) for kind in _of(kinds, group, version)],
             "freshness": "Current",
         }
-        for version in _versions(group)
+        for version in _versions(kinds, group)
     ]
 
 
@@ -159,7 +169,7 @@ def _aggregated_entry(kind: Kind) -> Object:
         "responseKind": _gvk(resource.group, resource.version, resource.kind),
         "scope": "Namespaced" if resource.namespaced else "Cluster",
         "singularResource": kind.singular,
-        "verbs": list(VERBS),
+        "verbs": list(("create",) if kind.review else VERBS),
     }
     entry |= {"shortNames": list(kind.short_names)} if kind.short_names else {}
     entry |= {"categories": list(kind.categories)} if kind.categories else {}
@@ -167,9 +177,9 @@ def _aggregated_entry(kind: Kind) -> Object:
         {
             "subresource": name,
             "responseKind": _gvk(*_subresource_kind(kind, name)),
-            "verbs": list(_SUBRESOURCE_VERBS[name]),
+            "verbs": list(_verbs_of(kind, name)),
         }
-        for name in kind.subresources
+        for name in kind.all_subresources
     ]
     return entry | ({"subresources": subresources} if subresources else {})
 

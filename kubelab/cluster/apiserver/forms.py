@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from kubelab.cluster.apiserver.kinds import Kind
+from kubelab.cluster.apiserver.kind import Kind
 from kubelab.cluster.apiserver.negotiation import Form
 from kubelab.cluster.apiserver.registry import Page, WatchedEvent
 from kubelab.cluster.apiserver.versions import Version, encode

@@ -1,231 +1,55 @@
 """The one table of kinds: routes, discovery, schemas, printed tables, selectors and validation follow it.
 
-A kind is added by an entry here and, where it has rules of its own, a module with its defaults and
-validation (`configmaps.py` is a short one).
-Left out: kinds beside those that the lab's own components use; they come as further entries.
+A kind is added by an entry in the table of its area and, where it has rules of its own, a module with its
+defaults and validation (`configmaps.py` is a short one). Custom resources come and go while the server runs.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
 
-from kubelab.cluster.apiserver import (
-    apps,
-    columns,
-    configmaps,
-    events,
-    leases,
-    namespaces,
-    nodes,
-    pods,
-    warnings,
-)
-from kubelab.cluster.apiserver.fields import Check, FieldError, dns_label, dns_subdomain
-from kubelab.cluster.objects import (
-    CONFIGMAPS,
-    DEPLOYMENTS,
-    EVENTS,
-    LEASES,
-    NAMESPACES,
-    NODES,
-    PODS,
-    REPLICASETS,
-    Object,
-    Resource,
-)
+from kubelab.cluster.apiserver import core_kinds, policy_kinds, workload_kinds
+from kubelab.cluster.apiserver.kind import Kind
+from kubelab.cluster.objects import Resource
+
+KINDS: tuple[Kind, ...] = (*core_kinds.KINDS, *workload_kinds.KINDS, *policy_kinds.KINDS)
 
 
-def _nothing(_: Object) -> None:
-    return None
+class Catalogue:
+    """The kinds that one server serves: those of the table, and custom resources.
 
-
-def _no_errors(*_: Object) -> Iterator[FieldError]:
-    return iter(())
-
-
-def _no_warnings(_: Object) -> Iterator[str]:
-    return iter(())
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """All that the server knows of one kind.
-
-    `go_type` is the type that kubectl decodes it into (its schema). `fields` are the paths that field
-    selectors may name beside the object's name and namespace. `initial_status` makes the status of a new
-    object (what the client sent is dropped); None keeps the client's. `warnings` tells what of an object
-    this lab ignores. `grace_period_s` decides how long a deletion may take (None: at once).
-    `returns_deleted` as upstream: DELETE answers with the object.
+    `all` is a new tuple whenever something changed, so that what is made of it can be kept by its identity.
     """
 
-    resource: Resource
-    go_type: str
-    singular: str
-    columns: tuple[columns.Column, ...]
-    cells: Callable[[Object, datetime], list[Any]]
-    short_names: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()
-    subresources: tuple[str, ...] = ()
-    fields: tuple[str, ...] = ()
-    name_check: Check = dns_subdomain
-    has_generation: bool = False
-    set_defaults: Callable[[Object], None] = _nothing
-    initial_status: Callable[[Object], Object] | None = None
-    validate: Callable[[Object], Iterator[FieldError]] = _no_errors
-    validate_update: Callable[[Object, Object], Iterator[FieldError]] = _no_errors
-    warnings: Callable[[Object], Iterator[str]] = _no_warnings
-    grace_period_s: Callable[[Object, int | None], int] | None = None
-    returns_deleted: bool = False
+    def __init__(self, kinds: tuple[Kind, ...] = KINDS) -> None:
+        self.all: tuple[Kind, ...] = ()
+        self.generation = 0
+        self._set(kinds)
 
-    @property
-    def list_kind(self) -> str:
-        return f"{self.resource.kind}List"
+    def _set(self, kinds: tuple[Kind, ...]) -> None:
+        self.all = kinds
+        self.generation += 1
+        self._by_resource = {kind.resource: kind for kind in kinds}
+        by_path = {_path_of(kind.resource): kind for kind in kinds}
+        self.by_path: Mapping[tuple[str, str, str], Kind] = MappingProxyType(by_path)
 
-    @property
-    def has_status(self) -> bool:
-        return "status" in self.subresources
+    def add(self, *kinds: Kind) -> None:
+        """Serve *kinds*, each in place of one of the same group, version and plural."""
+        paths = {_path_of(kind.resource) for kind in kinds}
+        self._set((*(each for each in self.all if _path_of(each.resource) not in paths), *kinds))
 
-    def prefix(self, namespace: str = "") -> str:
-        """Return where the store keeps these objects, as a real etcd of Kubernetes shows it."""
-        root = f"/registry/{'minions' if self.resource == NODES else self.resource.plural}/"
-        return f"{root}{namespace}/" if namespace else root
+    def remove(self, *resources: Resource) -> None:
+        paths = {_path_of(resource) for resource in resources}
+        self._set(tuple(each for each in self.all if _path_of(each.resource) not in paths))
 
-    def key(self, namespace: str, name: str) -> str:
-        return f"{self.prefix(namespace)}{name}"
+    def get(self, resource: Resource) -> Kind | None:
+        return self._by_resource.get(resource)
+
+    def __getitem__(self, resource: Resource) -> Kind:
+        return self._by_resource[resource]
 
 
-KINDS = (
-    Kind(
-        NAMESPACES,
-        "k8s.io/api/core/v1.Namespace",
-        "namespace",
-        columns.NAMESPACE,
-        columns.namespace,
-        short_names=("ns",),
-        subresources=("finalize", "status"),
-        fields=("status.phase",),
-        name_check=dns_label,
-        set_defaults=namespaces.set_defaults,
-        initial_status=namespaces.initial_status,
-    ),
-    Kind(
-        NODES,
-        "k8s.io/api/core/v1.Node",
-        "node",
-        columns.NODE,
-        columns.node,
-        short_names=("no",),
-        subresources=("status",),
-        fields=("spec.unschedulable",),
-        set_defaults=nodes.set_defaults,
-        validate=nodes.validate,
-        validate_update=nodes.validate_update,
-        warnings=warnings.of_node,
-    ),
-    Kind(
-        PODS,
-        "k8s.io/api/core/v1.Pod",
-        "pod",
-        columns.POD,
-        columns.pod,
-        short_names=("po",),
-        categories=("all",),
-        subresources=("binding", "log", "status"),
-        fields=(
-            "spec.nodeName",
-            "spec.restartPolicy",
-            "spec.schedulerName",
-            "spec.serviceAccountName",
-            "spec.hostNetwork",
-            "status.phase",
-            "status.podIP",
-            "status.nominatedNodeName",
-        ),
-        has_generation=True,
-        set_defaults=pods.set_defaults,
-        initial_status=pods.initial_status,
-        validate=pods.validate,
-        validate_update=pods.validate_update,
-        warnings=warnings.of_pod,
-        grace_period_s=pods.grace_period_s,
-        returns_deleted=True,
-    ),
-    Kind(
-        CONFIGMAPS,
-        "k8s.io/api/core/v1.ConfigMap",
-        "configmap",
-        columns.CONFIGMAP,
-        columns.configmap,
-        short_names=("cm",),
-        validate=configmaps.validate,
-        validate_update=configmaps.validate_update,
-    ),
-    Kind(
-        EVENTS,
-        "k8s.io/api/core/v1.Event",
-        "event",
-        columns.EVENT,
-        columns.event,
-        short_names=("ev",),
-        fields=(
-            "involvedObject.kind",
-            "involvedObject.namespace",
-            "involvedObject.name",
-            "involvedObject.uid",
-            "involvedObject.apiVersion",
-            "involvedObject.resourceVersion",
-            "involvedObject.fieldPath",
-            "reason",
-            "reportingComponent",
-            "type",
-        ),
-        validate=events.validate,
-    ),
-    Kind(
-        REPLICASETS,
-        "k8s.io/api/apps/v1.ReplicaSet",
-        "replicaset",
-        columns.REPLICASET,
-        columns.replicaset,
-        short_names=("rs",),
-        categories=("all",),
-        subresources=("scale", "status"),
-        fields=("status.replicas",),
-        has_generation=True,
-        set_defaults=apps.set_replicaset_defaults,
-        initial_status=apps.initial_replicaset_status,
-        validate=apps.validate_replicaset,
-        validate_update=apps.validate_selector_unchanged,
-        warnings=warnings.of_workload,
-    ),
-    Kind(
-        DEPLOYMENTS,
-        "k8s.io/api/apps/v1.Deployment",
-        "deployment",
-        columns.DEPLOYMENT,
-        columns.deployment,
-        short_names=("deploy",),
-        categories=("all",),
-        subresources=("scale", "status"),
-        has_generation=True,
-        set_defaults=apps.set_deployment_defaults,
-        initial_status=apps.initial_deployment_status,
-        validate=apps.validate_deployment,
-        validate_update=apps.validate_selector_unchanged,
-        warnings=warnings.of_workload,
-    ),
-    Kind(
-        LEASES,
-        "k8s.io/api/coordination/v1.Lease",
-        "lease",
-        columns.LEASE,
-        columns.lease,
-        validate=leases.validate,
-    ),
-)
+def _path_of(resource: Resource) -> tuple[str, str, str]:
+    return resource.group, resource.version, resource.plural
 
-BY_RESOURCE: Mapping[Resource, Kind] = {kind.resource: kind for kind in KINDS}
-BY_PATH: Mapping[tuple[str, str, str], Kind] = {
-    (kind.resource.group, kind.resource.version, kind.resource.plural): kind for kind in KINDS
-}
+
+BY_RESOURCE: Mapping[Resource, Kind] = MappingProxyType({kind.resource: kind for kind in KINDS})

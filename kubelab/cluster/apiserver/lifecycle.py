@@ -2,7 +2,8 @@
 
 Source: kubernetes, staging/src/k8s.io/apiserver/pkg/registry/rest/create.go and update.go; the strategies of
 pkg/registry. Every function returns an object of its own making; what it was handed stays as it was, except
-that `prepare_create` and `prepare_update` may take over the parts of the new object.
+that `begin_create` and `begin_update` may take over the parts of the new object.
+What admission may change lies between `begin_*` and `finish_*`.
 Left out: create on update; managedFields.
 """
 
@@ -12,7 +13,7 @@ from typing import Any
 from kubelab.cluster.apiserver import metadata as metadata_rules
 from kubelab.cluster.apiserver import refusals
 from kubelab.cluster.apiserver.fields import FieldError
-from kubelab.cluster.apiserver.kinds import Kind
+from kubelab.cluster.apiserver.kind import Kind
 from kubelab.cluster.clock import rfc3339
 from kubelab.cluster.objects import Object
 
@@ -42,10 +43,8 @@ def ordered(kind: Kind, obj: Object, metadata: Object) -> Object:
     return head | {key: value for key, value in obj.items() if key not in head}
 
 
-def prepare_create(
-    kind: Kind, obj: Object, namespace: str, *, uid: str, suffix: str, now: datetime
-) -> Object:
-    """Return *obj* as it is to be stored: named, defaulted, validated."""
+def begin_create(kind: Kind, obj: Object, namespace: str, *, uid: str, suffix: str, now: datetime) -> Object:
+    """Return *obj* named and with its defaults."""
     given = obj.get("metadata") or {}
     if given.get("resourceVersion"):
         raise refusals.bad_request("resourceVersion should not be set on objects to be created")
@@ -60,6 +59,12 @@ def prepare_create(
     metadata["creationTimestamp"] = rfc3339(now)
     new = ordered(kind, obj, metadata)
     kind.set_defaults(new)
+    return new
+
+
+def finish_create(kind: Kind, new: Object) -> Object:
+    """Return *new* as it is to be stored, its first status made; raises ApiError 422 if it is not valid."""
+    metadata = new["metadata"]
     errors = [*metadata_rules.validate(metadata, kind.resource, kind.name_check), *kind.validate(new)]
     _refuse_invalid(kind, new, errors)
     if kind.initial_status is not None:
@@ -67,13 +72,11 @@ def prepare_create(
     return new
 
 
-def prepare_update(kind: Kind, new: Object, old: Object, subresource: str = "") -> Object:
-    """Return what is to be stored when a client wants *old* to become *new*."""
+def begin_update(kind: Kind, new: Object, old: Object, subresource: str = "") -> Object:
+    """Return what *old* becomes when a client wants *new*: the parts that it may change, defaulted."""
     metadata = _merged_metadata(kind, new, old)
     if subresource == "status":
-        merged = ordered(kind, old | {"status": new.get("status") or {}}, metadata)
-        _refuse_invalid(kind, merged, [*metadata_rules.validate_update(metadata, old["metadata"])])
-        return merged
+        return ordered(kind, old | {"status": new.get("status") or {}}, metadata)
     merged = ordered(kind, new, metadata)
     if subresource == "finalize":
         merged = ordered(kind, old | {"spec": new.get("spec") or {}}, metadata)
@@ -83,6 +86,15 @@ def prepare_update(kind: Kind, new: Object, old: Object, subresource: str = "") 
     if subresource != "finalize":
         kind.set_defaults(merged)
         _keep_namespace_finalizers(kind, merged, old)
+    return merged
+
+
+def finish_update(kind: Kind, merged: Object, old: Object, subresource: str = "") -> Object:
+    """Return *merged* as it is to be stored; raises ApiError 422 if it is not valid or may not change so."""
+    metadata = merged["metadata"]
+    if subresource == "status":
+        _refuse_invalid(kind, merged, [*metadata_rules.validate_update(metadata, old["metadata"])])
+        return merged
     if kind.has_generation and merged.get("spec") != old.get("spec"):
         metadata["generation"] = old["metadata"].get("generation", 0) + 1
     errors = [*metadata_rules.validate_update(metadata, old["metadata"])]

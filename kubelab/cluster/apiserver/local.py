@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from kubelab.cluster.apiserver import refusals, subresources
+from kubelab.cluster.apiserver.caller import SYSTEM, Caller
 from kubelab.cluster.apiserver.deletion import DeleteOptions, Propagation
-from kubelab.cluster.apiserver.kinds import BY_RESOURCE, KINDS, Kind
+from kubelab.cluster.apiserver.kind import Call, Kind
 from kubelab.cluster.apiserver.patching import apply_patch
 from kubelab.cluster.apiserver.registry import ListOptions, Registry
 from kubelab.cluster.apiserver.versions import Version, copied
@@ -21,20 +22,26 @@ from kubelab.cluster.objects import Object, Resource
 
 
 class LocalApi:
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, caller: Caller = SYSTEM) -> None:
         self._registry = registry
+        self._caller = caller
+
+    def _kind(self, resource: Resource) -> Kind:
+        if (kind := self._registry.kinds.get(resource)) is None:
+            raise refusals.no_such_path()
+        return kind
 
     async def resources(self) -> tuple[Resource, ...]:
-        return tuple(kind.resource for kind in KINDS)
+        return tuple(kind.resource for kind in self._registry.kinds.all)
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
-        return (await self._registry.get(_kind(resource), namespace, name)).object
+        return (await self._registry.get(self._kind(resource), namespace, name)).object
 
     async def list(
         self, resource: Resource, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
     ) -> ObjectList:
         options = ListOptions(label_selector, field_selector)
-        page = await self._registry.list(_kind(resource), namespace, options)
+        page = await self._registry.list(self._kind(resource), namespace, options)
         return ObjectList(tuple(version.object for version in page.versions), str(page.revision))
 
     @asynccontextmanager
@@ -50,7 +57,7 @@ class LocalApi:
         """Watch from just after *resource_version*; "" and "0" stand for now."""
         revision = refusals.revision(resource_version) or self._registry.store.revision
         async with self._registry.watch(
-            _kind(resource),
+            self._kind(resource),
             namespace,
             revision=revision,
             label_selector=label_selector,
@@ -59,22 +66,27 @@ class LocalApi:
             yield (WatchEvent(event.type, event.version.object) async for batch in batches for event in batch)
 
     async def create(self, resource: Resource, obj: Object, *, subresource: str = "") -> Object:
-        kind = _kind(resource)
+        kind = self._kind(resource)
         namespace = obj.get("metadata", {}).get("namespace", "")
-        if subresource == "binding":
-            await self._registry.bind(kind, namespace, obj["metadata"]["name"], obj)
+        if subresource in kind.actions:
+            call = Call(kind, namespace, obj["metadata"]["name"], obj, self._caller)
+            answer = await self._registry.act(subresource, call)
             await _others_turn()
-            return subresources.BOUND
+            return answer
         if subresource:
             raise refusals.method_not_allowed(resource, "create")
-        version = await self._registry.create(kind, namespace, copied(obj))
+        if kind.review:
+            return await kind.review(self._registry, self._caller, copied(obj))
+        version = await self._registry.create(kind, namespace, copied(obj), caller=self._caller)
         await _others_turn()
         return version.object
 
     async def update(self, resource: Resource, obj: Object, *, subresource: str = "") -> Object:
-        kind = _kind(resource)
+        kind = self._kind(resource)
         namespace = obj["metadata"].get("namespace", "")
-        version = await self._registry.update(kind, namespace, obj, subresource=subresource)
+        version = await self._registry.update(
+            kind, namespace, obj, subresource=subresource, caller=self._caller
+        )
         await _others_turn()
         return _shown(version, subresource)
 
@@ -88,13 +100,14 @@ class LocalApi:
         *,
         subresource: str = "",
     ) -> Object:
-        kind = _kind(resource)
+        kind = self._kind(resource)
         version = await self._registry.change(
             kind,
             namespace,
             name,
             lambda old: apply_patch(kind, old, patch, patch_type),
             subresource=subresource,
+            caller=self._caller,
         )
         await _others_turn()
         return _shown(version, subresource)
@@ -110,19 +123,12 @@ class LocalApi:
         propagation: Propagation | None = None,
     ) -> None:
         options = DeleteOptions(grace_period_s, uid, propagation=propagation)
-        await self._registry.delete(_kind(resource), namespace, name, options)
+        await self._registry.delete(self._kind(resource), namespace, name, options, caller=self._caller)
         await _others_turn()
 
 
 async def _others_turn() -> None:
     await asyncio.sleep(0)
-
-
-def _kind(resource: Resource) -> Kind:
-    kind = BY_RESOURCE.get(resource)
-    if kind is None:
-        raise refusals.no_such_path()
-    return kind
 
 
 def _shown(version: Version, subresource: str) -> Object:

@@ -13,7 +13,6 @@ from ssl import SSLContext
 import aiohttp
 
 from kubelab.cluster.apiserver import refusals
-from kubelab.cluster.apiserver.kinds import BY_RESOURCE
 from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import NODES, PODS, Object
@@ -65,12 +64,12 @@ async def locate(
     registry: Registry, namespace: str, name: str, query: Mapping[str, str]
 ) -> LogLocation | None:
     """Return where the log is that *query* asks for; None while the pod is on no node (there is none yet)."""
-    pod = (await registry.get(BY_RESOURCE[PODS], namespace, name)).object
+    pod = (await registry.get(registry.kinds[PODS], namespace, name)).object
     container = container_name(pod, query.get("container", ""))
     _check(query)
     if not (node_name := pod["spec"].get("nodeName")):
         return None
-    node = (await registry.get(BY_RESOURCE[NODES], "", node_name)).object
+    node = (await registry.get(registry.kinds[NODES], "", node_name)).object
     url = f"https://{_address(node)}:{KUBELET_PORT}/containerLogs/{namespace}/{name}/{container}"
     return LogLocation(url, {key: query[key] for key in _OPTIONS if query.get(key)})
 

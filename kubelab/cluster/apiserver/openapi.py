@@ -9,11 +9,11 @@ Left out: v2; the parameters and answers of paths beyond those that clients look
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import lru_cache
 
 from kubelab.cluster.apiserver import descriptions, schema
 from kubelab.cluster.apiserver.go_types import GoField, GoKind, GoType, GoTypes
-from kubelab.cluster.apiserver.kinds import KINDS, Kind
+from kubelab.cluster.apiserver.kind import Kind
 from kubelab.cluster.apiserver.versions import encode
 from kubelab.cluster.objects import Object
 
@@ -44,36 +44,36 @@ _SPECIAL: dict[str, Object] = {
 }
 
 
-@cache
-def index() -> Object:
+@lru_cache(4)
+def index(kinds: tuple[Kind, ...]) -> Object:
     """Return where the document of each group and version is, with the hash that clients cache it by."""
     paths = {}
-    for group_version in _group_versions():
-        body = document(group_version)
+    for group_version in _group_versions(kinds):
+        body = document(kinds, group_version)
         assert body is not None
         digest = hashlib.sha256(body).hexdigest().upper()
         paths[group_version] = {"serverRelativeURL": f"/openapi/v3/{group_version}?hash={digest}"}
     return {"paths": paths}
 
 
-@cache
-def document(group_version: str) -> bytes | None:
+@lru_cache(64)
+def document(kinds: tuple[Kind, ...], group_version: str) -> bytes | None:
     """Return the document of *group_version* (`api/v1`, `apis/apps/v1`); None if that is not served."""
-    kinds = [kind for kind in KINDS if _path_of(kind) == group_version]
-    if not kinds:
+    found = [kind for kind in kinds if _path_of(kind) == group_version]
+    if not found:
         return None
     types = schema.bundled().types
     schemas: dict[str, Object] = {}
-    for kind in kinds:
+    for kind in found:
         _collect(types, types.of_name(kind.go_type), schemas)
         schemas[_name(kind.go_type)]["x-kubernetes-group-version-kind"] = [_gvk(kind)]
     info = {"title": "Kubernetes", "version": "unversioned"}
-    paths = {path: item for kind in kinds for path, item in _paths(kind)}
+    paths = {path: item for kind in found for path, item in _paths(kind)}
     return encode({"openapi": "3.0.0", "info": info, "paths": paths, "components": {"schemas": schemas}})
 
 
-def _group_versions() -> list[str]:
-    return list(dict.fromkeys(map(_path_of, KINDS)))
+def _group_versions(kinds: tuple[Kind, ...]) -> list[str]:
+    return list(dict.fromkeys(map(_path_of, kinds)))
 
 
 def _path_of(kind: Kind) -> str:

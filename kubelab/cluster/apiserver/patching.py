@@ -10,7 +10,7 @@ from typing import Any
 
 from kubelab.cluster.apiserver import refusals, schema
 from kubelab.cluster.apiserver.go_types import GoKind, GoType, GoTypes
-from kubelab.cluster.apiserver.kinds import Kind
+from kubelab.cluster.apiserver.kind import Kind
 from kubelab.cluster.client.api import PatchType
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import Object

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from kubelab.cluster.apiserver.users import CONTROLLER_MANAGER, MASTERS, NODES, SCHEDULER
+from kubelab.cluster.apiserver.caller import CONTROLLER_MANAGER, MASTERS, NODES, SCHEDULER
 
 VALIDITY = timedelta(days=365)
 _BACKDATED = timedelta(minutes=5)  # Clocks of virtual machines may lag.

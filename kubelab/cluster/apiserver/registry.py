@@ -4,20 +4,23 @@ Source: kubernetes, staging/src/k8s.io/apiserver/pkg/registry/generic/registry/s
 https://kubernetes.io/docs/reference/using-api/api-concepts/. A resource version is the store's revision. A
 write is a transaction that compares what it was decided on; when someone else was quicker, it is decided
 again, unless the client named the version that it meant.
-Left out: server-side apply, admission plug-ins, create on update, and the garbage collector (a controller).
+Left out: server-side apply, create on update, and the garbage collector (a controller).
 """
 
 import asyncio
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 from kubelab.cluster.apiserver import deletion, lifecycle, paging, refusals, subresources
+from kubelab.cluster.apiserver.admission import Attributes, Chain, Operation, Plugin
+from kubelab.cluster.apiserver.caller import SYSTEM, Caller
 from kubelab.cluster.apiserver.deletion import DeleteOptions
-from kubelab.cluster.apiserver.kinds import BY_RESOURCE, Kind
+from kubelab.cluster.apiserver.kind import Call, Kind
+from kubelab.cluster.apiserver.kinds import Catalogue
 from kubelab.cluster.apiserver.selection import Matches, selection
 from kubelab.cluster.apiserver.versions import Version, VersionCache, copied, stored_form
 from kubelab.cluster.clock import Clock
@@ -89,16 +92,22 @@ class Deleted:
 
 
 class Registry:
-    def __init__(self, store: Store, clock: Clock) -> None:
+    """What every way in to the cluster's objects goes through: HTTPS, and the components in this process."""
+
+    def __init__(
+        self, store: Store, clock: Clock, *, kinds: Catalogue | None = None, plugins: Sequence[Plugin] = ()
+    ) -> None:
         self.store = store
         self.clock = clock
+        self.kinds = kinds or Catalogue()
+        self.admission = Chain(plugins)
         self._versions = VersionCache()
-        self._events: dict[tuple[int, str, EventType], WatchedEvent] = {}
+        self._events: dict[tuple[int, str, EventType, Kind | None], WatchedEvent] = {}
 
     # Reading
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Version:
-        return self._versions.of(await self._kv(kind, namespace, name))
+        return _seen(kind, self._versions.of(await self._kv(kind, namespace, name)))
 
     async def _kv(self, kind: Kind, namespace: str, name: str) -> KeyValue:
         kv = await self.store.get(kind.key(namespace, name))
@@ -116,7 +125,7 @@ class Registry:
         elif wanted > self.store.revision:
             raise refusals.too_large(wanted, self.store.revision)
         try:
-            return await self._page(prefix, start, revision, options.limit, matches)
+            return await self._page(kind, prefix, start, revision, options.limit, matches)
         except FutureRevisionError as error:
             raise refusals.too_large(revision, error.store_revision) from error
         except CompactedError as error:
@@ -125,7 +134,7 @@ class Registry:
             raise refusals.too_old(revision, error.compact_revision) from error
 
     async def _page(
-        self, prefix: str, start: str, revision: int, limit: int, matches: Matches | None
+        self, kind: Kind, prefix: str, start: str, revision: int, limit: int, matches: Matches | None
     ) -> Page:
         """Read on until *limit* objects match, or there are no more."""
         found: list[Version] = []
@@ -134,7 +143,7 @@ class Registry:
             wanted = limit - len(found) if limit else 0
             result = await self.store.range(prefix, start=start, limit=wanted, revision=revision)
             revision = revision or result.revision
-            versions = map(shared, result.kvs)
+            versions = (_seen(kind, shared(kv)) for kv in result.kvs)
             found += [each for each in versions if matches is None or matches(each.object)]
             if not result.more:
                 return Page(tuple(found), revision)
@@ -163,48 +172,65 @@ class Registry:
         matches = selection(kind, label_selector, field_selector)
         try:
             async with self.store.watch(kind.prefix(namespace), start_revision=revision + 1) as batches:
-                yield self._translate(batches, matches)
+                yield self._translate(kind, batches, matches)
         except CompactedError as error:
             raise refusals.too_old(revision, error.compact_revision) from error
 
     async def _translate(
-        self, batches: AsyncIterator[tuple[Event, ...]], matches: Matches | None
+        self, kind: Kind, batches: AsyncIterator[tuple[Event, ...]], matches: Matches | None
     ) -> AsyncIterator[tuple[WatchedEvent, ...]]:
         async for batch in batches:
-            seen = [self._event(event, matches) for event in batch]
+            seen = [self._event(kind, event, matches) for event in batch]
             if events := tuple(event for event in seen if event is not None):
                 yield events
 
-    def _event(self, event: Event, matches: Matches | None) -> WatchedEvent | None:
+    def _event(self, kind: Kind, event: Event, matches: Matches | None) -> WatchedEvent | None:
         """Return how *event* looks to a watcher of what *matches*: to enter is ADDED, to leave is DELETED."""
         before, after = event.prev_kv, event.kv if event.type == "PUT" else None
         if matches is not None:
-            before = before if before and matches(self._versions.peek(before).object) else None
-            after = after if after and matches(self._versions.peek(after).object) else None
+            before = before if before and matches(self._peek(kind, before).object) else None
+            after = after if after and matches(self._peek(kind, after).object) else None
         if after:
-            return self._shared_event("MODIFIED" if before else "ADDED", self._versions.peek(after), event.kv)
+            return self._shared_event("MODIFIED" if before else "ADDED", kind, after, event.kv)
         if before:
-            last = event.kv if event.type == "PUT" else before
-            return self._shared_event("DELETED", Version(last.value, event.kv.mod_revision), event.kv)
+            return self._shared_event("DELETED", kind, event.kv if event.type == "PUT" else before, event.kv)
         return None
 
-    def _shared_event(self, type_: EventType, version: Version, kv: KeyValue) -> WatchedEvent:
-        key = (kv.mod_revision, kv.key, type_)
+    def _peek(self, kind: Kind, kv: KeyValue) -> Version:
+        return _seen(kind, self._versions.peek(kv))
+
+    def _shared_event(self, type_: EventType, kind: Kind, shown: KeyValue, kv: KeyValue) -> WatchedEvent:
+        """Return the event that shows *shown* at the revision of *kv*."""
+        key = (kv.mod_revision, kv.key, type_, kind if kind.conversion else None)
         if (shared := self._events.get(key)) is None:
-            shared = self._events[key] = WatchedEvent(type_, version)
+            at_revision = self._versions.peek(kv) if shown is kv else Version(shown.value, kv.mod_revision)
+            shared = self._events[key] = WatchedEvent(type_, _seen(kind, at_revision))
             if len(self._events) > _EVENTS_KEPT:
                 del self._events[next(iter(self._events))]
         return shared
 
     # Writing
 
-    async def create(self, kind: Kind, namespace: str, obj: Object, *, dry_run: bool = False) -> Version:
+    async def create(
+        self, kind: Kind, namespace: str, obj: Object, *, caller: Caller = SYSTEM, dry_run: bool = False
+    ) -> Version:
         """Store a new object; parts of *obj* become parts of it."""
+        if kind.conversion:
+            kind.set_defaults(obj)
+            stored = self.kinds[kind.conversion.storage]
+            converted = kind.conversion.to_storage(obj)
+            version = await self.create(stored, namespace, converted, caller=caller, dry_run=dry_run)
+            return _seen(kind, version)
         self._check_names(kind, obj, namespace)
-        new = lifecycle.prepare_create(
+        new = lifecycle.begin_create(
             kind, obj, namespace, uid=str(uuid.uuid4()), suffix=_suffix(), now=self.clock.now()
         )
-        await self._check_namespace(kind, namespace, new["metadata"]["name"])
+        await self._check_namespace(kind, namespace, new["metadata"].get("name", ""))
+        attributes = self._attributes("CREATE", kind, new, None, caller, dry_run=dry_run)
+        await self.admission.admit(attributes)
+        assert attributes.new is not None
+        attributes.new = new = lifecycle.finish_create(kind, attributes.new)
+        await self.admission.validate(attributes)
         key, value = kind.key(namespace, new["metadata"]["name"]), stored_form(new)
         if dry_run:
             if await self.store.get(key) is not None:
@@ -215,14 +241,36 @@ class Registry:
             raise refusals.already_exists(kind.resource, new["metadata"]["name"])
         return self._versions.put(key, Version(value, result.revision))
 
+    @staticmethod
+    def _attributes(
+        operation: Operation,
+        kind: Kind,
+        new: Object | None,
+        old: Object | None,
+        caller: Caller,
+        *,
+        subresource: str = "",
+        dry_run: bool = False,
+    ) -> Attributes:
+        metadata = (new or old or {}).get("metadata") or {}
+        namespace, name = metadata.get("namespace", ""), metadata.get("name", "")
+        return Attributes(kind, operation, namespace, name, subresource, caller, new, old, dry_run)
+
     async def update(
-        self, kind: Kind, namespace: str, obj: Object, *, subresource: str = "", dry_run: bool = False
+        self,
+        kind: Kind,
+        namespace: str,
+        obj: Object,
+        *,
+        subresource: str = "",
+        caller: Caller = SYSTEM,
+        dry_run: bool = False,
     ) -> Version:
         """Replace an object, or its part that *subresource* (status, scale, finalize) stands for."""
         self._check_names(kind, obj, namespace)
         name = obj["metadata"].get("name", "")
         return await self.change(
-            kind, namespace, name, lambda _: obj, subresource=subresource, dry_run=dry_run
+            kind, namespace, name, lambda _: obj, subresource=subresource, caller=caller, dry_run=dry_run
         )
 
     async def change(
@@ -233,6 +281,7 @@ class Registry:
         change: Change,
         *,
         subresource: str = "",
+        caller: Caller = SYSTEM,
         dry_run: bool = False,
     ) -> Version:
         """Write what *change* makes of the object, which may be asked again when another write came between.
@@ -240,6 +289,17 @@ class Registry:
         When the changed object names a resource version, it must be the stored one (409 otherwise). What
         does not change anything writes nothing. An object whose last finalizer goes, goes with it.
         """
+        if conversion := kind.conversion:
+            version = await self.change(
+                self.kinds[conversion.storage],
+                namespace,
+                name,
+                lambda old: conversion.to_storage(change(conversion.from_storage(old))),
+                subresource=subresource,
+                caller=caller,
+                dry_run=dry_run,
+            )
+            return _seen(kind, version)
         key = kind.key(namespace, name)
         kv = await self._kv(kind, namespace, name)
         while True:
@@ -248,7 +308,7 @@ class Registry:
             asked = (wanted.get("metadata") or {}).get("resourceVersion")
             if asked and asked != str(old.revision):
                 raise refusals.modified(kind.resource, name)
-            new = lifecycle.prepare_update(kind, wanted, old.object, subresource)
+            new = await self._admitted_update(kind, wanted, old.object, subresource, caller, dry_run=dry_run)
             value = stored_form(new)
             if _same(new, old.object):
                 return old
@@ -263,28 +323,60 @@ class Registry:
                 raise refusals.not_found(kind.resource, name)
             kv = result.kvs[0]
 
+    async def _admitted_update(
+        self, kind: Kind, wanted: Object, old: Object, subresource: str, caller: Caller, *, dry_run: bool
+    ) -> Object:
+        """Return what is to be stored when a client wants *old* to be as *wanted*."""
+        new = lifecycle.begin_update(kind, wanted, old, subresource)
+        attributes = self._attributes(
+            "UPDATE", kind, new, old, caller, subresource=subresource, dry_run=dry_run
+        )
+        await self.admission.admit(attributes)
+        assert attributes.new is not None
+        attributes.new = lifecycle.finish_update(kind, attributes.new, old, subresource)
+        await self.admission.validate(attributes)
+        return attributes.new
+
     def _written(self, key: str, version: Version, *, gone: bool) -> Version:
         if not gone:
             return self._versions.put(key, version)
         self._versions.forget(key)
         return version
 
-    async def bind(
-        self, kind: Kind, namespace: str, name: str, binding: Object, *, dry_run: bool = False
-    ) -> None:
-        """Assign a pod to a node, once."""
+    async def act(self, subresource: str, call: Call) -> Object:
+        """Carry out what *call* asks of a subresource that is no part of the object; return the answer."""
+        attributes = Attributes(
+            call.kind,
+            "CREATE",
+            call.namespace,
+            call.name,
+            subresource,
+            call.caller,
+            call.body,
+            None,
+            call.dry_run,
+        )
+        await self.admission.admit(attributes)
+        await self.admission.validate(attributes)
+        return await call.kind.actions[subresource].run(self, call)
+
+    async def exchange(
+        self, kind: Kind, namespace: str, name: str, change: Change, *, dry_run: bool = False
+    ) -> Version:
+        """Write what *change* makes of an object as it is, past defaults, admission and validation.
+
+        For the server's own changes (a binding, say); *change* makes a new object, and may be asked again.
+        """
         key = kind.key(namespace, name)
         kv = await self._kv(kind, namespace, name)
         while True:
             old = self._versions.of(kv)
-            new = subresources.bound(kind, old.object, binding, self.clock.now())
-            value = stored_form(new)
+            value = stored_form(change(old.object))
             if dry_run:
-                return
+                return Version(value, old.revision)
             result = await self.store.txn([Compare(key, old.revision)], [Put(key, value)])
             if result.succeeded:
-                self._versions.put(key, Version(value, result.revision))
-                return
+                return self._versions.put(key, Version(value, result.revision))
             if not result.kvs:
                 raise refusals.not_found(kind.resource, name)
             kv = result.kvs[0]
@@ -295,12 +387,21 @@ class Registry:
         namespace: str,
         name: str,
         options: DeleteOptions = _AS_USUAL,
+        *,
+        caller: Caller = SYSTEM,
     ) -> Deleted:
+        if kind.conversion:
+            stored = self.kinds[kind.conversion.storage]
+            deleted = await self.delete(stored, namespace, name, options, caller=caller)
+            return Deleted(_seen(kind, deleted.version), deleted.gone)
         key = kind.key(namespace, name)
         kv = await self._kv(kind, namespace, name)
         while True:
             old = self._versions.of(kv)
             deletion.check_preconditions(kind, old.object, options)
+            attributes = self._attributes("DELETE", kind, None, old.object, caller, dry_run=options.dry_run)
+            await self.admission.admit(attributes)
+            await self.admission.validate(attributes)
             new = deletion.delete(kind, old.object, options, self.clock.now())
             value = stored_form(new) if new else old.value
             if options.dry_run or (new and value == old.value):
@@ -315,14 +416,22 @@ class Registry:
             kv = result.kvs[0]
 
     async def delete_collection(
-        self, kind: Kind, namespace: str, select: ListOptions, options: DeleteOptions
+        self,
+        kind: Kind,
+        namespace: str,
+        select: ListOptions,
+        options: DeleteOptions,
+        *,
+        caller: Caller = SYSTEM,
     ) -> Page:
         """Delete each of what *select* lists; return them as they were."""
         page = await self.list(kind, namespace, select)
         for version in page.versions:
             metadata = version.object["metadata"]
             try:
-                await self.delete(kind, metadata.get("namespace", ""), metadata["name"], options)
+                await self.delete(
+                    kind, metadata.get("namespace", ""), metadata["name"], options, caller=caller
+                )
             except ApiError as error:
                 if not error.is_not_found:  # Someone else was quicker: as good as done.
                     raise
@@ -345,13 +454,20 @@ class Registry:
         """Refuse new content in a namespace that is not there or is on its way out (NamespaceLifecycle)."""
         if not kind.resource.namespaced:
             return
-        parent = (await self.get(BY_RESOURCE[NAMESPACES], "", namespace)).object
+        parent = (await self.get(self.kinds[NAMESPACES], "", namespace)).object
         if "deletionTimestamp" not in parent["metadata"]:
             return
         why = f"unable to create new content in namespace {namespace} because it is being terminated"
         message = f"namespace {namespace} is being terminated"
         cause = {"reason": "NamespaceTerminating", "message": message, "field": "metadata.namespace"}
         raise refusals.forbidden(kind.resource, name, why, causes=[cause])
+
+
+def _seen(kind: Kind, version: Version) -> Version:
+    """Return the stored *version* as those see it who ask for *kind*."""
+    if kind.conversion is None:
+        return version
+    return Version(stored_form(kind.conversion.from_storage(version.object)), version.revision)
 
 
 def _wanted(kind: Kind, old: Object, change: Change, subresource: str) -> Object:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from kubelab.cluster.apiserver import bodies, queries, refusals, subresources
 from kubelab.cluster.apiserver.bodies import Body, Expected
+from kubelab.cluster.apiserver.caller import Caller
 from kubelab.cluster.apiserver.forms import View, deleted_status
-from kubelab.cluster.apiserver.kinds import Kind
+from kubelab.cluster.apiserver.kind import Call, Kind
 from kubelab.cluster.apiserver.negotiation import accepted_form, media_type
 from kubelab.cluster.apiserver.patching import apply_patch
 from kubelab.cluster.apiserver.registry import Registry
@@ -25,6 +26,7 @@ PATCHES = tuple(each.value for each in PatchType)
 class Request:
     route: Route
     query: Mapping[str, str]
+    caller: Caller
     accept: str = ""
     content_type: str = ""
     body: bytes = b""
@@ -55,7 +57,7 @@ class Resources:
     async def answer(self, request: Request) -> Answer:
         """Carry out *request*; raises ApiError for everything that is refused."""
         verb = self._verbs.get(request.route.verb)
-        if verb is None:
+        if verb is None or (request.route.kind.review and request.route.verb != "create"):
             raise refusals.method_not_allowed(request.route.kind.resource, request.route.verb)
         return await verb(request)
 
@@ -77,14 +79,20 @@ class Resources:
     async def _create(self, request: Request) -> Answer:
         route = request.route
         dry_run = queries.dry_run(request.query)
-        if route.subresource == "binding":
-            binding = self._read(request, bodies.BINDING).object
-            await self._registry.bind(route.kind, route.namespace, route.name, binding, dry_run=dry_run)
-            return Answer(201, encode(subresources.BOUND))
+        if action := route.kind.actions.get(route.subresource):
+            body = self._read(request, Expected(action.api_version, action.kind, action.go_type))
+            call = Call(route.kind, route.namespace, route.name, body.object, request.caller, dry_run)
+            answered = await self._registry.act(route.subresource, call)
+            return Answer(201, encode(answered), body.warnings)
         if route.name:
             raise refusals.method_not_allowed(route.kind.resource, "create")
         body = self._read(request, _expected(route))
-        version = await self._registry.create(route.kind, route.namespace, body.object, dry_run=dry_run)
+        if review := route.kind.review:
+            _check_namespace(body.object, route.namespace)
+            return Answer(201, encode(await review(self._registry, request.caller, body.object)))
+        version = await self._registry.create(
+            route.kind, route.namespace, body.object, caller=request.caller, dry_run=dry_run
+        )
         return self._shown(request, version, 201, (*body.warnings, *route.kind.warnings(version.object)))
 
     async def _update(self, request: Request) -> Answer:
@@ -96,6 +104,7 @@ class Resources:
             route.namespace,
             body.object,
             subresource=route.subresource,
+            caller=request.caller,
             dry_run=queries.dry_run(request.query),
         )
         told = () if route.subresource else route.kind.warnings(version.object)
@@ -124,6 +133,7 @@ class Resources:
             route.name,
             patched,
             subresource=route.subresource,
+            caller=request.caller,
             dry_run=queries.dry_run(request.query),
         )
         return self._shown(request, version, 200, warnings)
@@ -131,7 +141,9 @@ class Resources:
     async def _delete(self, request: Request) -> Answer:
         route = request.route
         options = queries.delete_options(request.query, self._read_options(request))
-        deleted = await self._registry.delete(route.kind, route.namespace, route.name, options)
+        deleted = await self._registry.delete(
+            route.kind, route.namespace, route.name, options, caller=request.caller
+        )
         if deleted.gone and not route.kind.returns_deleted:
             return Answer(200, encode(deleted_status(route.kind, deleted.version.object)))
         return self._shown(request, deleted.version, 200)
@@ -140,7 +152,9 @@ class Resources:
         route = request.route
         options = queries.delete_options(request.query, self._read_options(request))
         select = queries.list_options(request.query)
-        page = await self._registry.delete_collection(route.kind, route.namespace, select, options)
+        page = await self._registry.delete_collection(
+            route.kind, route.namespace, select, options, caller=request.caller
+        )
         return Answer(200, self.view(request).many(page))
 
     def _read(self, request: Request, expected: Expected) -> Body:
@@ -173,6 +187,12 @@ def _news(kind: Kind, old: Object, new: Object) -> tuple[str, ...]:
     """Return the warnings about what *new* asks for and *old* did not."""
     known = set(kind.warnings(old))
     return tuple(each for each in kind.warnings(new) if each not in known)
+
+
+def _check_namespace(review: Object, namespace: str) -> None:
+    """Put the path's *namespace* into a namespaced review that names none."""
+    if namespace:
+        review.setdefault("metadata", {}).setdefault("namespace", namespace)
 
 
 def _check_name(obj: Object, name: str) -> None:

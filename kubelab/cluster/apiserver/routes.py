@@ -7,7 +7,8 @@ Left out: the old /watch/ paths and proxying; dry-run on query strings is `queri
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kubelab.cluster.apiserver.kinds import BY_PATH, Kind
+from kubelab.cluster.apiserver.kind import Kind
+from kubelab.cluster.apiserver.kinds import Catalogue
 from kubelab.cluster.objects import NAMESPACES
 
 _VERBS = {
@@ -31,7 +32,7 @@ class Route:
     subresource: str = ""
 
 
-def parse(method: str, path: str, query: Mapping[str, str]) -> Route | None:
+def parse(kinds: Catalogue, method: str, path: str, query: Mapping[str, str]) -> Route | None:
     """Return what a request for a resource is about; None if *path* names none that is served."""
     parts = [part for part in path.split("/") if part]
     if parts[:1] == ["api"] and len(parts) > 2:
@@ -43,11 +44,11 @@ def parse(method: str, path: str, query: Mapping[str, str]) -> Route | None:
     namespace = ""
     if rest[0] == NAMESPACES.plural and len(rest) > 2 and rest[2] not in {"status", "finalize"}:
         namespace, rest = rest[1], rest[2:]
-    kind = BY_PATH.get((group, version, rest[0]))
+    kind = kinds.by_path.get((group, version, rest[0]))
     if kind is None or len(rest) > 3 or bool(namespace) > kind.resource.namespaced:
         return None
     name, subresource = [*rest[1:], "", ""][:2]
-    if subresource and subresource not in kind.subresources:
+    if subresource and subresource not in (*kind.subresources, *kind.actions):
         return None
     if kind.resource.namespaced and not namespace and (name or method not in {"GET", "HEAD"}):
         return None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from kubelab.cluster import selectors
 from kubelab.cluster.apiserver import refusals
-from kubelab.cluster.apiserver.kinds import Kind
+from kubelab.cluster.apiserver.kind import Kind
 from kubelab.cluster.objects import Object
 
 Matches = Callable[[Object], bool]

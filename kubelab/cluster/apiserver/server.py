@@ -30,6 +30,8 @@ from kubelab.cluster.apiserver import (
     schema,
     users,
 )
+from kubelab.cluster.apiserver.caller import Caller
+from kubelab.cluster.apiserver.kind import Kind
 from kubelab.cluster.apiserver.logs import Dial, Kubelets
 from kubelab.cluster.apiserver.negotiation import JSON
 from kubelab.cluster.apiserver.registry import Registry
@@ -43,6 +45,7 @@ SHUTDOWN_TIMEOUT_S = 0.2  # aiohttp waits that long for an idle connection, and 
 _STREAMS = ("attach", "exec", "portforward")
 _HEALTH = frozenset({"/healthz", "/livez", "/readyz"})
 _YEAR_S = 31536000
+_MANAGER_CHARACTERS_MAX = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +114,16 @@ class _Handler:
         user = users.from_certificate(request.get_extra_info("peercert"))
         if user is None:
             raise refusals.unauthorized()
-        route = routes.parse(request.method, request.path, request.query)
+        route = routes.parse(self._registry.kinds, request.method, request.path, request.query)
         if route is None:
             return await self._not_a_resource(request)
         users.authorize(user, route)
+        caller = Caller(user, _field_manager(request))
         if route.verb == "watch":
-            return await self._watch(request, route)
+            return await self._watch(request, route, caller)
         if route.subresource == "log":
             return await self._log(request, route)
-        answer = await self._resources.answer(await _read(request, route))
+        answer = await self._resources.answer(await _read(request, route, caller))
         return _json(answer.body, answer.status, answer.warnings)
 
     async def _not_a_resource(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -137,19 +141,22 @@ class _Handler:
             media_type, body = openapi_v2.document(request.headers.get("Accept", ""))
             return web.Response(body=body, content_type=media_type)
         if path == "/openapi/v3":
-            return _json(encode(await asyncio.to_thread(openapi.index)))
+            return _json(encode(await asyncio.to_thread(openapi.index, self._registry.kinds.all)))
         if path.startswith("/openapi/v3/"):
-            return await _openapi(path.removeprefix("/openapi/v3/"))
+            return await _openapi(self._registry.kinds.all, path.removeprefix("/openapi/v3/"))
+        kinds = self._registry.kinds.all
         aggregated = discovery.wants_aggregated(request.headers.get("Accept", ""))
-        document = discovery.answer(path, aggregated=aggregated)
+        document = discovery.answer(kinds, path, aggregated=aggregated)
         if document is None:
             raise refusals.no_such_path()
         is_list = aggregated and document["kind"] == "APIGroupDiscoveryList"
         return _json(encode(document), content_type=discovery.AGGREGATED if is_list else JSON)
 
-    async def _watch(self, request: web.BaseRequest, route: routes.Route) -> web.StreamResponse:
+    async def _watch(
+        self, request: web.BaseRequest, route: routes.Route, caller: Caller
+    ) -> web.StreamResponse:
         options = queries.watch_options(request.query)
-        view = self._resources.view(await _read(request, route))
+        view = self._resources.view(await _read(request, route, caller))
         stream = web.StreamResponse(headers={"Content-Type": JSON, "Cache-Control": "no-cache, private"})
         await stream.prepare(request)
         watch = Watch(self._registry, view, route.namespace, options, stream.write)
@@ -170,19 +177,26 @@ class _Handler:
         return stream
 
 
-async def _read(request: web.BaseRequest, route: routes.Route) -> Request:
+async def _read(request: web.BaseRequest, route: routes.Route, caller: Caller) -> Request:
     headers = request.headers
     return Request(
         route,
         request.query,
+        caller,
         headers.get("Accept", ""),
         headers.get("Content-Type", ""),
         await request.read() if request.can_read_body else b"",
     )
 
 
-async def _openapi(group_version: str) -> web.StreamResponse:
-    document = await asyncio.to_thread(openapi.document, group_version)
+def _field_manager(request: web.BaseRequest) -> str:
+    """Return the name that the client gives itself: `kubectl` of `kubectl/v1.37.0 (linux/amd64)`."""
+    agent = request.headers.get("User-Agent", "").partition("/")[0][:_MANAGER_CHARACTERS_MAX]
+    return request.query.get("fieldManager") or agent
+
+
+async def _openapi(kinds: tuple[Kind, ...], group_version: str) -> web.StreamResponse:
+    document = await asyncio.to_thread(openapi.document, kinds, group_version)
     if document is None:
         raise refusals.no_such_path()
     response = _json(document)

@@ -5,13 +5,16 @@ pkg/registry/core/pod/storage/storage.go (BindingREST).
 """
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kubelab.cluster.apiserver import columns, refusals
 from kubelab.cluster.apiserver.fields import FieldError, not_negative
-from kubelab.cluster.apiserver.kinds import Kind
+from kubelab.cluster.apiserver.kind import Call, Kind
 from kubelab.cluster.clock import rfc3339
 from kubelab.cluster.objects import Object
+
+if TYPE_CHECKING:
+    from kubelab.cluster.apiserver.registry import Registry
 
 BOUND: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 _SHOWN_METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
@@ -63,3 +66,16 @@ def bound(kind: Kind, pod: Object, binding: Object, now: datetime) -> Object:
     scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": rfc3339(now)}
     status["conditions"] = [*conditions, scheduled]
     return pod | {"metadata": metadata, "spec": pod["spec"] | {"nodeName": node}, "status": status}
+
+
+async def bind(registry: "Registry", call: Call) -> Object:
+    """Assign a pod to a node, once."""
+    now = registry.clock.now()
+    await registry.exchange(
+        call.kind,
+        call.namespace,
+        call.name,
+        lambda pod: bound(call.kind, pod, call.body, now),
+        dry_run=call.dry_run,
+    )
+    return BOUND

@@ -6,22 +6,11 @@ scheduler, controller manager) may do all that `system:masters` may; nobody else
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from kubelab.cluster.apiserver.caller import CONTROLLER_MANAGER, MASTERS, NODES, SCHEDULER, User
 from kubelab.cluster.apiserver.routes import Route
 from kubelab.cluster.errors import ApiError
-
-MASTERS = "system:masters"
-NODES = "system:nodes"
-SCHEDULER = "system:kube-scheduler"
-CONTROLLER_MANAGER = "system:kube-controller-manager"
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    name: str
-    groups: frozenset[str]
 
 
 def from_certificate(certificate: Mapping[str, Any] | None) -> User | None:

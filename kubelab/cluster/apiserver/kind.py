@@ -1,0 +1,128 @@
+"""What the server knows of one kind of object; everything that it does with objects follows it.
+
+Source: kubernetes, staging/src/k8s.io/apiserver/pkg/registry/rest/{create,update,delete}.go (the strategies).
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from kubelab.cluster.apiserver import columns
+from kubelab.cluster.apiserver.caller import Caller
+from kubelab.cluster.apiserver.fields import Check, FieldError, dns_subdomain
+from kubelab.cluster.objects import NODES, Object, Resource
+
+if TYPE_CHECKING:
+    from kubelab.cluster.apiserver.registry import Registry
+
+Act = Callable[["Registry", "Call"], Awaitable[Object]]
+Review = Callable[["Registry", Caller, Object], Awaitable[Object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A document that was POSTed to a subresource of the object at `namespace` and `name`."""
+
+    kind: "Kind"
+    namespace: str
+    name: str
+    body: Object
+    caller: Caller
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A subresource to which documents of another kind are POSTed (binding, eviction, token).
+
+    `run` returns what the client is answered.
+    """
+
+    api_version: str
+    kind: str
+    go_type: str
+    run: Act
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """How a kind that is kept as another one (`storage`) is read and written; both functions are pure.
+
+    They get and return whole objects, with apiVersion and kind, and leave what they are handed as it is.
+    """
+
+    storage: Resource
+    to_storage: Callable[[Object], Object]
+    from_storage: Callable[[Object], Object]
+
+
+def _nothing(_: Object) -> None:
+    return None
+
+
+def _no_errors(*_: Object) -> Iterator[FieldError]:
+    return iter(())
+
+
+def _no_warnings(_: Object) -> Iterator[str]:
+    return iter(())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kind:
+    """All that the server knows of one kind.
+
+    `go_type` is the type that kubectl decodes it into (its schema). `fields` are the paths that field
+    selectors may name beside the object's name and namespace. `initial_status` makes the status of a new
+    object (what the client sent is dropped); None keeps the client's. `warnings` tells what of an object
+    this lab ignores. `grace_period_s` decides how long a deletion may take (None: at once).
+    `returns_deleted` as upstream: DELETE answers with the object. With a `conversion` the objects are kept as
+    another kind's. `actions` are the subresources that are no part of the object. With a `review` nothing is
+    kept: a creation is answered with what it returns. `schema` is the OpenAPI v3 schema of a custom resource,
+    which has no Go type.
+    """
+
+    resource: Resource
+    go_type: str
+    singular: str
+    columns: tuple[columns.Column, ...]
+    cells: Callable[[Object, datetime], list[Any]]
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    subresources: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    name_check: Check = dns_subdomain
+    has_generation: bool = False
+    set_defaults: Callable[[Object], None] = _nothing
+    initial_status: Callable[[Object], Object] | None = None
+    validate: Callable[[Object], Iterator[FieldError]] = _no_errors
+    validate_update: Callable[[Object, Object], Iterator[FieldError]] = _no_errors
+    warnings: Callable[[Object], Iterator[str]] = _no_warnings
+    grace_period_s: Callable[[Object, int | None], int] | None = None
+    returns_deleted: bool = False
+    conversion: Conversion | None = None
+    actions: Mapping[str, Action] = field(default_factory=dict)
+    review: Review | None = None
+    schema: Object | None = None
+
+    @property
+    def list_kind(self) -> str:
+        return f"{self.resource.kind}List"
+
+    @property
+    def all_subresources(self) -> tuple[str, ...]:
+        return tuple(sorted({*self.subresources, *self.actions}))
+
+    @property
+    def has_status(self) -> bool:
+        return "status" in self.subresources
+
+    def prefix(self, namespace: str = "") -> str:
+        """Return where the store keeps these objects, as a real etcd of Kubernetes shows it."""
+        resource = self.conversion.storage if self.conversion else self.resource
+        root = f"/registry/{'minions' if resource == NODES else resource.plural}/"
+        return f"{root}{namespace}/" if namespace else root
+
+    def key(self, namespace: str, name: str) -> str:
+        return f"{self.prefix(namespace)}{name}"
