@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubelab.cluster.linux import seccomp
-from kubelab.cluster.linux.seccomp import DENIALS, Instruction, compiled
+from kubelab.cluster.linux.classic_bpf import Instruction
+from kubelab.cluster.linux.seccomp import DENIALS, compiled
 
 ALLOWED = 0
 AUDITS = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}

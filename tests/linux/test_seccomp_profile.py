@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubelab.cluster.linux import capabilities
+from kubelab.cluster.linux.classic_bpf import Instruction
 from kubelab.cluster.linux.seccomp_default import default_profile
 from kubelab.cluster.linux.seccomp_profile import (
-    Instruction,
     Seccomp,
     SeccompArgument,
     SeccompRule,

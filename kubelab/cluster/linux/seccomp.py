@@ -4,19 +4,31 @@ Source: seccomp(2), Documentation/userspace-api/seccomp_filter.rst; the choice i
 (profiles/seccomp/default_linux.go) less what the lessons are about: mount, unshare, setns, pivot_root, ptrace
 and the like stay. A filter sees numbers and arguments that are numbers, never what a pointer leads to: no
 paths, no file system types. `compiled` is pure; `install` is for good, for this process and all below it.
-Processors without an entry in `_ARCHITECTURES` get no filter. Programs for another architecture than the
+Processors without an entry in `_COLUMNS` get no filter. Programs for another architecture than the
 kernel's (32-bit ones) are told ENOSYS, for their calls have other numbers.
 Left out: arguments beyond their lower 32 bits.
 """
 
-import ctypes
 import errno
 import os
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kubelab.cluster.linux.syscalls import PR_SET_SECCOMP, SECCOMP_MODE_FILTER, prctl
+from kubelab.cluster.linux import classic_bpf
+from kubelab.cluster.linux.classic_bpf import (
+    ALLOW,
+    ARGUMENTS_OFFSET,
+    AT_LEAST,
+    AUDIT,
+    AUDIT_OFFSET,
+    EQUAL,
+    ERRNO,
+    LOAD,
+    NUMBER_OFFSET,
+    RETURN,
+    X32_BIT,
+    Instruction,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,52 +88,25 @@ DENIALS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Architecture:
-    """`column` of `Denial.numbers`; `audit` as linux/audit.h has it."""
-
-    column: int
-    audit: int
-
-
-_ARCHITECTURES = {"x86_64": _Architecture(0, 0xC000003E), "aarch64": _Architecture(1, 0xC00000B7)}
-_X32_BIT = 0x40000000  # x86-64 with short pointers: the same architecture, other numbers.
-
-# linux/bpf_common.h, linux/filter.h
-_LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
-_NUMBER_OFFSET, _AUDIT_OFFSET, _ARGUMENTS_OFFSET = 0, 4, 16
-_ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
-
-
-@dataclass(frozen=True, slots=True)
-class Instruction:
-    """One of classic BPF: `then` and `otherwise` say how many of the next ones a jump skips."""
-
-    code: int
-    value: int
-    then: int = 0
-    otherwise: int = 0
-
-    def packed(self) -> bytes:
-        return struct.pack("HBBI", self.code, self.then, self.otherwise, self.value)
+_COLUMNS = {"x86_64": 0, "aarch64": 1}  # Of `Denial.numbers`.
 
 
 def supported(machine: str) -> bool:
-    return machine in _ARCHITECTURES
+    return machine in _COLUMNS
 
 
 def compiled(machine: str, denials: tuple[Denial, ...] = DENIALS) -> tuple[Instruction, ...]:
     """Return the filter for a processor that `supported` knows."""
-    architecture = _ARCHITECTURES[machine]
+    column = _COLUMNS[machine]
     return (
-        Instruction(_LOAD, _AUDIT_OFFSET),
-        Instruction(_EQUAL, architecture.audit, then=1),
+        Instruction(LOAD, AUDIT_OFFSET),
+        Instruction(EQUAL, AUDIT[machine], then=1),
         _refuse(errno.ENOSYS),
-        Instruction(_LOAD, _NUMBER_OFFSET),
-        Instruction(_AT_LEAST, _X32_BIT, otherwise=1),
+        Instruction(LOAD, NUMBER_OFFSET),
+        Instruction(AT_LEAST, X32_BIT, otherwise=1),
         _refuse(errno.ENOSYS),
-        *(each for denial in denials for each in _denied(denial, denial.numbers[architecture.column])),
-        Instruction(_RETURN, _ALLOW),
+        *(each for denial in denials for each in _denied(denial, denial.numbers[column])),
+        Instruction(RETURN, ALLOW),
     )
 
 
@@ -130,19 +115,19 @@ def _denied(denial: Denial, number: int) -> Iterator[Instruction]:
     if not number:
         return
     if not denial.values:
-        yield Instruction(_EQUAL, number, otherwise=1)
+        yield Instruction(EQUAL, number, otherwise=1)
         yield _refuse(denial.error)
         return
-    yield Instruction(_EQUAL, number, otherwise=2 + 2 * len(denial.values))
-    yield Instruction(_LOAD, _ARGUMENTS_OFFSET + 8 * denial.argument)
+    yield Instruction(EQUAL, number, otherwise=2 + 2 * len(denial.values))
+    yield Instruction(LOAD, ARGUMENTS_OFFSET + 8 * denial.argument)
     for value in denial.values:
-        yield Instruction(_EQUAL, value, otherwise=1)
+        yield Instruction(EQUAL, value, otherwise=1)
         yield _refuse(denial.error)
-    yield Instruction(_LOAD, _NUMBER_OFFSET)
+    yield Instruction(LOAD, NUMBER_OFFSET)
 
 
 def _refuse(number: int) -> Instruction:
-    return Instruction(_RETURN, _ERRNO | number)
+    return Instruction(RETURN, ERRNO | number)
 
 
 def install() -> None:
@@ -154,9 +139,4 @@ def install() -> None:
     machine = os.uname().machine
     if not supported(machine):
         return
-    filter_ = b"".join(each.packed() for each in compiled(machine))
-    instructions = ctypes.create_string_buffer(filter_, len(filter_))
-    program = ctypes.create_string_buffer(
-        struct.pack("HxxxxxxQ", len(filter_) // 8, ctypes.addressof(instructions))
-    )
-    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(program))
+    classic_bpf.install(classic_bpf.packed(compiled(machine)))

@@ -9,17 +9,30 @@ Left out: programs of other architectures, whose calls do not exist (ENOSYS), wh
 SCMP_ACT_NOTIFY, which is refused; flags, for a process with one thread needs none.
 """
 
-import ctypes
 import errno
 import functools
 import os
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kubelab.cluster.errors import KernelError
+from kubelab.cluster.linux import classic_bpf
+from kubelab.cluster.linux.classic_bpf import (
+    AND,
+    ARGUMENTS_OFFSET,
+    AT_LEAST,
+    AUDIT,
+    AUDIT_OFFSET,
+    EQUAL,
+    GREATER,
+    JUMP,
+    LOAD,
+    NUMBER_OFFSET,
+    RETURN,
+    X32_BIT,
+    Instruction,
+)
 from kubelab.cluster.linux.syscall_numbers import MACHINES, numbers
-from kubelab.cluster.linux.syscalls import PR_SET_SECCOMP, SECCOMP_MODE_FILTER, prctl
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,38 +67,18 @@ class UnknownWordError(ValueError):
     """The profile has an action or an operator that there is none of, or that is left out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
-    """`then` and `otherwise` say how many of the next ones a jump skips; `_FAIL`: to the rule's end."""
-
-    code: int
-    value: int
-    then: int = 0
-    otherwise: int = 0
-
-    def packed(self) -> bytes:
-        return struct.pack("HBBI", self.code, self.then, self.otherwise, self.value)
-
-
-_AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-_X32_BIT = 0x40000000
-
-# linux/bpf_common.h
-_LOAD, _AND, _JUMP, _EQUAL, _GREATER, _AT_LEAST, _RETURN = 0x20, 0x54, 0x05, 0x15, 0x25, 0x35, 0x06
-_NUMBER_OFFSET, _AUDIT_OFFSET, _ARGUMENTS_OFFSET = 0, 4, 16
-_FAIL = -1
+_FAIL = -1  # Skip to the end of the rule.
 _ACTIONS = {
-    "SCMP_ACT_KILL": 0x00000000,
-    "SCMP_ACT_KILL_THREAD": 0x00000000,
-    "SCMP_ACT_KILL_PROCESS": 0x80000000,
-    "SCMP_ACT_TRAP": 0x00030000,
-    "SCMP_ACT_ERRNO": 0x00050000,
-    "SCMP_ACT_TRACE": 0x7FF00000,
-    "SCMP_ACT_LOG": 0x7FFC0000,
-    "SCMP_ACT_ALLOW": 0x7FFF0000,
+    "SCMP_ACT_KILL": classic_bpf.KILL_THREAD,
+    "SCMP_ACT_KILL_THREAD": classic_bpf.KILL_THREAD,
+    "SCMP_ACT_KILL_PROCESS": classic_bpf.KILL_PROCESS,
+    "SCMP_ACT_TRAP": classic_bpf.TRAP,
+    "SCMP_ACT_ERRNO": classic_bpf.ERRNO,
+    "SCMP_ACT_TRACE": classic_bpf.TRACE,
+    "SCMP_ACT_LOG": classic_bpf.LOG,
+    "SCMP_ACT_ALLOW": classic_bpf.ALLOW,
 }
 _WITH_DATA = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
-_INSTRUCTIONS_MAX = 4096
 
 Block = tuple[Instruction, ...]
 
@@ -99,11 +92,11 @@ def compiled(profile: Seccomp, machine: str) -> Block:
     default = _action(profile.default_action, profile.default_errno)
     missing = _return(_ACTIONS["SCMP_ACT_ERRNO"] | errno.ENOSYS)
     return (
-        Instruction(_LOAD, _AUDIT_OFFSET),
-        Instruction(_EQUAL, _AUDIT[machine], then=1),
+        Instruction(LOAD, AUDIT_OFFSET),
+        Instruction(EQUAL, AUDIT[machine], then=1),
         missing,
-        Instruction(_LOAD, _NUMBER_OFFSET),
-        Instruction(_AT_LEAST, _X32_BIT, otherwise=1),
+        Instruction(LOAD, NUMBER_OFFSET),
+        Instruction(AT_LEAST, X32_BIT, otherwise=1),
         missing,
         *_search(_ranges(profile, machine, default, missing.value)),
     )
@@ -170,7 +163,7 @@ def _compared(argument: SeccompArgument) -> Block:
     """Return the test of a 64-bit argument by its two halves."""
     if argument.operator not in _COMPARISONS or not 0 <= argument.index <= 5:
         raise UnknownWordError(f"{argument.operator} of argument {argument.index}")
-    low = _ARGUMENTS_OFFSET + 8 * argument.index
+    low = ARGUMENTS_OFFSET + 8 * argument.index
     return _COMPARISONS[argument.operator](low, argument.value, argument.value_two)
 
 
@@ -181,20 +174,20 @@ def _split(value: int) -> tuple[int, int]:
 def _equal(low: int, value: int, _: int) -> Block:
     high_value, low_value = _split(value)
     return (
-        Instruction(_LOAD, low + 4),
-        Instruction(_EQUAL, high_value, otherwise=_FAIL),
-        Instruction(_LOAD, low),
-        Instruction(_EQUAL, low_value, otherwise=_FAIL),
+        Instruction(LOAD, low + 4),
+        Instruction(EQUAL, high_value, otherwise=_FAIL),
+        Instruction(LOAD, low),
+        Instruction(EQUAL, low_value, otherwise=_FAIL),
     )
 
 
 def _not_equal(low: int, value: int, _: int) -> Block:
     high_value, low_value = _split(value)
     return (
-        Instruction(_LOAD, low + 4),
-        Instruction(_EQUAL, high_value, otherwise=2),
-        Instruction(_LOAD, low),
-        Instruction(_EQUAL, low_value, then=_FAIL),
+        Instruction(LOAD, low + 4),
+        Instruction(EQUAL, high_value, otherwise=2),
+        Instruction(LOAD, low),
+        Instruction(EQUAL, low_value, then=_FAIL),
     )
 
 
@@ -202,10 +195,10 @@ def _above(low_code: int) -> Callable[[int, int, int], Block]:
     def block(low: int, value: int, _: int) -> Block:
         high_value, low_value = _split(value)
         return (
-            Instruction(_LOAD, low + 4),
-            Instruction(_GREATER, high_value, then=3),
-            Instruction(_EQUAL, high_value, otherwise=_FAIL),
-            Instruction(_LOAD, low),
+            Instruction(LOAD, low + 4),
+            Instruction(GREATER, high_value, then=3),
+            Instruction(EQUAL, high_value, otherwise=_FAIL),
+            Instruction(LOAD, low),
             Instruction(low_code, low_value, otherwise=_FAIL),
         )
 
@@ -216,10 +209,10 @@ def _below(low_code: int) -> Callable[[int, int, int], Block]:
     def block(low: int, value: int, _: int) -> Block:
         high_value, low_value = _split(value)
         return (
-            Instruction(_LOAD, low + 4),
-            Instruction(_GREATER, high_value, then=_FAIL),
-            Instruction(_EQUAL, high_value, otherwise=2),
-            Instruction(_LOAD, low),
+            Instruction(LOAD, low + 4),
+            Instruction(GREATER, high_value, then=_FAIL),
+            Instruction(EQUAL, high_value, otherwise=2),
+            Instruction(LOAD, low),
             Instruction(low_code, low_value, then=_FAIL),
         )
 
@@ -229,22 +222,22 @@ def _below(low_code: int) -> Callable[[int, int, int], Block]:
 def _masked_equal(low: int, mask: int, value: int) -> Block:
     (high_mask, low_mask), (high_value, low_value) = _split(mask), _split(value)
     return (
-        Instruction(_LOAD, low + 4),
-        Instruction(_AND, high_mask),
-        Instruction(_EQUAL, high_value, otherwise=_FAIL),
-        Instruction(_LOAD, low),
-        Instruction(_AND, low_mask),
-        Instruction(_EQUAL, low_value, otherwise=_FAIL),
+        Instruction(LOAD, low + 4),
+        Instruction(AND, high_mask),
+        Instruction(EQUAL, high_value, otherwise=_FAIL),
+        Instruction(LOAD, low),
+        Instruction(AND, low_mask),
+        Instruction(EQUAL, low_value, otherwise=_FAIL),
     )
 
 
 _COMPARISONS: dict[str, Callable[[int, int, int], Block]] = {
     "SCMP_CMP_EQ": _equal,
     "SCMP_CMP_NE": _not_equal,
-    "SCMP_CMP_GT": _above(_GREATER),
-    "SCMP_CMP_GE": _above(_AT_LEAST),
-    "SCMP_CMP_LT": _below(_AT_LEAST),
-    "SCMP_CMP_LE": _below(_GREATER),
+    "SCMP_CMP_GT": _above(GREATER),
+    "SCMP_CMP_GE": _above(AT_LEAST),
+    "SCMP_CMP_LT": _below(AT_LEAST),
+    "SCMP_CMP_LE": _below(GREATER),
     "SCMP_CMP_MASKED_EQ": _masked_equal,
 }
 
@@ -257,8 +250,8 @@ def _search(ranges: Sequence[tuple[int, Block]]) -> Block:
     below, above = _search(ranges[:middle]), _search(ranges[middle:])
     # A conditional jump reaches 255 instructions far, an unconditional one any distance.
     return (
-        Instruction(_AT_LEAST, ranges[middle][0], otherwise=1),
-        Instruction(_JUMP, len(below)),
+        Instruction(AT_LEAST, ranges[middle][0], otherwise=1),
+        Instruction(JUMP, len(below)),
         *below,
         *above,
     )
@@ -272,7 +265,7 @@ def _action(name: str, errno_: int | None) -> int:
 
 
 def _return(value: int) -> Instruction:
-    return Instruction(_RETURN, value)
+    return Instruction(RETURN, value)
 
 
 @functools.lru_cache(maxsize=32)
@@ -287,20 +280,6 @@ def program(profile: Seccomp) -> bytes:
     if machine not in MACHINES:
         return b""
     instructions = compiled(profile, machine)
-    if len(instructions) > _INSTRUCTIONS_MAX:
+    if len(instructions) > classic_bpf.INSTRUCTIONS_MAX:
         raise KernelError("seccomp", f"{len(instructions)} instructions", errno.E2BIG)
-    return b"".join(each.packed() for each in instructions)
-
-
-def install(filter_: bytes) -> None:
-    """Put this process, and all that it executes, under the filter, for good.
-
-    It has no_new_privs, or CAP_SYS_ADMIN in its user namespace.
-
-    Raises:
-        KernelError: neither, or the kernel has no seccomp filters.
-    """
-    instructions = ctypes.create_string_buffer(filter_, len(filter_))
-    head = struct.pack("HxxxxxxQ", len(filter_) // 8, ctypes.addressof(instructions))
-    program_ = ctypes.create_string_buffer(head)
-    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(program_))
+    return classic_bpf.packed(instructions)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from kubelab.cluster.errors import KernelError
-from kubelab.cluster.linux import capabilities, seccomp_profile, syscalls
+from kubelab.cluster.linux import capabilities, classic_bpf, seccomp_profile, syscalls
 from kubelab.cluster.linux.seccomp_profile import Seccomp
 from kubelab.cluster.runtime import users
 from kubelab.cluster.runtime.config import ConfigError, Process, User
@@ -82,7 +82,7 @@ def become(process: Process, confinement: Confinement, wait: Callable[[], None])
     filter_ = seccomp_profile.program(confinement.seccomp) if confinement.seccomp else b""
     _close_others(confinement.preserved_fds)
     if filter_ and not process.no_new_privileges:
-        seccomp_profile.install(filter_)
+        classic_bpf.install(filter_)
     _give_up(process, user)
     if not entered and not _enter(process.cwd):
         raise CommandError(f"chdir to cwd ({process.cwd!r}): permission denied")
@@ -92,7 +92,7 @@ def become(process: Process, confinement: Confinement, wait: Callable[[], None])
     if process.no_new_privileges:
         syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
         if filter_:
-            seccomp_profile.install(filter_)
+            classic_bpf.install(filter_)
     execute(process.args, env, path)
 
 
