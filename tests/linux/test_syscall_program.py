@@ -125,3 +125,14 @@ def test_text_with_a_zero_and_values_without_bounds_are_refused() -> None:
         Program().call("chdir", "/proc\0harmless")
     with pytest.raises(KernelError):
         executing(Program()).start({"path": SHELL, "argv": [bytes(1 << 20)], "env": []})
+
+
+def test_what_executed_its_command_too_late_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its parent may have stood still for longer than it: nobody waits for the command then."""
+    loaded = executing(Program())
+    monkeypatch.setattr(syscall_program, "TIMEOUT_S", 0)
+    with pytest.raises(KernelError) as refusal:
+        loaded.start({"path": SHELL, "argv": [b"sh", b"-c", b"sleep 50"], "env": []})
+    assert refusal.value.errno == errno.ETIMEDOUT
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)

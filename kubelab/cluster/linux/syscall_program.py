@@ -281,9 +281,11 @@ class LoadedProgram:
         failed_at, number = outcome
         if not failed_at and time.monotonic() - begun_s < TIMEOUT_S:
             return pid, pidfd
+        # Its own timer has killed it, or it executed its command and this process was late to look.
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         os.waitpid(pid, 0)
         os.close(pidfd)
-        if not failed_at:  # It was its own timer that killed it.
+        if not failed_at:
             raise KernelError("start", "process", errno.ETIMEDOUT)
         name, target = self.told[(failed_at - self.base - self.calls_at) // _RECORD.size]
         raise KernelError(name, target, number)
