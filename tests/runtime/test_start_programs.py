@@ -1,12 +1,14 @@
 """Plain containers and sandboxes are made by programs of system calls, all others by a child of the shim:
 from within nobody can tell which way it was."""
 
+import errno
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from kubelab.cluster.errors import KernelError
 from kubelab.cluster.images.image import ImageConfig
 from kubelab.cluster.linux.cgroups import CgroupTree
 from kubelab.cluster.runtime import container_program, pod_config
@@ -90,6 +92,15 @@ async def test_a_plain_container_takes_one_process_to_be_made(node: Node, name: 
 async def test_a_plain_sandbox_takes_one_process_to_be_made(node: Node) -> None:
     first, second = await node.pod(), await node.pod()
     assert _pid_on_machine(second.pid) == _pid_on_machine(first.pid) + 1
+
+
+async def test_a_sandbox_that_cannot_be_made_tells_why(node: Node) -> None:
+    """The program fails after it has made the network, whose link is not gone at once."""
+    with pytest.raises(KernelError) as refusal:
+        await node.pod(sysctls={"net.ipv4.ip_forward": "maybe"})
+    assert refusal.value.operation == "write"
+    assert refusal.value.target == "/proc/sys/net/ipv4/ip_forward"
+    assert refusal.value.errno == errno.EINVAL
 
 
 @pytest.mark.parametrize("name", DESCRIPTIONS)

@@ -7,7 +7,7 @@ containerd's rule too: with hostNetwork it has the machine's host name as well.
 
 import errno
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface
 
 from kubelab.cluster.errors import KernelError
@@ -115,11 +115,16 @@ class PodSandboxes:
             mtu_bytes=self._mtu_bytes,
         )
         flags = _flags(params)
-        pid, pidfd = sandbox_program.start(start_, flags) or start(flags, lambda: sandbox.run(start_), cgroup)
+        made = sandbox_program.start(start_, flags)
+        if made is None:
+            # The failed program's network namespace, and this end of its link with it, go some time later.
+            start_ = replace(start_, peer=f"{start_.peer}b")
+            made = start(flags, lambda: sandbox.run(start_), cgroup)
+        pid, pidfd = made
         self._sandboxes[uid] = Sandbox(uid, pidfd)
         self._children.add(Child(pid, pidfd, lambda: self._ended(uid)))
         if not params["host_network"]:
-            self._plug(params["peer"])
+            self._plug(start_.peer)
         return started(pid, pidfd)
 
     def remove(self, params: Params, fds: tuple[int, ...]) -> Answer:
