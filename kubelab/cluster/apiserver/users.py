@@ -17,13 +17,13 @@ def from_certificate(certificate: Mapping[str, Any] | None) -> User | None:
     """Return whom a verified certificate (as `ssl.getpeercert` gives it) stands for."""
     subject = [pair for part in (certificate or {}).get("subject", ()) for pair in part]
     names = [value for key, value in subject if key == "commonName"]
-    groups = frozenset(value for key, value in subject if key == "organizationName")
+    groups = tuple(value for key, value in subject if key == "organizationName")
     return User(names[-1], groups) if names else None
 
 
 def authorize(user: User, route: Route) -> None:
     """Raise 403, in upstream's words, unless *user* may do what *route* asks for."""
-    if user.groups & {MASTERS, NODES} or user.name in {SCHEDULER, CONTROLLER_MANAGER}:
+    if {MASTERS, NODES} & set(user.groups) or user.name in {SCHEDULER, CONTROLLER_MANAGER}:
         return
     resource = route.kind.resource
     target = f"{resource.plural}/{route.subresource}" if route.subresource else resource.plural
