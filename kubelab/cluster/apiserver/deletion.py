@@ -43,7 +43,8 @@ def check_preconditions(kind: Kind, obj: Object, options: DeleteOptions) -> None
 def delete(kind: Kind, obj: Object, options: DeleteOptions, now: datetime) -> Object | None:
     """Return what *obj* becomes when it is asked to go; None if it goes at once."""
     metadata: dict[str, Any] = dict(obj["metadata"])
-    finalizers = _finalizers(metadata.get("finalizers") or [], options.propagation)
+    propagation = options.propagation or ("Orphan" if kind.orphans_dependents else None)
+    finalizers = _finalizers(metadata.get("finalizers") or [], propagation)
     metadata.pop("finalizers", None)
     if finalizers:
         metadata["finalizers"] = finalizers

@@ -17,6 +17,7 @@ Kinds = tuple[Kind, ...]
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 _SUBRESOURCE_VERBS = {
+    "approval": ("get", "patch", "update"),
     "finalize": ("update",),
     "log": ("get",),
     "scale": ("get", "patch", "update"),

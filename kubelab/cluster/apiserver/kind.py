@@ -69,6 +69,10 @@ def _no_warnings(_: Object) -> Iterator[str]:
     return iter(())
 
 
+def _as_wanted(*_: Any) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Kind:
     """All that the server knows of one kind.
@@ -77,10 +81,15 @@ class Kind:
     selectors may name beside the object's name and namespace. `initial_status` makes the status of a new
     object (what the client sent is dropped); None keeps the client's. `warnings` tells what of an object
     this lab ignores. `grace_period_s` decides how long a deletion may take (None: at once).
-    `returns_deleted` as upstream: DELETE answers with the object. With a `conversion` the objects are kept as
-    another kind's. `actions` are the subresources that are no part of the object. With a `review` nothing is
-    kept: a creation is answered with what it returns. `schema` is the OpenAPI v3 schema of a custom resource,
-    which has no Go type.
+    `returns_deleted` as upstream: DELETE answers with the object. `prepare_create` and `prepare_update` set
+    what only the server may set, behind the defaults: the first gets the new object and its creator, the
+    second the new object, the old one and the subresource ("" for the object itself); `validate_status` gets
+    the new object and the old one when a part of the status is written. `computed_fields` can be selected by
+    as well, though they are no path. Without `unconditional_update`, a PUT must name the version that it
+    replaces; with `orphans_dependents` a deletion that does not say otherwise leaves them. With a
+    `conversion` the objects are kept as another kind's. `actions` are the subresources that are no part of
+    the object. With a `review` nothing is kept: a creation is answered with what it returns. `schema` is the
+    OpenAPI v3 schema of a custom resource, which has no Go type.
     """
 
     resource: Resource
@@ -98,6 +107,12 @@ class Kind:
     initial_status: Callable[[Object], Object] | None = None
     validate: Callable[[Object], Iterator[FieldError]] = _no_errors
     validate_update: Callable[[Object, Object], Iterator[FieldError]] = _no_errors
+    prepare_create: Callable[[Object, Caller], None] = _as_wanted
+    prepare_update: Callable[[Object, Object, str], None] = _as_wanted
+    validate_status: Callable[[Object, Object], Iterator[FieldError]] = _no_errors
+    computed_fields: Mapping[str, Callable[[Object], str]] = field(default_factory=dict)
+    unconditional_update: bool = True
+    orphans_dependents: bool = False
     warnings: Callable[[Object], Iterator[str]] = _no_warnings
     grace_period_s: Callable[[Object, int | None], int] | None = None
     returns_deleted: bool = False

@@ -12,6 +12,7 @@ from typing import Any
 
 from kubelab.cluster.apiserver import metadata as metadata_rules
 from kubelab.cluster.apiserver import refusals
+from kubelab.cluster.apiserver.caller import SYSTEM, Caller
 from kubelab.cluster.apiserver.fields import FieldError
 from kubelab.cluster.apiserver.kind import Kind
 from kubelab.cluster.clock import rfc3339
@@ -28,6 +29,7 @@ _SERVER_SET = (
     "selfLink",
     "resourceVersion",
 )
+_OF_STATUS = frozenset({"status", "approval"})  # Subresources by which only the status can be written.
 _KEPT_ON_UPDATE = (
     "uid",
     "creationTimestamp",
@@ -43,8 +45,17 @@ def ordered(kind: Kind, obj: Object, metadata: Object) -> Object:
     return head | {key: value for key, value in obj.items() if key not in head}
 
 
-def begin_create(kind: Kind, obj: Object, namespace: str, *, uid: str, suffix: str, now: datetime) -> Object:
-    """Return *obj* named and with its defaults."""
+def begin_create(
+    kind: Kind,
+    obj: Object,
+    namespace: str,
+    *,
+    uid: str,
+    suffix: str,
+    now: datetime,
+    caller: Caller = SYSTEM,
+) -> Object:
+    """Return *obj* named, with its defaults and with what only the server may set."""
     given = obj.get("metadata") or {}
     if given.get("resourceVersion"):
         raise refusals.bad_request("resourceVersion should not be set on objects to be created")
@@ -59,6 +70,7 @@ def begin_create(kind: Kind, obj: Object, namespace: str, *, uid: str, suffix: s
     metadata["creationTimestamp"] = rfc3339(now)
     new = ordered(kind, obj, metadata)
     kind.set_defaults(new)
+    kind.prepare_create(new, caller)
     return new
 
 
@@ -75,8 +87,10 @@ def finish_create(kind: Kind, new: Object) -> Object:
 def begin_update(kind: Kind, new: Object, old: Object, subresource: str = "") -> Object:
     """Return what *old* becomes when a client wants *new*: the parts that it may change, defaulted."""
     metadata = _merged_metadata(kind, new, old)
-    if subresource == "status":
-        return ordered(kind, old | {"status": new.get("status") or {}}, metadata)
+    if subresource in _OF_STATUS:
+        merged = ordered(kind, old | {"status": new.get("status") or {}}, metadata)
+        kind.prepare_update(merged, old, subresource)
+        return merged
     merged = ordered(kind, new, metadata)
     if subresource == "finalize":
         merged = ordered(kind, old | {"spec": new.get("spec") or {}}, metadata)
@@ -86,14 +100,16 @@ def begin_update(kind: Kind, new: Object, old: Object, subresource: str = "") ->
     if subresource != "finalize":
         kind.set_defaults(merged)
         _keep_namespace_finalizers(kind, merged, old)
+        kind.prepare_update(merged, old, subresource)
     return merged
 
 
 def finish_update(kind: Kind, merged: Object, old: Object, subresource: str = "") -> Object:
     """Return *merged* as it is to be stored; raises ApiError 422 if it is not valid or may not change so."""
     metadata = merged["metadata"]
-    if subresource == "status":
-        _refuse_invalid(kind, merged, [*metadata_rules.validate_update(metadata, old["metadata"])])
+    if subresource in _OF_STATUS:
+        errors = [*metadata_rules.validate_update(metadata, old["metadata"])]
+        _refuse_invalid(kind, merged, [*errors, *kind.validate_status(merged, old)])
         return merged
     if kind.has_generation and merged.get("spec") != old.get("spec"):
         metadata["generation"] = old["metadata"].get("generation", 0) + 1

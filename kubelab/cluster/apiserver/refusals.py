@@ -6,7 +6,7 @@ Source: kubernetes, staging/src/k8s.io/apimachinery/pkg/api/errors/errors.go.
 from collections.abc import Sequence
 from typing import Any
 
-from kubelab.cluster.apiserver.fields import FieldError
+from kubelab.cluster.apiserver.fields import FieldError, invalid_value
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import Resource
 
@@ -49,6 +49,12 @@ def conflict(resource: Resource, name: str, why: str, *, subresource: str = "") 
 def modified(resource: Resource, name: str) -> ApiError:
     why = "the object has been modified; please apply your changes to the latest version and try again"
     return conflict(resource, name, why)
+
+
+def unversioned(resource: Resource, name: str) -> ApiError:
+    """Return the refusal of an update that does not say which version it replaces."""
+    error = invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
+    return invalid(resource, name, [error])
 
 
 def forbidden(resource: Resource, name: str, why: str, *, causes: Sequence[dict[str, str]] = ()) -> ApiError:

@@ -223,7 +223,13 @@ class Registry:
             return _seen(kind, version)
         self._check_names(kind, obj, namespace)
         new = lifecycle.begin_create(
-            kind, obj, namespace, uid=str(uuid.uuid4()), suffix=_suffix(), now=self.clock.now()
+            kind,
+            obj,
+            namespace,
+            uid=str(uuid.uuid4()),
+            suffix=_suffix(),
+            now=self.clock.now(),
+            caller=caller,
         )
         await self._check_namespace(kind, namespace, new["metadata"].get("name", ""))
         attributes = self._attributes("CREATE", kind, new, None, caller, dry_run=dry_run)
@@ -316,6 +322,8 @@ class Registry:
                 return Version(value, old.revision)
             finished = deletion.is_finished(new)
             write = Delete(key) if finished else Put(key, value)
+            if not asked and not kind.unconditional_update:
+                raise refusals.unversioned(kind.resource, name)
             result = await self.store.txn([Compare(key, old.revision)], [write])
             if result.succeeded:
                 return self._written(key, Version(value, result.revision), gone=finished)
