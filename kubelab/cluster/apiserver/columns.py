@@ -6,8 +6,10 @@ Source: kubernetes, pkg/printers/internalversion/printers.go. Columns with a pri
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
+from kubelab.cluster.apiserver import descriptions
 from kubelab.cluster.apiserver.durations import UNKNOWN, since
 from kubelab.cluster.objects import Object
 
@@ -17,78 +19,92 @@ NONE = "<none>"
 
 @dataclass(frozen=True, slots=True)
 class Column:
+    """Without a `description`, what Kubernetes says of the field `documents` (`go/package.Type.field`)."""
+
     name: str
     type: str = "string"
     priority: int = 0
     description: str = ""
+    documents: str = ""
 
     def definition(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "type": self.type,
             "format": "name" if self.name == "Name" else "",
-            "description": self.description,
+            "description": self.description or _documented(self.documents),
             "priority": self.priority,
         }
 
 
-def _wide(*names: str) -> tuple[Column, ...]:
+@cache
+def _documented(path: str) -> str:
+    go_type, _, field = path.rpartition(".")
+    return descriptions.of_type(go_type).fields.get(field, "") if path else ""
+
+
+TEMPLATE = (
+    Column("Containers", priority=1, description="Names of each container in the template."),
+    Column("Images", priority=1, description="Images referenced by each container in the template."),
+)  # Of all that makes pods from a template; see `template_cells`.
+
+
+def wide(*names: str) -> tuple[Column, ...]:
     return tuple(Column(name, priority=1) for name in names)
 
 
-_NAME = Column("Name", description="Name must be unique within a namespace.")
-_AGE = Column(
-    "Age", description="CreationTimestamp is the time when this object was created, in RFC3339 form."
-)
+_METADATA = "k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"
+NAME = Column("Name", documents=f"{_METADATA}.name")
+AGE = Column("Age", documents=f"{_METADATA}.creationTimestamp")
 
-NAME_AND_AGE = (_NAME, Column("Created At", "date"))
+NAME_AND_AGE = (NAME, Column("Created At", "date"))
 POD = (
-    _NAME,
+    NAME,
     Column("Ready", description="The aggregate readiness state of this pod for accepting traffic."),
     Column("Status", description="The aggregate status of the containers in this pod."),
     Column("Restarts", description="The number of times the containers in this pod have been restarted."),
-    _AGE,
-    *_wide("IP", "Node", "Nominated Node", "Readiness Gates"),
+    AGE,
+    *wide("IP", "Node", "Nominated Node", "Readiness Gates"),
 )
 NODE = (
-    _NAME,
+    NAME,
     Column("Status", description="The status of the node"),
     Column("Roles", description="The roles of the node"),
-    _AGE,
+    AGE,
     Column("Version", description="Kubelet Version reported by the node."),
-    *_wide("Internal-IP", "External-IP", "OS-Image", "Kernel-Version", "Container-Runtime"),
+    *wide("Internal-IP", "External-IP", "OS-Image", "Kernel-Version", "Container-Runtime"),
 )
-NAMESPACE = (_NAME, Column("Status", description="The status of the namespace"), _AGE)
-CONFIGMAP = (_NAME, Column("Data", "integer"), _AGE)
-LEASE = (_NAME, Column("Holder"), _AGE)
+NAMESPACE = (NAME, Column("Status", description="The status of the namespace"), AGE)
+CONFIGMAP = (NAME, Column("Data", "integer"), AGE)
+LEASE = (NAME, Column("Holder"), AGE)
 REPLICASET = (
-    _NAME,
+    NAME,
     Column("Desired", "integer"),
     Column("Current", "integer"),
     Column("Ready", "integer"),
-    _AGE,
-    *_wide("Containers", "Images", "Selector"),
+    AGE,
+    *wide("Containers", "Images", "Selector"),
 )
 DEPLOYMENT = (
-    _NAME,
+    NAME,
     Column("Ready", description="Number of the pod with ready state"),
     Column("Up-to-date", "integer"),
     Column("Available", "integer"),
-    _AGE,
-    *_wide("Containers", "Images", "Selector"),
+    AGE,
+    *wide("Containers", "Images", "Selector"),
 )
 EVENT = (
     Column("Last Seen"),
     Column("Type"),
     Column("Reason"),
     Column("Object"),
-    *_wide("Subobject", "Source"),
+    *wide("Subobject", "Source"),
     Column("Message"),
-    *_wide("First Seen", "Count", "Name"),
+    *wide("First Seen", "Count", "Name"),
 )
 
 
-def _age(obj: Object, now: datetime) -> str:
+def age(obj: Object, now: datetime) -> str:
     return since(obj["metadata"].get("creationTimestamp"), now)
 
 
@@ -97,32 +113,33 @@ def name_and_age(obj: Object, now: datetime) -> Cells:
 
 
 def namespace(obj: Object, now: datetime) -> Cells:
-    return [obj["metadata"]["name"], obj.get("status", {}).get("phase", ""), _age(obj, now)]
+    return [obj["metadata"]["name"], obj.get("status", {}).get("phase", ""), age(obj, now)]
 
 
 def configmap(obj: Object, now: datetime) -> Cells:
     entries = len(obj.get("data") or ()) + len(obj.get("binaryData") or ())
-    return [obj["metadata"]["name"], entries, _age(obj, now)]
+    return [obj["metadata"]["name"], entries, age(obj, now)]
 
 
 def lease(obj: Object, now: datetime) -> Cells:
-    return [obj["metadata"]["name"], obj.get("spec", {}).get("holderIdentity", ""), _age(obj, now)]
+    return [obj["metadata"]["name"], obj.get("spec", {}).get("holderIdentity", ""), age(obj, now)]
 
 
 def replicaset(obj: Object, now: datetime) -> Cells:
     spec, status = obj["spec"], obj.get("status") or {}
     counts = [spec.get("replicas", 0), status.get("replicas", 0), status.get("readyReplicas", 0)]
-    return [obj["metadata"]["name"], *counts, _age(obj, now), *_template_cells(spec)]
+    return [obj["metadata"]["name"], *counts, age(obj, now), *template_cells(spec)]
 
 
 def deployment(obj: Object, now: datetime) -> Cells:
     spec, status = obj["spec"], obj.get("status") or {}
     ready = f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 0)}"
     counts = [status.get("updatedReplicas", 0), status.get("availableReplicas", 0)]
-    return [obj["metadata"]["name"], ready, *counts, _age(obj, now), *_template_cells(spec)]
+    return [obj["metadata"]["name"], ready, *counts, age(obj, now), *template_cells(spec)]
 
 
-def _template_cells(spec: Object) -> list[str]:
+def template_cells(spec: Object) -> list[str]:
+    """Return the names, images and selector of what makes pods from a template."""
     containers = spec["template"].get("spec", {}).get("containers") or ()
     names = ",".join(container.get("name", "") for container in containers)
     images = ",".join(container.get("image", "") for container in containers)
@@ -183,7 +200,7 @@ def node(obj: Object, now: datetime) -> Cells:
         obj["metadata"]["name"],
         node_status(obj),
         ",".join(sorted(_roles(obj["metadata"].get("labels") or {}))) or NONE,
-        _age(obj, now),
+        age(obj, now),
         info.get("kubeletVersion", ""),
         addresses.get("InternalIP", NONE),
         addresses.get("ExternalIP", NONE),
@@ -220,7 +237,7 @@ def pod(obj: Object, now: datetime) -> Cells:
         f"{summary.ready}/{summary.containers}",
         summary.status,
         restarts,
-        _age(obj, now),
+        age(obj, now),
         status.get("podIP") or NONE,
         spec.get("nodeName") or NONE,
         status.get("nominatedNodeName") or NONE,
