@@ -14,6 +14,7 @@ from kubelab.cluster.apiserver import bundled_kubectl, pki
 from kubelab.cluster.apiserver.bootstrap import bootstrap
 from kubelab.cluster.apiserver.local import LocalApi
 from kubelab.cluster.apiserver.registry import Registry
+from kubelab.cluster.apiserver.request_log import RequestLog
 from kubelab.cluster.apiserver.server import Security, serve
 from kubelab.cluster.clock import SystemClock
 from kubelab.cluster.store.memory import MemoryStore
@@ -35,6 +36,7 @@ class Cluster:
     authority: pki.Authority
     port: int
     home: Path
+    requests: RequestLog
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -100,5 +102,6 @@ async def serving(home: Path) -> AsyncIterator[Cluster]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         (home / "kubeconfig").write_text(kubeconfig(port, authority, authority.admin()))
-        async with serve(registry, security, [listener]):
-            yield Cluster(registry, LocalApi(registry), authority, port, home)
+        requests = RequestLog()
+        async with serve(registry, security, [listener], requests=requests):
+            yield Cluster(registry, LocalApi(registry), authority, port, home, requests)

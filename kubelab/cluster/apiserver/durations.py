@@ -1,12 +1,16 @@
-"""How long ago something was, as kubectl's AGE columns say it.
+"""How long ago something was, as kubectl's AGE columns say it; and how Go writes how long something takes.
 
-Source: kubernetes, staging/src/k8s.io/apimachinery/pkg/util/duration/duration.go (HumanDuration).
+Source: kubernetes, staging/src/k8s.io/apimachinery/pkg/util/duration/duration.go (HumanDuration);
+https://pkg.go.dev/time#ParseDuration.
 """
 
+import re
 from datetime import datetime
 
 _MINUTE_S, _HOUR_S, _DAY_S, _YEAR_S = 60, 3600, 86400, 365 * 86400
 UNKNOWN = "<unknown>"
+_UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": _MINUTE_S, "h": _HOUR_S}
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 
 
 def human_duration(duration_s: float) -> str:
@@ -36,3 +40,19 @@ def since(timestamp: str | None, now: datetime) -> str:
     if not timestamp:
         return UNKNOWN
     return human_duration((now - datetime.fromisoformat(timestamp)).total_seconds())
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds that Go's form of a duration (`1m30s`, `500ms`) means.
+
+    Raises:
+        ValueError: it means none.
+    """
+    unsigned = text.lstrip("+-")
+    if unsigned == "0":
+        return 0
+    parts = _PART.findall(unsigned)
+    if not parts or "".join(number + unit for number, unit in parts) != unsigned:
+        raise ValueError(f'time: invalid duration "{text}"')
+    seconds = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+    return -seconds if text.startswith("-") else seconds

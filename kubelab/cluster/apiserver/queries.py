@@ -10,12 +10,14 @@ from typing import Literal, cast, get_args
 
 from kubelab.cluster.apiserver import refusals
 from kubelab.cluster.apiserver.deletion import DeleteOptions, Propagation
+from kubelab.cluster.apiserver.durations import parse_duration
 from kubelab.cluster.apiserver.registry import ListOptions
 from kubelab.cluster.objects import Object
 
 FieldValidation = Literal["Strict", "Warn", "Ignore"]
 _TRUE, _FALSE = {"1", "true", "True", "t", "T", "TRUE"}, {"", "0", "false", "False", "f", "F", "FALSE"}
 _MATCH = "resourceVersionMatch"
+REQUEST_TIMEOUT_S = 60
 WATCH_TIMEOUT_S = 3600  # When the client sets none; upstream takes 30 to 60 minutes, at random.
 
 
@@ -43,6 +45,17 @@ def number(query: Mapping[str, str], name: str) -> int | None:
     if value and not value.lstrip("-").isdecimal():
         raise refusals.bad_request(f'strconv.ParseInt: parsing "{value}": invalid syntax')
     return int(value) if value else None
+
+
+def timeout_s(query: Mapping[str, str]) -> float:
+    """Return how long a request may take that is no stream: what the client asks, a minute at the most."""
+    asked = query.get("timeout", "")
+    if not asked:
+        return REQUEST_TIMEOUT_S
+    try:
+        return min(parse_duration(asked), REQUEST_TIMEOUT_S) or REQUEST_TIMEOUT_S
+    except ValueError as error:
+        raise refusals.bad_request(f"invalid timeout specified in the request URL: {error}") from error
 
 
 def dry_run(query: Mapping[str, str], body: Object | None = None) -> bool:

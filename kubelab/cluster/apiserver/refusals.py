@@ -100,6 +100,11 @@ def too_large(revision: int, current: int) -> ApiError:
     return ApiError(504, "Timeout", message, {"causes": causes, "retryAfterSeconds": 1})
 
 
+def timeout() -> ApiError:
+    message = "Timeout: request did not complete within the allotted timeout"
+    return ApiError(504, "Timeout", message)
+
+
 def method_not_allowed(resource: Resource, action: str) -> ApiError:
     message = f"{action} is not supported on resources of kind {resource.group_resource!r}".replace("'", '"')
     return ApiError(405, "MethodNotAllowed", message, _details(resource, ""))

@@ -104,6 +104,14 @@ class Registry:
         self._versions = VersionCache()
         self._events: dict[tuple[int, str, EventType, Kind | None], WatchedEvent] = {}
 
+    def counts(self) -> dict[str, int]:
+        """Return how many objects of each resource are known, by the names that metrics use."""
+        return {
+            kind.resource.group_resource: self._versions.count(kind.prefix())
+            for kind in self.kinds.all
+            if not kind.conversion and not kind.review
+        }
+
     # Reading
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Version:
@@ -314,6 +322,8 @@ class Registry:
             asked = (wanted.get("metadata") or {}).get("resourceVersion")
             if asked and asked != str(old.revision):
                 raise refusals.modified(kind.resource, name)
+            if not asked and not kind.unconditional_update:
+                raise refusals.unversioned(kind.resource, name)
             new = await self._admitted_update(kind, wanted, old.object, subresource, caller, dry_run=dry_run)
             value = stored_form(new)
             if _same(new, old.object):
@@ -322,8 +332,6 @@ class Registry:
                 return Version(value, old.revision)
             finished = deletion.is_finished(new)
             write = Delete(key) if finished else Put(key, value)
-            if not asked and not kind.unconditional_update:
-                raise refusals.unversioned(kind.resource, name)
             result = await self.store.txn([Compare(key, old.revision)], [write])
             if result.succeeded:
                 return self._written(key, Version(value, result.revision), gone=finished)

@@ -11,6 +11,7 @@ from kubelab.cluster.apiserver.kind import Kind
 from kubelab.cluster.apiserver.kinds import Catalogue
 from kubelab.cluster.objects import NAMESPACES
 
+CONNECTS = frozenset({"attach", "exec", "portforward", "proxy"})
 _VERBS = {
     "POST": "create",
     "PUT": "update",
@@ -30,6 +31,15 @@ class Route:
     namespace: str = ""
     name: str = ""
     subresource: str = ""
+
+    @property
+    def writes(self) -> bool:
+        return self.verb not in {"get", "list", "watch"}
+
+    def is_long_running(self, query: Mapping[str, str]) -> bool:
+        """Tell whether this takes as long as its client wants: such requests neither count nor time out."""
+        follows = self.subresource == "log" and query.get("follow") in {"1", "true"}
+        return self.verb == "watch" or follows or self.subresource in CONNECTS
 
 
 def parse(kinds: Catalogue, method: str, path: str, query: Mapping[str, str]) -> Route | None:

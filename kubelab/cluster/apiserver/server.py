@@ -4,15 +4,17 @@ aiohttp's low-level `web.Server` carries it (10k GETs a second with one client w
 4k to 9k for the ASGI servers): it shows the client's certificate and leaves routing, which here is the
 table of kinds, to us. HTTP/1.1 only; kubectl and every client library speak it.
 Source: https://kubernetes.io/docs/reference/using-api/.
-Left out: RBAC and tokens (see `users`), gzip, audit, metrics, a bound on requests in flight, streams to
-containers (exec, attach, port-forward), server-side apply (415), the definitions of OpenAPI v2.
+Left out: RBAC and tokens (see `users`), streams to containers (exec, attach, port-forward), server-side apply
+(415), the definitions of OpenAPI v2.
 """
 
 import asyncio
+import gzip
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from ssl import SSLContext
 
 from aiohttp import StreamReader, web
@@ -22,6 +24,7 @@ from aiohttp.http import RawRequestMessage
 from kubelab.cluster.apiserver import (
     discovery,
     logs,
+    metrics,
     openapi,
     openapi_v2,
     queries,
@@ -30,11 +33,17 @@ from kubelab.cluster.apiserver import (
     schema,
     users,
 )
-from kubelab.cluster.apiserver.caller import Caller
+from kubelab.cluster.apiserver.audit import audited
+from kubelab.cluster.apiserver.caller import MASTERS, Caller
+from kubelab.cluster.apiserver.exchange import Exchange
+from kubelab.cluster.apiserver.health import Check, Health
+from kubelab.cluster.apiserver.inflight import InFlight
 from kubelab.cluster.apiserver.kind import Kind
 from kubelab.cluster.apiserver.logs import Dial, Kubelets
+from kubelab.cluster.apiserver.metrics import Metrics
 from kubelab.cluster.apiserver.negotiation import JSON
 from kubelab.cluster.apiserver.registry import Registry
+from kubelab.cluster.apiserver.request_log import RequestLog
 from kubelab.cluster.apiserver.resources import Request, Resources
 from kubelab.cluster.apiserver.versions import encode
 from kubelab.cluster.apiserver.watching import Deadlines, Watch
@@ -43,9 +52,13 @@ from kubelab.cluster.errors import ApiError
 BODY_BYTES_MAX = 3 * 1024 * 1024  # As upstream's limit for a request.
 SHUTDOWN_TIMEOUT_S = 0.2  # aiohttp waits that long for an idle connection, and for a request to be done.
 _STREAMS = ("attach", "exec", "portforward")
-_HEALTH = frozenset({"/healthz", "/livez", "/readyz"})
+_PLAIN = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"}
+_METRICS = {"Content-Type": metrics.CONTENT_TYPE}
+GZIP_FROM_BYTES = 128 * 1024  # As upstream: below that the wire is quicker than the compressor.
+_GZIP_LEVEL = 1
 _YEAR_S = 31536000
 _MANAGER_CHARACTERS_MAX = 128
+_STORE_ANSWERS_S = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +71,39 @@ class Security:
 
 @asynccontextmanager
 async def serve(
-    registry: Registry, security: Security, sockets: Sequence[socket.socket], *, dial: Dial | None = None
+    registry: Registry,
+    security: Security,
+    sockets: Sequence[socket.socket],
+    *,
+    dial: Dial | None = None,
+    requests: RequestLog | None = None,
+    audit_log: Path | None = None,
 ) -> AsyncIterator[None]:
     """Serve *registry* on *sockets* (bound, in whichever network namespace) while the block runs.
 
     On leaving, watches and followed logs end at once and in order, and the sockets are closed. *dial* opens
-    the sockets to kubelets; without it they are opened here.
+    the sockets to kubelets; without it they are opened here. Each request is told to *requests*, and written
+    to the file *audit_log*.
     """
+    requests = requests or RequestLog()
     async with AsyncExitStack() as stack:
         kubelets = await stack.enter_async_context(logs.connect(security.kubelet_tls, dial))
+        if audit_log:
+            await stack.enter_async_context(audited(requests, audit_log))
         group = await stack.enter_async_context(asyncio.TaskGroup())
         group.create_task(asyncio.to_thread(schema.bundled))  # The first write need not wait for it.
         deadlines = Deadlines()
-        handler = _Handler(registry, kubelets, deadlines)
+        handler = _Handler(registry, kubelets, deadlines, requests)
+        stack.enter_context(requests.listening(handler.metrics.note))
         server = web.Server(handler.handle, request_factory=_request, handler_cancellation=True)
         loop = asyncio.get_running_loop()
         listeners = [await loop.create_server(server, sock=each, ssl=security.tls) for each in sockets]
         try:
             yield
         finally:
+            deadlines.close()
             for listener in listeners:
                 listener.close()
-            deadlines.close()
             await server.shutdown(SHUTDOWN_TIMEOUT_S)
 
 
@@ -95,56 +119,104 @@ def _request(
 
 
 class _Handler:
-    def __init__(self, registry: Registry, kubelets: Kubelets, deadlines: Deadlines) -> None:
+    """From a request's head to the end of its answer: who asks, whether it may be, what came of it."""
+
+    def __init__(
+        self, registry: Registry, kubelets: Kubelets, deadlines: Deadlines, requests: RequestLog
+    ) -> None:
         self._registry = registry
         self._resources = Resources(registry)
         self._kubelets = kubelets
         self._deadlines = deadlines
+        self._requests = requests
+        self._in_flight = InFlight()
+        self.metrics = Metrics(self._in_flight, registry.counts)
+        self._health = Health(_checks(registry, deadlines))
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        exchange = Exchange(request, self._registry.clock.now(), self._requests)
         try:
-            return await self._dispatch(request)
+            response = await self._answered(request, exchange)
+        except asyncio.CancelledError:
+            exchange.ended(499)  # nginx' word for a client that went away.
+            raise
+        exchange.ended(response.status, _body_bytes(response))
+        return response
+
+    async def _answered(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
+        try:
+            return await self._dispatch(request, exchange)
         except ApiError as error:
-            return _json(encode(error.status()), error.code)
+            exchange.reason = error.reason
+            response = _json(encode(error.status()), error.code)
+            if after_s := error.details.get("retryAfterSeconds"):
+                response.headers["Retry-After"] = str(after_s)
+            return response
         except web.HTTPRequestEntityTooLarge:
             refusal = refusals.too_large_body(BODY_BYTES_MAX)
             return _json(encode(refusal.status()), refusal.code)
 
-    async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _dispatch(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
         user = users.from_certificate(request.get_extra_info("peercert"))
         if user is None:
             raise refusals.unauthorized()
-        route = routes.parse(self._registry.kinds, request.method, request.path, request.query)
+        exchange.user = user
+        route = exchange.route = routes.parse(
+            self._registry.kinds, request.method, request.path, request.query
+        )
         if route is None:
-            return await self._not_a_resource(request)
+            with self._in_flight.place(writes=False, exempt=MASTERS in user.groups):
+                return await self._not_a_resource(request)
         users.authorize(user, route)
         caller = Caller(user, _field_manager(request))
+        if route.is_long_running(request.query):
+            with self._in_flight.long():
+                return await self._stream(request, route, caller, exchange)
+        with self._in_flight.place(writes=route.writes, exempt=MASTERS in user.groups):
+            return await self._within_time(request, route, caller)
+
+    async def _stream(
+        self, request: web.BaseRequest, route: routes.Route, caller: Caller, exchange: Exchange
+    ) -> web.StreamResponse:
         if route.verb == "watch":
-            return await self._watch(request, route, caller)
-        if route.subresource == "log":
-            return await self._log(request, route)
-        answer = await self._resources.answer(await _read(request, route, caller))
-        return _json(answer.body, answer.status, answer.warnings)
+            return await self._watch(request, route, caller, exchange)
+        return await self._log(request, route)
+
+    async def _within_time(
+        self, request: web.BaseRequest, route: routes.Route, caller: Caller
+    ) -> web.StreamResponse:
+        try:
+            async with asyncio.timeout(queries.timeout_s(request.query)):
+                if route.subresource == "log":
+                    return await self._log(request, route)
+                answer = await self._resources.answer(await _read(request, route, caller))
+                return await _compressed(request, _json(answer.body, answer.status, answer.warnings))
+        except TimeoutError:
+            raise refusals.timeout() from None
 
     async def _not_a_resource(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer for what every user may read: health, version, discovery, schemas."""
+        """Answer for what every user may read: health, version, metrics, discovery, schemas."""
         path = request.path.rstrip("/")
         if (last := path.rpartition("/")[2]) in _STREAMS and "/pods/" in path:
             raise refusals.no_such_stream(last)
         if request.method not in {"GET", "HEAD"}:
             raise refusals.no_such_path()
-        if path in _HEALTH:
-            return web.Response(text="ok")
+        query = request.query
+        verdict = await self._health.answer(path, query.getall("exclude", ()), verbose="verbose" in query)
+        if verdict is not None:
+            return web.Response(text=verdict.text, status=verdict.status, headers=_PLAIN)
+        if path == "/metrics":
+            return web.Response(body=await asyncio.to_thread(self.metrics.text), headers=_METRICS)
         if path == "/version":
             return _json(encode(discovery.version()))
         if path == "/openapi/v2":
             media_type, body = openapi_v2.document(request.headers.get("Accept", ""))
             return web.Response(body=body, content_type=media_type)
-        if path == "/openapi/v3":
-            return _json(encode(await asyncio.to_thread(openapi.index, self._registry.kinds.all)))
-        if path.startswith("/openapi/v3/"):
-            return await _openapi(self._registry.kinds.all, path.removeprefix("/openapi/v3/"))
         kinds = self._registry.kinds.all
+        if path == "/openapi/v3":
+            return _json(encode(await asyncio.to_thread(openapi.index, kinds)))
+        if path.startswith("/openapi/v3/"):
+            return await _compressed(request, await _openapi(kinds, path.removeprefix("/openapi/v3/")))
         aggregated = discovery.wants_aggregated(request.headers.get("Accept", ""))
         document = discovery.answer(kinds, path, aggregated=aggregated)
         if document is None:
@@ -153,12 +225,13 @@ class _Handler:
         return _json(encode(document), content_type=discovery.AGGREGATED if is_list else JSON)
 
     async def _watch(
-        self, request: web.BaseRequest, route: routes.Route, caller: Caller
+        self, request: web.BaseRequest, route: routes.Route, caller: Caller, exchange: Exchange
     ) -> web.StreamResponse:
         options = queries.watch_options(request.query)
         view = self._resources.view(await _read(request, route, caller))
         stream = web.StreamResponse(headers={"Content-Type": JSON, "Cache-Control": "no-cache, private"})
         await stream.prepare(request)
+        exchange.began(200)
         watch = Watch(self._registry, view, route.namespace, options, stream.write)
         async with self._deadlines.until(options.timeout_s):
             await watch.run()
@@ -175,6 +248,48 @@ class _Handler:
                 async for chunk in chunks:
                     await stream.write(chunk)
         return stream
+
+
+def _checks(registry: Registry, deadlines: Deadlines) -> dict[str, dict[str, Check]]:
+    """Return what each health endpoint looks at, under upstream's names."""
+
+    async def ping() -> str:
+        return ""
+
+    async def store() -> str:
+        try:
+            async with asyncio.timeout(_STORE_ANSWERS_S):
+                await registry.store.get("/registry/health")
+        except TimeoutError:
+            return f"the store does not answer within {_STORE_ANSWERS_S} s"
+        return ""
+
+    async def shutdown() -> str:
+        return "process is shutting down" if deadlines.closed else ""
+
+    live: dict[str, Check] = {"ping": ping, "etcd": store}
+    return {"healthz": live, "livez": live, "readyz": live | {"shutdown": shutdown}}
+
+
+async def _compressed(request: web.BaseRequest, response: web.Response) -> web.Response:
+    """Return *response* gzipped, if it is worth it and the client can read that."""
+    body = response.body
+    if not isinstance(body, bytes) or len(body) < GZIP_FROM_BYTES or not _takes_gzip(request):
+        return response
+    response.body = await asyncio.to_thread(gzip.compress, body, _GZIP_LEVEL, mtime=0)
+    response.headers["Content-Encoding"] = "gzip"
+    response.headers["Vary"] = "Accept-Encoding"
+    return response
+
+
+def _takes_gzip(request: web.BaseRequest) -> bool:
+    return "gzip" in request.headers.get("Accept-Encoding", "")
+
+
+def _body_bytes(response: web.StreamResponse) -> int:
+    return (
+        len(response.body) if isinstance(response, web.Response) and isinstance(response.body, bytes) else 0
+    )
 
 
 async def _read(request: web.BaseRequest, route: routes.Route, caller: Caller) -> Request:
@@ -195,7 +310,7 @@ def _field_manager(request: web.BaseRequest) -> str:
     return request.query.get("fieldManager") or agent
 
 
-async def _openapi(kinds: tuple[Kind, ...], group_version: str) -> web.StreamResponse:
+async def _openapi(kinds: tuple[Kind, ...], group_version: str) -> web.Response:
     document = await asyncio.to_thread(openapi.document, kinds, group_version)
     if document is None:
         raise refusals.no_such_path()

@@ -22,13 +22,13 @@ class Deadlines:
 
     def __init__(self) -> None:
         self._timeouts: set[asyncio.Timeout] = set()
-        self._closed = False
+        self.closed = False
 
     @asynccontextmanager
     async def until(self, delay_s: float) -> AsyncIterator[None]:
         """Let the block run for *delay_s* or until `close`, then leave it without a word."""
         try:
-            async with asyncio.timeout(0 if self._closed else delay_s) as timeout:
+            async with asyncio.timeout(0 if self.closed else delay_s) as timeout:
                 self._timeouts.add(timeout)
                 try:
                     yield
@@ -38,7 +38,7 @@ class Deadlines:
             return
 
     def close(self) -> None:
-        self._closed = True
+        self.closed = True
         for timeout in self._timeouts:
             timeout.reschedule(0)  # The loop's clock is past that.
 

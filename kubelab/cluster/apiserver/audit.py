@@ -1,0 +1,91 @@
+"""The audit log: who asked for what and when, a line of JSON each, at upstream's level Metadata.
+
+Source: kubernetes, staging/src/k8s.io/apiserver/pkg/apis/audit/v1/types.go;
+https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/. Bodies are never in it, so no secret is.
+Lines are written behind the requests, in a thread, some times a second and at the end.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from kubelab.cluster.apiserver.request_log import RequestLog, RequestRecord
+from kubelab.cluster.linux.threads import in_thread
+
+FILE_BYTES_MAX = 16 * 1024 * 1024
+_WRITE_EVERY_S = 0.5
+_encode = msgspec.json.Encoder().encode
+
+
+def event(record: RequestRecord) -> dict[str, Any]:
+    """Return *record* as an audit event."""
+    done = record.received + timedelta(seconds=record.duration_s)
+    shown: dict[str, Any] = {
+        "kind": "Event",
+        "apiVersion": "audit.k8s.io/v1",
+        "level": "Metadata",
+        "auditID": record.id,
+        "stage": record.stage,
+        "requestURI": record.uri,
+        "verb": record.verb,
+        "user": {"username": record.user, "groups": list(record.groups)},
+        "sourceIPs": [record.source],
+        "userAgent": record.user_agent,
+    }
+    if record.impersonated:
+        shown["impersonatedUser"] = {"username": record.impersonated}
+    if record.resource:
+        reference = {
+            "resource": record.resource,
+            "namespace": record.namespace,
+            "name": record.name,
+            "apiGroup": record.group,
+            "apiVersion": record.version,
+            "subresource": record.subresource,
+        }
+        shown["objectRef"] = {key: value for key, value in reference.items() if value}
+    status: dict[str, Any] = {"metadata": {}, "code": record.code}
+    if record.reason:
+        status |= {"status": "Failure", "reason": record.reason}
+    times = {"requestReceivedTimestamp": _micro(record.received), "stageTimestamp": _micro(done)}
+    return shown | {"responseStatus": status} | times
+
+
+def _micro(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+@asynccontextmanager
+async def audited(requests: RequestLog, path: Path) -> AsyncIterator[None]:
+    """Write each of *requests* to the file at *path* during the block; one older file (`.1`) is kept."""
+    waiting: list[RequestRecord] = []
+    with requests.listening(waiting.append):
+        async with asyncio.TaskGroup() as group:
+            writing = group.create_task(_write_behind(waiting, path))
+            try:
+                yield
+            finally:
+                writing.cancel()
+        await in_thread(_write, path, waiting[:])
+
+
+async def _write_behind(waiting: list[RequestRecord], path: Path) -> None:
+    while True:
+        await asyncio.sleep(_WRITE_EVERY_S)
+        if waiting:
+            batch = waiting[:]
+            del waiting[: len(batch)]
+            await in_thread(_write, path, batch)
+
+
+def _write(path: Path, records: list[RequestRecord]) -> None:
+    if path.exists() and path.stat().st_size > FILE_BYTES_MAX:
+        path.replace(path.with_name(f"{path.name}.1"))
+    with path.open("ab") as file:
+        path.chmod(0o600)
+        file.writelines(_encode(event(record)) + b"\n" for record in records)
