@@ -105,6 +105,14 @@ def start(flags: int, become: Callable[[], None], cgroup: Cgroup | None = None) 
     return pid, pidfd
 
 
+def end(pid: int, pidfd: int) -> None:
+    """Take back a start. One in a frozen cgroup of v1 dies when that is thawed, and is reaped then."""
+    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    if _ends_in_time(pidfd):
+        os.waitpid(pid, 0)
+    os.close(pidfd)
+
+
 def _ends_in_time(fd: int) -> bool:
     """Wait for a child's report, or for its end. Whoever is in a frozen cgroup never gets so far."""
     poll = select.poll()

@@ -165,6 +165,9 @@ class Shim:
                 message = messages.receive(self._socket)
             except BlockingIOError:
                 return
+            except messages.LostError as lost:
+                self._lose_answer(lost)
+                continue
             except OSError:
                 message = None
             if message is None:
@@ -203,6 +206,14 @@ class Shim:
             future.set_result(answer)
         else:
             answer.give_up()
+
+    def _lose_answer(self, lost: messages.LostError) -> None:
+        """A process whose pidfd is lost is nobody's: it ends."""
+        if "pid" in lost.body.get("result", {}):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(lost.pid, signal.SIGKILL)
+        if future := self._waiting.pop(lost.body["id"], None):
+            _fail(future, lost)
 
     def _read_answer(self, message: messages.Message) -> "_Answer":
         result = message.body["result"]

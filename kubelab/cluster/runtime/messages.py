@@ -1,12 +1,14 @@
 """Messages between the lab and a machine's shim: JSON over a Unix SEQPACKET socket, with file descriptors.
 
-Source: unix(7). A message that is too long for a packet travels in a memfd. Each message carries the pid that
+Source: unix(7). A message that is too long for a packet travels in a memfd, and of it only its number in the
+packet. Each message carries the pid that
 the sender names (its own by default), which the kernel translates into the receiver's pid namespace: so the
 lab learns host pids from a shim that cannot see them.
 Requests: {"id", "method", "params"}; answers: {"id", "result"} or {"id", "error"}; events: {"event", ...}.
 """
 
 import array
+import errno
 import json
 import os
 import socket
@@ -15,8 +17,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from kubelab.cluster.errors import KernelError
+
 PACKET_BYTES_MAX = 32_768
 FDS_MAX = 8
+_IN_MEMORY = b"memfd"
 _CREDENTIALS = struct.Struct("3i")
 _ANCILLARY_BYTES = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE((FDS_MAX + 1) * 4)
 
@@ -28,6 +33,16 @@ class Message:
     body: dict[str, Any]
     fds: tuple[int, ...]
     pid: int
+
+
+class LostError(KernelError):
+    """A message's descriptors are lost, for this process may have no more (EMFILE). `body` is what came; of a
+    long message that is its number."""
+
+    def __init__(self, body: dict[str, Any], pid: int) -> None:
+        super().__init__("receive", "file descriptors", errno.EMFILE)
+        self.body = body
+        self.pid = pid
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
@@ -45,7 +60,7 @@ def send(sock: socket.socket, body: dict[str, Any], fds: Iterable[int] = (), pid
     if len(payload) > PACKET_BYTES_MAX:
         memfd = _in_memory(payload)
         passed.append(memfd)
-        payload = b"memfd"
+        payload = _IN_MEMORY + json.dumps({"id": body.get("id")}).encode()
     ancillary: list[tuple[int, int, bytes]] = []
     if passed:
         ancillary.append((socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", passed).tobytes()))
@@ -64,14 +79,20 @@ def receive(sock: socket.socket) -> Message | None:
 
     Raises:
         BlockingIOError: the socket does not block, and there is none.
+        LostError: there is one, but not all of it could be taken.
     """
-    payload, ancillary, _, _ = sock.recvmsg(PACKET_BYTES_MAX, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
+    payload, ancillary, flags, _ = sock.recvmsg(PACKET_BYTES_MAX, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
     if not payload:
         return None
     fds, pid = _read_ancillary(ancillary)
-    if payload == b"memfd":
-        payload = _read_all(fds.pop())
-    return Message(json.loads(payload), tuple(fds), pid)
+    body = json.loads(payload.removeprefix(_IN_MEMORY))
+    if flags & socket.MSG_CTRUNC:
+        for fd in fds:
+            os.close(fd)
+        raise LostError(body, pid)
+    if payload.startswith(_IN_MEMORY):
+        body = json.loads(_read_all(fds.pop()))
+    return Message(body, tuple(fds), pid)
 
 
 def _read_ancillary(ancillary: Iterable[tuple[int, int, bytes]]) -> tuple[list[int], int]:

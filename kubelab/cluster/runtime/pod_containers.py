@@ -25,7 +25,7 @@ from kubelab.cluster.runtime import (
     terminal,
 )
 from kubelab.cluster.runtime.answers import Answer, Method, Params, started
-from kubelab.cluster.runtime.children import Child, Children, Told, leave_cgroup, limit, start
+from kubelab.cluster.runtime.children import Child, Children, Told, end, leave_cgroup, limit, start
 from kubelab.cluster.runtime.container_root import Rootfs
 from kubelab.cluster.runtime.log_file import LogFile
 from kubelab.cluster.runtime.machine_init import MachineInit
@@ -119,6 +119,7 @@ class PodContainers:
                 pid, pidfd = container_program.start(start_, flags) or start(
                     flags, lambda: container.run(start_), cgroup
                 )
+            undo.callback(end, pid, pidfd)
             if console:
                 output.add(os.dup(ends.give(console.receive())))
             undo.pop_all()
@@ -141,7 +142,7 @@ class PodContainers:
             terminal=size is not None,
             console_size=(size["rows"], size["columns"]) if size else None,
         )
-        with _Ends() as ends:
+        with ExitStack() as undo, _Ends() as ends:
             console = _Console.opened(ends) if size else None
             enter = container_exec.Enter(
                 pidfd=running.pidfd,
@@ -153,8 +154,10 @@ class PodContainers:
             )
             with container_exec.start_flags(running.pidfd) as flags:
                 pid, pidfd = start(flags, lambda: container_exec.run(enter), running.cgroup)
+            undo.callback(end, pid, pidfd)
             if console:
                 ends.give(console.receive())
+            undo.pop_all()
             handed_over = ends.hand_over()
         self._children.add(Child(pid, pidfd))
         return started(pid, pidfd, handed_over)

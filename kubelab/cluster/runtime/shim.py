@@ -75,7 +75,11 @@ class Shim:
             self._poller.wait()
 
     def _receive(self) -> None:
-        message = messages.receive(self._socket)
+        try:
+            message = messages.receive(self._socket)
+        except messages.LostError as error:
+            messages.send(self._socket, {"id": error.body["id"], "error": _report_of(error, "receive")})
+            return
         if message is None:
             self._hung_up = True
             return
@@ -89,11 +93,11 @@ class Shim:
     def _handle(self, message: messages.Message) -> None:
         try:
             answer = self._methods[message.body["method"]](message.body["params"], message.fds)
+            self._send(message, {"result": answer.result}, answer)
         except (ChildError, VolumeTypeError, LabError, OSError) as error:
             self._send(message, {"error": _report_of(error, message.body["method"])})
-            return
-        self._send(message, {"result": answer.result}, answer)
-        answer.close()
+        else:
+            answer.close()
 
     def _send(self, message: messages.Message, body: dict[str, Any], answer: Answer | None = None) -> None:
         fds, pid = (answer.passed, answer.pid) if answer else ((), 0)

@@ -4,6 +4,7 @@ Source: pty(7), ioctl_tty(2).
 """
 
 import array
+import errno
 import fcntl
 import os
 import socket
@@ -11,6 +12,8 @@ import struct
 import termios
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from kubelab.cluster.errors import KernelError
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,15 @@ def receive_master(console: socket.socket) -> int:
     """Return the master that a container sent on its console socket.
 
     Source: opencontainers/runtime-spec, runc's docs/terminals.md.
+
+    Raises:
+        KernelError: it sent none, or this process may have no more descriptors.
     """
-    _, ancillary, _, _ = console.recvmsg(64, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
+    _, ancillary, flags, _ = console.recvmsg(64, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
     fds = array.array("i")
     for _, kind, content in ancillary:
         if kind == socket.SCM_RIGHTS:
             fds.frombytes(content)
+    if not fds:
+        raise KernelError("receive", "terminal", errno.EMFILE if flags & socket.MSG_CTRUNC else errno.EIO)
     return fds[0]
