@@ -18,13 +18,13 @@ import click
 
 from kubelab.cli import oci_runtimes, swarm
 from kubelab.cli.measurements import Figure, deployed_ms, figure
-from kubelab.cluster.client.background import background
 from kubelab.cluster.client.informer import Informer
 from kubelab.cluster.clock import SystemClock
 from kubelab.cluster.images.store import ImageStore
 from kubelab.cluster.lab.config import LabConfig
 from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.cluster.lab.lab import start_lab
+from kubelab.cluster.linux.background import background
 from kubelab.cluster.linux.journal import Journal, undo
 from kubelab.cluster.linux.threads import in_thread
 from kubelab.cluster.machine.namespaced import MachineSpec, start_cgroups, start_machine

@@ -16,10 +16,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from kubelab.cluster.client.background import background
 from kubelab.cluster.client.informer import Informer
 from kubelab.cluster.clock import Clock
 from kubelab.cluster.errors import KernelError
+from kubelab.cluster.linux.background import background
 from kubelab.cluster.linux.inotify import Inotify
 from kubelab.cluster.objects import Object, Resource
 from kubelab.language import Text

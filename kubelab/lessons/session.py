@@ -17,9 +17,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from kubelab.cluster.client.background import background
 from kubelab.cluster.clock import Clock, SystemClock
 from kubelab.cluster.errors import LabError
+from kubelab.cluster.linux.background import background
 from kubelab.cluster.machine.machine import Machine, Process, WindowSize
 from kubelab.language import Language, Text
 from kubelab.lessons import evaluation, prediction, variables

@@ -15,9 +15,9 @@ from kubelab.cluster.apiserver.kinds import BY_RESOURCE
 from kubelab.cluster.apiserver.local import LocalApi
 from kubelab.cluster.apiserver.registry import ListOptions, Registry
 from kubelab.cluster.client.api import PatchType, WatchEvent
-from kubelab.cluster.client.background import background
 from kubelab.cluster.clock import VirtualClock
 from kubelab.cluster.errors import ApiError
+from kubelab.cluster.linux.background import background
 from kubelab.cluster.objects import (
     CONFIGMAPS,
     DEPLOYMENTS,

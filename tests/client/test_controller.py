@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 import pytest
 
 from kubelab.cluster.apiserver.local import LocalApi
-from kubelab.cluster.client.background import background
 from kubelab.cluster.client.controller import Controller, Source, controller_key
 from kubelab.cluster.client.informer import Informer
 from kubelab.cluster.clock import VirtualClock
 from kubelab.cluster.errors import ApiError
+from kubelab.cluster.linux.background import background
 from kubelab.cluster.objects import CONFIGMAPS, DEPLOYMENTS, REPLICASETS, Key, Object
 
 A, B = Key("default", "a"), Key("default", "b")

@@ -4,9 +4,9 @@ import pytest
 from local_cluster import api, clock, registry
 
 from kubelab.cluster.apiserver.local import LocalApi
-from kubelab.cluster.client.background import background
 from kubelab.cluster.clock import VirtualClock
 from kubelab.cluster.controllers.manager import run_controllers
+from kubelab.cluster.linux.background import background
 
 __all__ = ["api", "clock", "registry"]
 

@@ -1,7 +1,7 @@
 from kubelab.cluster.apiserver.local import LocalApi
-from kubelab.cluster.client.background import background
 from kubelab.cluster.client.events import EventRecorder
 from kubelab.cluster.clock import VirtualClock
+from kubelab.cluster.linux.background import background
 from kubelab.cluster.objects import EVENTS, NODES, PODS, Object
 
 POD = {"metadata": {"name": "web", "namespace": "default", "uid": "u"}}

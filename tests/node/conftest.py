@@ -9,8 +9,8 @@ from local_cluster import api, clock, registry
 from memory_runtime import MemoryRuntime
 
 from kubelab.cluster.apiserver.local import LocalApi
-from kubelab.cluster.client.background import background
 from kubelab.cluster.clock import VirtualClock
+from kubelab.cluster.linux.background import background
 from kubelab.cluster.node.config import KubeletConfig
 from kubelab.cluster.node.kubelet import Kubelet
 from kubelab.cluster.objects import Object

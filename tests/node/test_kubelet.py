@@ -10,9 +10,9 @@ import pytest
 from memory_runtime import MemoryRuntime
 
 from kubelab.cluster.apiserver.local import LocalApi
-from kubelab.cluster.client.background import background
 from kubelab.cluster.clock import VirtualClock
 from kubelab.cluster.errors import ApiError
+from kubelab.cluster.linux.background import background
 from kubelab.cluster.node.config import KubeletConfig
 from kubelab.cluster.node.kubelet import Kubelet
 from kubelab.cluster.objects import CONFIGMAPS, EVENTS, LEASES, NODES, PODS, Object

@@ -9,9 +9,9 @@ import aiohttp
 import pytest
 
 from kubelab.cluster.apiserver.local import LocalApi
-from kubelab.cluster.client.background import background
 from kubelab.cluster.clock import SystemClock
 from kubelab.cluster.images.store import ImageStore
+from kubelab.cluster.linux.background import background
 from kubelab.cluster.linux.journal import Journal, undo
 from kubelab.cluster.machine.namespaced import MachineSpec, start_cgroups, start_machine
 from kubelab.cluster.machine.network import start_network

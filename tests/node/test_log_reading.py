@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelab.cluster.client.background import background
 from kubelab.cluster.errors import ApiError
+from kubelab.cluster.linux.background import background
 from kubelab.cluster.node.logs import BLOCK_BYTES, LogOptions, read_log, tail_offset
 from kubelab.cluster.node.server import log_options
 from kubelab.cluster.runtime.log_rotation import older, successor

@@ -12,9 +12,9 @@ from nodes_and_pods import make_node, make_pod
 from kubelab.cluster.apiserver.bootstrap import bootstrap
 from kubelab.cluster.apiserver.local import LocalApi
 from kubelab.cluster.apiserver.registry import Registry
-from kubelab.cluster.client.background import background
 from kubelab.cluster.clock import VirtualClock
 from kubelab.cluster.controllers.manager import run_controllers
+from kubelab.cluster.linux.background import background
 from kubelab.cluster.objects import DEPLOYMENTS, EVENTS, NODES, PODS, Object
 from kubelab.cluster.scheduler.decision import Decision
 from kubelab.cluster.scheduler.scheduler import run_scheduler

@@ -15,11 +15,11 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from kubelab.cluster.client.background import background, forever
 from kubelab.cluster.client.informer import Handler, Informer
 from kubelab.cluster.client.workqueue import WorkQueue
 from kubelab.cluster.clock import Clock
 from kubelab.cluster.errors import ApiError
+from kubelab.cluster.linux.background import background, forever
 from kubelab.cluster.objects import Key, Object, Resource, controller_of, key_of
 
 logger = logging.getLogger(__name__)

@@ -15,10 +15,10 @@ from types import TracebackType
 from typing import Self
 
 from kubelab.cluster.client.api import Api, WatchEvent
-from kubelab.cluster.client.background import background
 from kubelab.cluster.client.backoff import Backoff
 from kubelab.cluster.clock import Clock
 from kubelab.cluster.errors import ApiError
+from kubelab.cluster.linux.background import background
 from kubelab.cluster.objects import Key, Object, Resource, key_of, revision_of, uid_of
 
 logger = logging.getLogger(__name__)

@@ -18,9 +18,9 @@ from itertools import count
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from kubelab.cluster.client.background import background
 from kubelab.cluster.client.backoff import Backoff
 from kubelab.cluster.clock import Clock
+from kubelab.cluster.linux.background import background
 
 K = TypeVar("K", bound=Hashable)
 

@@ -18,7 +18,6 @@ from types import MappingProxyType
 from typing import Any
 
 from kubelab.cluster.client.api import Api
-from kubelab.cluster.client.background import background
 from kubelab.cluster.clock import Clock, SystemClock
 from kubelab.cluster.errors import KernelError, LabError
 from kubelab.cluster.images.store import ImageStore
@@ -32,6 +31,7 @@ from kubelab.cluster.lab.observer import Observer
 from kubelab.cluster.lab.phases import Phase, Phases
 from kubelab.cluster.lab.snapshot import LabSnapshot
 from kubelab.cluster.lab.sweep import sweep
+from kubelab.cluster.linux.background import background
 from kubelab.cluster.linux.cgroups import CgroupTree
 from kubelab.cluster.linux.journal import Journal, undo
 from kubelab.cluster.linux.threads import in_thread

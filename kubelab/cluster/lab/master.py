@@ -20,12 +20,12 @@ from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.apiserver.server import Security, serve
 from kubelab.cluster.client import kubeconfig
 from kubelab.cluster.client.api import Api
-from kubelab.cluster.client.background import background
 from kubelab.cluster.client.kubeconfig import ClientConfig
 from kubelab.cluster.clock import Clock
 from kubelab.cluster.controllers.manager import run_controllers
 from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.cluster.lab.listening import listen
+from kubelab.cluster.linux.background import background
 from kubelab.cluster.linux.threads import in_thread
 from kubelab.cluster.machine.namespaced import NamespacedMachine
 from kubelab.cluster.objects import NODES, Object

@@ -12,7 +12,6 @@ from typing import Any
 
 from kubelab.cluster.apiserver import bundled_kubectl
 from kubelab.cluster.apiserver.pki import server_context
-from kubelab.cluster.client.background import background
 from kubelab.cluster.client.https import HttpsApi
 from kubelab.cluster.client.kubeconfig import ClientConfig
 from kubelab.cluster.clock import Clock
@@ -20,6 +19,7 @@ from kubelab.cluster.images.store import ImageStore
 from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.cluster.lab.listening import listen
 from kubelab.cluster.lab.master import Master
+from kubelab.cluster.linux.background import background
 from kubelab.cluster.linux.threads import in_thread
 from kubelab.cluster.machine.namespaced import NamespacedMachine
 from kubelab.cluster.node.config import PORT, KubeletConfig, host_cpus, host_memory_bytes

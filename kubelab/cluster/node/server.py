@@ -15,8 +15,8 @@ from typing import Protocol
 
 from aiohttp import web
 
-from kubelab.cluster.client.background import forever
 from kubelab.cluster.errors import ApiError
+from kubelab.cluster.linux.background import forever
 from kubelab.cluster.node.logs import LogOptions, read_log
 from kubelab.cluster.node.record import ContainerRecord, Running, Terminated, Waiting
 from kubelab.cluster.node.worker import PodWorker

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from kubelab.cluster.client.api import Api
-from kubelab.cluster.client.background import background
 from kubelab.cluster.client.events import EventRecorder, EventType
 from kubelab.cluster.clock import Clock
 from kubelab.cluster.errors import ApiError, KernelError, LabError
+from kubelab.cluster.linux.background import background
 from kubelab.cluster.node import image_words
 from kubelab.cluster.node import record as records
 from kubelab.cluster.node.cgroups import container_limits, oom_score_adj

@@ -20,10 +20,10 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
-from kubelab.cluster.client.background import background
 from kubelab.cluster.clock import Clock
 from kubelab.cluster.errors import LabError
 from kubelab.cluster.linux import nftables
+from kubelab.cluster.linux.background import background
 from kubelab.cluster.linux.namespaces import call_in_network
 from kubelab.cluster.linux.netlink import NETLINK_ROUTE, Netlink
 from kubelab.cluster.linux.threads import in_thread

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from kubelab.cluster.client.background import background, forever
+from kubelab.cluster.linux.background import background, forever
 
 
 async def test_the_end_of_the_block_cancels_the_tasks() -> None:
