@@ -33,6 +33,15 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Write:
+    """Who writes an object, or that part of it which `subresource` stands for, and when."""
+
+    caller: Caller
+    now: datetime
+    subresource: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """A subresource to which documents of another kind are POSTed (binding, eviction, token).
 
@@ -82,9 +91,9 @@ class Kind:
     object (what the client sent is dropped); None keeps the client's. `warnings` tells what of an object
     this lab ignores. `grace_period_s` decides how long a deletion may take (None: at once).
     `returns_deleted` as upstream: DELETE answers with the object. `prepare_create` and `prepare_update` set
-    what only the server may set, behind the defaults: the first gets the new object and its creator, the
-    second the new object, the old one and the subresource ("" for the object itself); `validate_status` gets
-    the new object and the old one when a part of the status is written. `computed_fields` can be selected by
+    what only the server may set, behind the defaults. `validate` is for every object,
+    `validate_create` for a new one alone. `validate_parts` gets the new object and the old one when a
+    subresource that is a part of it (status, approval) is written. `computed_fields` can be selected by
     as well, though they are no path. Without `unconditional_update`, a PUT must name the version that it
     replaces; with `orphans_dependents` a deletion that does not say otherwise leaves them. With a
     `conversion` the objects are kept as another kind's. `actions` are the subresources that are no part of
@@ -106,10 +115,13 @@ class Kind:
     set_defaults: Callable[[Object], None] = _nothing
     initial_status: Callable[[Object], Object] | None = None
     validate: Callable[[Object], Iterator[FieldError]] = _no_errors
+    validate_create: Callable[[Object], Iterator[FieldError]] = _no_errors
     validate_update: Callable[[Object, Object], Iterator[FieldError]] = _no_errors
-    prepare_create: Callable[[Object, Caller], None] = _as_wanted
-    prepare_update: Callable[[Object, Object, str], None] = _as_wanted
-    validate_status: Callable[[Object, Object], Iterator[FieldError]] = _no_errors
+    prepare_create: Callable[[Object, Write], None] = _as_wanted
+    prepare_update: Callable[[Object, Object, Write], None] = _as_wanted
+    validate_parts: Mapping[str, Callable[[Object, Object], Iterator[FieldError]]] = field(
+        default_factory=dict
+    )
     computed_fields: Mapping[str, Callable[[Object], str]] = field(default_factory=dict)
     unconditional_update: bool = True
     orphans_dependents: bool = False

@@ -14,7 +14,7 @@ from kubelab.cluster.apiserver import metadata as metadata_rules
 from kubelab.cluster.apiserver import refusals
 from kubelab.cluster.apiserver.caller import SYSTEM, Caller
 from kubelab.cluster.apiserver.fields import FieldError
-from kubelab.cluster.apiserver.kind import Kind
+from kubelab.cluster.apiserver.kind import Kind, Write
 from kubelab.cluster.clock import rfc3339
 from kubelab.cluster.objects import Object
 
@@ -70,7 +70,7 @@ def begin_create(
     metadata["creationTimestamp"] = rfc3339(now)
     new = ordered(kind, obj, metadata)
     kind.set_defaults(new)
-    kind.prepare_create(new, caller)
+    kind.prepare_create(new, Write(caller, now))
     return new
 
 
@@ -78,18 +78,18 @@ def finish_create(kind: Kind, new: Object) -> Object:
     """Return *new* as it is to be stored, its first status made; raises ApiError 422 if it is not valid."""
     metadata = new["metadata"]
     errors = [*metadata_rules.validate(metadata, kind.resource, kind.name_check), *kind.validate(new)]
-    _refuse_invalid(kind, new, errors)
+    _refuse_invalid(kind, new, [*errors, *kind.validate_create(new)])
     if kind.initial_status is not None:
         new["status"] = kind.initial_status(new)
     return new
 
 
-def begin_update(kind: Kind, new: Object, old: Object, subresource: str = "") -> Object:
+def begin_update(kind: Kind, new: Object, old: Object, write: Write) -> Object:
     """Return what *old* becomes when a client wants *new*: the parts that it may change, defaulted."""
-    metadata = _merged_metadata(kind, new, old)
+    metadata, subresource = _merged_metadata(kind, new, old), write.subresource
     if subresource in _OF_STATUS:
         merged = ordered(kind, old | {"status": new.get("status") or {}}, metadata)
-        kind.prepare_update(merged, old, subresource)
+        kind.prepare_update(merged, old, write)
         return merged
     merged = ordered(kind, new, metadata)
     if subresource == "finalize":
@@ -100,7 +100,7 @@ def begin_update(kind: Kind, new: Object, old: Object, subresource: str = "") ->
     if subresource != "finalize":
         kind.set_defaults(merged)
         _keep_namespace_finalizers(kind, merged, old)
-        kind.prepare_update(merged, old, subresource)
+        kind.prepare_update(merged, old, write)
     return merged
 
 
@@ -109,12 +109,15 @@ def finish_update(kind: Kind, merged: Object, old: Object, subresource: str = ""
     metadata = merged["metadata"]
     if subresource in _OF_STATUS:
         errors = [*metadata_rules.validate_update(metadata, old["metadata"])]
-        _refuse_invalid(kind, merged, [*errors, *kind.validate_status(merged, old)])
+        if check := kind.validate_parts.get(subresource):
+            errors += check(merged, old)
+        _refuse_invalid(kind, merged, errors)
         return merged
     if kind.has_generation and merged.get("spec") != old.get("spec"):
         metadata["generation"] = old["metadata"].get("generation", 0) + 1
     errors = [*metadata_rules.validate_update(metadata, old["metadata"])]
-    errors += [*kind.validate_update(merged, old), *(kind.validate(merged) if not errors else ())]
+    validate_change = kind.validate_parts.get(subresource, kind.validate_update)
+    errors += [*validate_change(merged, old), *(kind.validate(merged) if not errors else ())]
     _refuse_invalid(kind, merged, errors)
     return merged
 

@@ -19,7 +19,7 @@ from kubelab.cluster.apiserver import deletion, lifecycle, paging, refusals, sub
 from kubelab.cluster.apiserver.admission import Attributes, Chain, Operation, Plugin
 from kubelab.cluster.apiserver.caller import SYSTEM, Caller
 from kubelab.cluster.apiserver.deletion import DeleteOptions
-from kubelab.cluster.apiserver.kind import Call, Kind
+from kubelab.cluster.apiserver.kind import Call, Kind, Write
 from kubelab.cluster.apiserver.kinds import Catalogue
 from kubelab.cluster.apiserver.selection import Matches, selection
 from kubelab.cluster.apiserver.versions import Version, VersionCache, copied, stored_form
@@ -343,7 +343,7 @@ class Registry:
         self, kind: Kind, wanted: Object, old: Object, subresource: str, caller: Caller, *, dry_run: bool
     ) -> Object:
         """Return what is to be stored when a client wants *old* to be as *wanted*."""
-        new = lifecycle.begin_update(kind, wanted, old, subresource)
+        new = lifecycle.begin_update(kind, wanted, old, Write(caller, self.clock.now(), subresource))
         attributes = self._attributes(
             "UPDATE", kind, new, old, caller, subresource=subresource, dry_run=dry_run
         )
