@@ -14,6 +14,7 @@ _COMMANDS = (
     "status",
     "shell",
     "kubectl",
+    "api",
     "lesson",
     "track",
     "progress",

@@ -8,6 +8,8 @@ from kubelab.cluster.lab.snapshot import LabSnapshot, MachineView, PodView, Proc
 from kubelab.language import Text
 from kubelab.plain import words
 
+REQUESTS_TOLD = 3
+
 
 def state_sentences(snapshot: LabSnapshot, machine_name: str) -> Iterator[Text]:
     """Yield what *snapshot* shows to a learner whose shell runs on the machine."""
@@ -28,6 +30,14 @@ def _cluster(snapshot: LabSnapshot) -> Iterator[Text]:
         yield from _pod(pod)
     if not snapshot.pods:
         yield words.NO_PODS
+    for request in snapshot.requests[-REQUESTS_TOLD:]:
+        where = f" -n {request.namespace}" if request.namespace else ""
+        yield words.REQUEST.format(
+            time=request.time,
+            user=request.user,
+            what=f"{request.verb} {request.target}{where}",
+            code=request.code,
+        )
     for event in snapshot.events[-1:]:
         yield words.EVENT.format(reason=event.reason, about=event.about, message=event.message)
     yield words.REVISION.format(n=snapshot.revision)

@@ -253,6 +253,10 @@ POD_PLACE = Text(
 )
 POD_WAITS = Text("Espera un nodo.", "It waits for a node.")
 NO_PODS = Text("No hay pods.", "There are no pods.")
+REQUEST = Text(
+    es="Petición de {user} a las {time}: {what}, código {code}.",
+    en="Request of {user} at {time}: {what}, code {code}.",
+)
 EVENT = Text("Suceso {reason}, {about}: {message}", "Event {reason}, {about}: {message}")
 REVISION = Text("Revisión del almacén: {n}.", "Revision of the store: {n}.")
 PROCESS = Text("PID {pid}: {command}", "PID {pid}: {command}")

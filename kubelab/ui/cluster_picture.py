@@ -2,13 +2,22 @@
 
 from collections.abc import Mapping
 
-from kubelab.cluster.lab.snapshot import EventView, LabSnapshot, MachineView, NodeView, PodView, ProcessView
+from kubelab.cluster.lab.snapshot import (
+    EventView,
+    LabSnapshot,
+    MachineView,
+    NodeView,
+    PodView,
+    ProcessView,
+    RequestView,
+)
 from kubelab.language import Language
 from kubelab.ui import words
 from kubelab.ui.picture import Line, Span, Tone, beside, box, fitted, spread
 
 BOX_COLUMNS_MIN = 34
 BOX_ROWS_MIN = 4
+REQUESTS_A_ROW_IN = 8  # Of so many rows one shows a request, the last ones first to stay.
 WIDE_COLUMNS = 100  # From here on boxes read better than a list even in several rows.
 
 _SIGNS: dict[str, Span] = {
@@ -29,7 +38,7 @@ def cluster_picture(snapshot: LabSnapshot, width: int, height: int, language: La
     places = _places(snapshot)
     per_row = max(1, min(len(places), width // BOX_COLUMNS_MIN))
     bands = -(-len(places) // per_row)
-    footer = _footer(snapshot, width, language)
+    footer = _footer(snapshot, width, height // REQUESTS_A_ROW_IN, language)
     rows = (height - len(footer)) // bands
     if (per_row == len(places) or width >= WIDE_COLUMNS) and rows >= BOX_ROWS_MIN:
         return _boxes(snapshot, places, width, rows, per_row, language) + footer
@@ -137,13 +146,27 @@ def _pids(process: ProcessView) -> str:
     return f"{outside}→{inside[-1]}" if inside else str(outside)
 
 
-def _footer(snapshot: LabSnapshot, width: int, language: Language) -> list[Line]:
+def _footer(snapshot: LabSnapshot, width: int, requests: int, language: Language) -> list[Line]:
     waiting = [pod for pod in snapshot.pods if not pod.node]
     lines = [
         fitted((*_pod_name(pod, language), (f" — {words.WAITS_FOR_A_NODE.in_(language)}", "muted")), width)
         for pod in waiting[:2]
     ]
+    lines += [fitted(_request(each, language), width) for each in snapshot.requests[-max(1, requests) :]]
     return lines + [fitted(_event(event, language), width) for event in snapshot.events[-1:]]
+
+
+def _request(request: RequestView, language: Language) -> Line:
+    sign: Span = ("✓ ", "good") if request.code < 400 else ("✗ ", "bad")
+    where = f" -n {request.namespace}" if request.namespace else ""
+    return (
+        (f"{words.REQUEST.in_(language)} ", "muted"),
+        sign,
+        (str(request.code), sign[1]),
+        (f" {request.verb} ", "mark"),
+        (request.target, "plain"),
+        (f"{where} · {request.user} · {request.time} · {request.duration_ms:.1f} ms", "muted"),
+    )
 
 
 def _event(event: EventView, language: Language) -> Line:

@@ -192,6 +192,7 @@ INSIDE = Text("dentro", "inside")
 PROCESS = Text("proceso", "process")
 OWN_NAMESPACE = Text("espacio de PID …{tail}", "PID namespace …{tail}")
 EVENT = Text("suceso", "event")
+REQUEST = Text("petición", "request")
 
 # Keys: a short word for the bar at the bottom, a sentence for the help.
 KEY_HELP = Text("Ayuda", "Help")

@@ -2,10 +2,12 @@
 
 import asyncio
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from kubelab.cluster.apiserver.request_log import RequestLog, RequestRecord
 from kubelab.cluster.lab.control import ControlClient, ControlServer, RefusedError
 from kubelab.cluster.lab.snapshot import LabSnapshot
 
@@ -48,3 +50,32 @@ def status(path: Path) -> LabSnapshot:
 def spawn(path: Path) -> None:
     with ControlClient.connect(path) as client:
         client.spawn("x", ["true"], {}, None)
+
+
+async def test_it_tells_the_requests_of_the_api_server_as_they_come(path: Path) -> None:
+    requests = RequestLog()
+    requests.add(record("before"))
+    async with ControlServer(LabSnapshot, dict, {}, requests=lambda: requests).serving(path):
+        with await asyncio.to_thread(ControlClient.connect, path) as client:
+            told = client.requests(1)
+            first = await asyncio.to_thread(next, told)
+            await asyncio.sleep(0)
+            requests.add(record("after"))
+            second = await asyncio.to_thread(next, told)
+    assert (first, second) == (record("before"), record("after"))
+
+
+async def test_without_an_api_server_it_says_so(path: Path) -> None:
+    async with ControlServer(LabSnapshot, dict, {}).serving(path):
+        with (
+            await asyncio.to_thread(ControlClient.connect, path) as client,
+            pytest.raises(RefusedError, match="API server"),
+        ):
+            await asyncio.to_thread(next, client.requests(0))
+
+
+def record(name: str) -> RequestRecord:
+    return RequestRecord(
+        *("id", "ResponseComplete", datetime(2026, 1, 2, tzinfo=UTC), 0.5, "get", f"/api/v1/nodes/{name}"),
+        *("", "v1", "nodes", "", "", name, "eva", ("team",), "", "curl/8", "127.0.0.1", 200),
+    )

@@ -7,7 +7,7 @@ from demo_port import CHANGES, SNAPSHOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelab.cluster.lab.snapshot import LabSnapshot
+from kubelab.cluster.lab.snapshot import LabSnapshot, RequestView
 from kubelab.language import LANGUAGES, Language, Text
 from kubelab.lessons.change import About, Change, Sign
 from kubelab.ui.changes_picture import changes_picture, line_of_news, score
@@ -195,3 +195,13 @@ def test_focus_goes_round_the_panes_that_are_seen() -> None:
     assert next_focus(seen, "shell") == "state"
     assert next_focus(seen, "state") == "shell"
     assert next_focus(seen, "text") == "shell"
+
+
+def test_the_last_requests_of_people_are_told_in_words_and_signs() -> None:
+    made = RequestView("12:00:01", "ana", "create", "pods/web", "shop", 201, 4.25)
+    refused = RequestView("12:00:02", "ana", "get", "/metrics", "", 403, 0.5)
+    picture = texts(cluster_picture(replace(SNAPSHOT, requests=(made, refused)), 120, 20, "en"))
+    assert picture[-3:-1] == [
+        "request ✓ 201 create pods/web -n shop · ana · 12:00:01 · 4.2 ms",
+        "request ✗ 403 get /metrics · ana · 12:00:02 · 0.5 ms",
+    ]

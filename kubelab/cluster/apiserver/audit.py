@@ -17,7 +17,7 @@ import msgspec
 from kubelab.cluster.apiserver.request_log import RequestLog, RequestRecord
 from kubelab.cluster.linux.threads import in_thread
 
-FILE_BYTES_MAX = 16 * 1024 * 1024
+FILE_BYTES_MAX = 4 * 1024 * 1024
 _WRITE_EVERY_S = 0.5
 _encode = msgspec.json.Encoder().encode
 
@@ -74,6 +74,11 @@ async def audited(requests: RequestLog, path: Path) -> AsyncIterator[None]:
         await in_thread(_write, path, waiting[:])
 
 
+def older(path: Path) -> Path:
+    """Return where the log is that filled up before the one at *path*."""
+    return path.with_name(f"{path.name}.1")
+
+
 async def _write_behind(waiting: list[RequestRecord], path: Path) -> None:
     while True:
         await asyncio.sleep(_WRITE_EVERY_S)
@@ -85,7 +90,7 @@ async def _write_behind(waiting: list[RequestRecord], path: Path) -> None:
 
 def _write(path: Path, records: list[RequestRecord]) -> None:
     if path.exists() and path.stat().st_size > FILE_BYTES_MAX:
-        path.replace(path.with_name(f"{path.name}.1"))
+        path.replace(older(path))
     with path.open("ab") as file:
         path.chmod(0o600)
         file.writelines(_encode(event(record)) + b"\n" for record in records)

@@ -1,4 +1,5 @@
-"""The running lab's door for other terminals: a Unix socket that answers `status` and opens shells.
+"""The running lab's door for other terminals: a Unix socket that answers `status`, opens
+shells and tells the API server's requests.
 
 While a lesson is open a shell is opened as the lesson's own are (`ShellOffer`): same environment, same
 bounds, on the lesson's machine unless another is named.
@@ -10,7 +11,7 @@ handed over as a file descriptor (SCM_RIGHTS), so its bytes never pass through t
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from kubelab.cluster.apiserver.request_log import RequestLog, RequestRecord
 from kubelab.cluster.errors import KernelError, LabError
 from kubelab.cluster.lab.snapshot import LabSnapshot
 from kubelab.cluster.machine.machine import Machine, Process, WindowSize
@@ -31,6 +33,12 @@ HOME = "/root"
 
 class Status(msgspec.Struct, frozen=True, tag_field="verb", tag="status"):
     """Asks for a snapshot."""
+
+
+class Requests(msgspec.Struct, frozen=True, tag_field="verb", tag="requests"):
+    """Asks for the API server's requests as they come, after the last `recent` ones."""
+
+    recent: int
 
 
 class Spawn(msgspec.Struct, frozen=True, tag_field="verb", tag="spawn"):
@@ -66,11 +74,13 @@ class ControlServer:
         machines: Callable[[], Mapping[str, Machine]],
         environment: Mapping[str, str],
         offered: Callable[[], ShellOffer | None] = lambda: None,
+        requests: Callable[[], RequestLog | None] = lambda: None,
     ) -> None:
         self._snapshot = snapshot
         self._machines = machines
         self._environment = environment
         self._offered = offered
+        self._requests = requests
 
     @asynccontextmanager
     async def serving(self, path: Path) -> AsyncIterator[None]:
@@ -111,9 +121,11 @@ class ControlServer:
     async def _serve(self, connection: socket.socket) -> None:
         payload, descriptors = await _receive(connection)
         try:
-            match msgspec.json.decode(payload, type=Status | Spawn):
+            match msgspec.json.decode(payload, type=Status | Requests | Spawn):
                 case Status():
                     await self._status(connection)
+                case Requests(recent):
+                    await self._tell_requests(connection, recent)
                 case Spawn() as request:
                     await self._spawn(connection, request, descriptors)
         finally:
@@ -126,6 +138,21 @@ class ControlServer:
             memory.write(msgspec.json.encode(self._snapshot()))
             memory.flush()
             await _send(connection, {}, [memory.fileno()])
+
+    async def _tell_requests(self, connection: socket.socket, recent: int) -> None:
+        """Send a message with each request, until the client goes away."""
+        if (log := self._requests()) is None:
+            raise RefusedError(_NO_API_SERVER)
+        for record in list(log.recent)[len(log.recent) - recent :] if recent else ():
+            await _send(connection, {"request": record})
+        gone = asyncio.ensure_future(asyncio.get_running_loop().sock_recv(connection, 1))
+        telling = asyncio.ensure_future(_tell(connection, log))
+        try:
+            await asyncio.wait((gone, telling), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for future in (gone, telling):
+                future.cancel()
+            await asyncio.gather(gone, telling, return_exceptions=True)
 
     async def _spawn(self, connection: socket.socket, request: Spawn, stdio: Sequence[int]) -> None:
         stdin, stdout, stderr = stdio if len(stdio) == len(STDIO) else (None, None, None)
@@ -153,6 +180,14 @@ class ControlServer:
         except KeyError:
             refusal = _NO_MACHINE if name else _NO_LESSON
             raise RefusedError(refusal.format(name=name, names=", ".join(machines))) from None
+
+
+async def _tell(connection: socket.socket, log: RequestLog) -> None:
+    async for records, missed in log.records():
+        for record in records:
+            await _send(connection, {"request": record})
+        if missed:
+            await _send(connection, {"missed": missed})
 
 
 async def _until_end(connection: socket.socket, process: Process) -> None:
@@ -256,6 +291,20 @@ class ControlClient:
         _, descriptors = self._answer()
         return descriptors[0] if terminal else None
 
+    def requests(self, recent: int) -> Iterator[RequestRecord | int]:
+        """Yield the API server's requests, the last *recent* ones first, until the lab ends.
+
+        A number says how many came that could not be told, because this side was too slow.
+        """
+        self._ask(Requests(recent))
+        with suppress(ConnectionError):
+            while True:
+                answer, _ = self._answer()
+                if "missed" in answer:
+                    yield int(answer["missed"])
+                else:
+                    yield msgspec.convert(answer["request"], RequestRecord)
+
     def exit_code(self) -> int:
         """Wait for the end of what `spawn` started; 129 (SIGHUP) when the lab ended first."""
         try:
@@ -286,6 +335,10 @@ class ControlClient:
 _NO_MACHINE = Text(
     es="No hay ninguna máquina {name}: elige una de {names}.",
     en="There is no machine {name}: choose one of {names}.",
+)
+_NO_API_SERVER = Text(
+    es="El laboratorio aún no tiene API server: espera a que `kubelab status` muestre los nodos.",
+    en="The lab has no API server yet: wait until `kubelab status` shows the nodes.",
 )
 _NO_LESSON = Text(
     es="No hay ninguna lección abierta: di en qué máquina, {names}.",

@@ -59,6 +59,11 @@ class LabDirectory:
         """Log files and volumes of pods, by machine."""
         return self.path / "pods"
 
+    @property
+    def audit_log(self) -> Path:
+        """Who asked the API server for what, a line of JSON each."""
+        return self.path / "audit.log"
+
     def make(self) -> None:
         """Make the directory, for this user alone: keys lie in it.
 

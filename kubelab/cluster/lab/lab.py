@@ -17,6 +17,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from kubelab.cluster.apiserver import audit
+from kubelab.cluster.apiserver.request_log import RequestLog
 from kubelab.cluster.client.api import Api
 from kubelab.cluster.clock import Clock, SystemClock
 from kubelab.cluster.errors import KernelError, LabError
@@ -193,7 +195,7 @@ class Lab:
 
     async def _run_components(self, machine: NamespacedMachine, master: Master) -> None:
         if machine.role == "master":
-            components = start_master(machine, master, self.directory.kubeconfig, self._clock)
+            components = start_master(machine, master, self.directory, self._clock)
             self._held_components[machine.name] = await self._keeper.open(components)
         else:
             self._held_components[machine.name] = await self._keeper.open(self._minion(machine, master))
@@ -270,9 +272,15 @@ class Lab:
                 outcome.set_exception(error)
                 outcome.exception()  # Whether anybody waits for it is not known: it counts as seen.
 
+    def _requests(self) -> RequestLog | None:
+        """Return the API server's request log; None while there is no API server."""
+        if not self._master.done() or self._master.cancelled() or self._master.exception():
+            return None
+        return self._master.result().requests
+
     def _control(self) -> ControlServer:
         environment = {"KUBECONFIG": KUBECONFIG_ON_MACHINE}
-        return ControlServer(self.snapshot, lambda: self.machines, environment, self._offered)
+        return ControlServer(self.snapshot, lambda: self.machines, environment, self._offered, self._requests)
 
     def _offered(self) -> ShellOffer | None:
         return self._offers[-1] if self._offers else None
@@ -324,6 +332,8 @@ class Lab:
         with self._phases.phase(_MASTER):
             self._journal.directory(self.directory.pki)
             self._journal.file(self.directory.kubeconfig)
+            for log in (self.directory.audit_log, audit.older(self.directory.audit_log)):
+                self._journal.file(log)
             master = await Master.create(
                 machines[0].name, machines[0].address, self.directory, self.config.port, self._clock
             )
@@ -339,7 +349,7 @@ class Lab:
             for machine in machines[1:]:
                 await self._run_components(machine, master)
             await stack.enter_async_context(
-                self._observer.following(master.api, lambda: master.store.revision)
+                self._observer.following(master.api, lambda: master.store.revision, master.requests)
             )
             await _unless_gone(machines, master.nodes_ready(self.config.minions))
         return master

@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from pathlib import Path
 
 from kubelab.cluster.apiserver.bootstrap import bootstrap
 from kubelab.cluster.apiserver.local import LocalApi
 from kubelab.cluster.apiserver.pki import Authority, KeyPair, client_context, server_context
 from kubelab.cluster.apiserver.registry import Registry
+from kubelab.cluster.apiserver.request_log import RequestLog
 from kubelab.cluster.apiserver.server import Security, serve
 from kubelab.cluster.client import kubeconfig
 from kubelab.cluster.client.api import Api
@@ -49,6 +49,8 @@ class Master:
     security: Security
     server: str
     port: int
+    requests: RequestLog
+    """What has been asked of the API server, since the master was made."""
 
     @staticmethod
     async def create(
@@ -60,7 +62,8 @@ class Master:
         store = MemoryStore()
         registry = Registry(store, clock)
         await bootstrap(registry)
-        return Master(registry, store, authority, security, f"https://{address}:{PORT}", port)
+        server = f"https://{address}:{PORT}"
+        return Master(registry, store, authority, security, server, port, RequestLog())
 
     @property
     def api(self) -> Api:
@@ -95,7 +98,7 @@ def client_config(authority: Authority, pair: KeyPair, server: str) -> ClientCon
 
 @asynccontextmanager
 async def start_master(
-    machine: NamespacedMachine, master: Master, kubeconfig_path: Path, clock: Clock
+    machine: NamespacedMachine, master: Master, directory: LabDirectory, clock: Clock
 ) -> AsyncIterator[Master]:
     """Run the master's components on *machine*; write the administrator's kubeconfig for this host.
 
@@ -109,10 +112,17 @@ async def start_master(
         _, master.port = on_host.getsockname()
         admin = master.authority.admin()
         local = client_config(master.authority, admin, f"https://{LOOPBACK}:{master.port}")
-        kubeconfig.write(kubeconfig_path, local)
+        kubeconfig.write(directory.kubeconfig, local)
         api, store = master.api, master.store
         async with (
-            serve(master.registry, master.security, [on_host, on_machine], dial=machine.socket),
+            serve(
+                master.registry,
+                master.security,
+                [on_host, on_machine],
+                dial=machine.socket,
+                requests=master.requests,
+                audit_log=directory.audit_log,
+            ),
             background(run_controllers(api, clock), run_scheduler(api, clock), keep_compacted(store, clock)),
         ):
             yield master

@@ -1,12 +1,14 @@
 """Draws the lab as one frozen `LabSnapshot`: the API by informers, processes by looking when asked."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Self
 
 from kubelab.cluster.apiserver.columns import node_status, summarize_pod
+from kubelab.cluster.apiserver.request_log import RequestLog, RequestRecord
 from kubelab.cluster.client.api import Api
 from kubelab.cluster.client.informer import Informer
 from kubelab.cluster.clock import Clock
@@ -17,6 +19,7 @@ from kubelab.cluster.lab.snapshot import (
     NodeView,
     PodView,
     ProcessView,
+    RequestView,
 )
 from kubelab.cluster.linux.processes import ProcessInfo, ProcessScanner
 from kubelab.cluster.machine.machine import Machine
@@ -25,6 +28,9 @@ from kubelab.cluster.objects import EVENTS, NODES, PODS, Object, key_of, uid_of
 INTERVAL_S = 0.25  # At most four pictures a second.
 PROCESS_SCAN_S = 0.5  # No event tells of every process, so while somebody looks, we look this often.
 EVENTS_SHOWN = 30
+REQUESTS_SHOWN = 12
+COMPONENT = "system:"  # What upstream's components, and the lab's, are called.
+_ENDED = "ResponseComplete"
 
 
 class Observer:
@@ -40,15 +46,19 @@ class Observer:
         self._informers: dict[str, Informer] = {}
         self._changed = asyncio.Event()
         self._revision: Callable[[], int] = lambda: 0
+        self._requests: deque[RequestView] = deque(maxlen=REQUESTS_SHOWN)
 
     @asynccontextmanager
-    async def following(self, api: Api, revision: Callable[[], int]) -> AsyncIterator[Self]:
+    async def following(
+        self, api: Api, revision: Callable[[], int], requests: RequestLog
+    ) -> AsyncIterator[Self]:
         """Follow the cluster behind *api* during the block; before it there are only machines to see.
 
-        *revision* tells the store's.
+        *revision* tells the store's; of *requests* those are shown that people make.
         """
         self._revision = revision
         async with AsyncExitStack() as stack:
+            stack.enter_context(requests.listening(self._note_request))
             for resource in (NODES, PODS, EVENTS):
                 informer = Informer(api, resource, clock=self._clock)
                 await stack.enter_async_context(informer)
@@ -64,7 +74,14 @@ class Observer:
             pods=tuple(self._pod(pod) for pod in sorted(self._objects("pods"), key=lambda pod: key_of(pod))),
             events=tuple(map(_event, sorted(self._objects("events"), key=_last_seen)[-EVENTS_SHOWN:])),
             revision=self._revision(),
+            requests=tuple(self._requests),
         )
+
+    def _note_request(self, record: RequestRecord) -> None:
+        if record.user.startswith(COMPONENT) or (record.verb == "watch" and record.stage == _ENDED):
+            return
+        self._requests.append(_request(record))
+        self._changed.set()
 
     async def snapshots(self) -> AsyncIterator[LabSnapshot]:
         """Yield the present picture, then each one that differs; a slow reader gets the newest."""
@@ -155,6 +172,19 @@ def _event(event: Object) -> EventView:
         about=f"{about.get('kind', '')}/{about.get('name', '')}",
         message=event.get("message", ""),
         count=event.get("count") or 1,
+    )
+
+
+def _request(record: RequestRecord) -> RequestView:
+    target = "/".join(filter(None, (record.resource, record.name, record.subresource)))
+    return RequestView(
+        time=record.received.astimezone().strftime("%H:%M:%S"),
+        user=record.user,
+        verb=record.verb,
+        target=target or record.uri.partition("?")[0],
+        namespace=record.namespace,
+        code=record.code,
+        duration_ms=round(record.duration_s * 1000, 1),
     )
 
 

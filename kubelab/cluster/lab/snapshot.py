@@ -61,6 +61,19 @@ class EventView:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestView:
+    """A request to the API server that a person made, no component. `target` is resource/name or a path."""
+
+    time: str
+    user: str
+    verb: str
+    target: str
+    namespace: str
+    code: int
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class LabSnapshot:
     """`starting` names what is still coming up, in both languages elsewhere; empty when the lab is ready."""
 
@@ -69,3 +82,4 @@ class LabSnapshot:
     pods: tuple[PodView, ...] = ()
     events: tuple[EventView, ...] = ()
     revision: int = 0
+    requests: tuple[RequestView, ...] = ()
