@@ -3,14 +3,19 @@
 
 import asyncio
 import os
+import shutil
 import socket
+from pathlib import Path
 
 import pytest
 from pod_node import SHELL, Node
 
 from kubelab.cluster.errors import KernelError
+from kubelab.cluster.images.store import ImageStore
+from kubelab.cluster.linux.background import forever
 from kubelab.cluster.linux.namespaces import namespaces_of
 from kubelab.cluster.linux.processes import command_of, scan
+from kubelab.cluster.runtime import log_rotation
 from kubelab.cluster.runtime.cri import (
     EmptyDir,
     FilesVolume,
@@ -25,6 +30,7 @@ from kubelab.cluster.runtime.cri import (
     VolumeFile,
     volume_path,
 )
+from kubelab.cluster.runtime.pods import start_pods
 
 pytestmark = [pytest.mark.root, pytest.mark.asyncio(loop_scope="module")]
 
@@ -243,3 +249,33 @@ async def _held_for(node: Node, sandbox: Sandbox) -> tuple[set[str], set[str]]:
     await node.machine.write_file("/tmp/done", b"")
     pod = node.machine.cgroups.at(f"kubepods/pod{sandbox.uid}").directories[0]
     return set(os.listdir(f"/proc/{node.machine.pid}/fd")), set(os.listdir(pod))
+
+
+async def test_a_pod_that_cannot_be_removed_keeps_no_other(node):
+    stuck, other = await node.sandbox(), await node.sandbox()
+    for _ in range(3):
+        await node.start(other, "sleep", "infinity")
+    shutil.rmtree(f"/proc/{node.machine.pid}/root/run/kubelab/pods/{stuck.uid}")
+    await node.runtime.remove_all()
+    assert node.runtime.pids(other.uid) == ()
+    assert node.runtime.pids(stuck.uid) != ()
+
+
+async def test_a_bug_in_the_rotation_of_logs_ends_who_runs_pods(ground, tmp_path):
+    machine, network = await ground.minion()
+    images = ImageStore.open(tmp_path / "images")
+    with pytest.raises(UnheardOfError):
+        async with start_pods(machine.shim, network, images) as runtime:
+            node = Node(machine, runtime, tmp_path)
+            flood = f"head -c {log_rotation.BYTES_MAX} /dev/zero | tr '\\0' x"
+            await node.start(await node.sandbox(), "sh", "-c", flood, log_path=Unmovable(tmp_path / "log"))
+            await forever()
+
+
+class Unmovable(type(Path())):
+    def with_name(self, name):
+        raise UnheardOfError
+
+
+class UnheardOfError(Exception):
+    pass

@@ -20,6 +20,7 @@ from typing import Any
 from kubelab.cluster.errors import LabError
 from kubelab.cluster.images.image import Image
 from kubelab.cluster.images.store import ImageStore
+from kubelab.cluster.linux.background import background
 from kubelab.cluster.runtime import log_rotation, pod_config, privileges, statistics
 from kubelab.cluster.runtime.address_pool import Lease, Leases
 from kubelab.cluster.runtime.attachment import ContainerAttachment, Input, pipes
@@ -141,9 +142,14 @@ class PodRuntime:
             self._leases.give_back(pod.lease)
 
     async def remove_all(self) -> None:
-        """Remove every pod; on a machine that is gone there is none left."""
+        """Remove every pod that can be; on a machine that is gone there is none left."""
+        async with asyncio.TaskGroup() as group:
+            for uid in tuple(self._pods):
+                group.create_task(self._try_to_remove(uid))
+
+    async def _try_to_remove(self, uid: str) -> None:
         with contextlib.suppress(LabError):
-            await asyncio.gather(*(self.remove_sandbox(uid) for uid in tuple(self._pods)))
+            await self.remove_sandbox(uid)
 
     def pids(self, uid: str) -> tuple[int, ...]:
         """Return the pids of the pod's processes as they were started, pause first; none for an unknown
@@ -304,13 +310,11 @@ async def start_pods(shim: Shim, network: IPv4Network, images: ImageStore) -> As
     gateway = IPv4Interface((next(network.hosts()), network.prefixlen))
     await shim.request("ready_pods", {"gateway": str(gateway)})
     runtime = PodRuntime(shim, network, images)
-    rotating = asyncio.create_task(runtime.rotate_logs())
-    try:
-        yield runtime
-    finally:
-        await runtime.remove_all()
-        rotating.cancel()
-        await asyncio.wait({rotating})
+    async with background(runtime.rotate_logs()):
+        try:
+            yield runtime
+        finally:
+            await runtime.remove_all()
 
 
 class _Exits:
