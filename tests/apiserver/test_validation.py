@@ -37,7 +37,7 @@ REFUSALS = [
         pod(),
         "spec.restartPolicy",
         "Sometimes",
-        'Unsupported value: "Sometimes": supported values: "Always", "Never", "OnFailure"',
+        'Unsupported value: "Sometimes": supported values: "Always", "OnFailure", "Never"',
     ),
     (
         PODS,

@@ -18,6 +18,7 @@ AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryLi
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 _SUBRESOURCE_VERBS = {
     "approval": ("get", "patch", "update"),
+    "ephemeralcontainers": ("get", "patch", "update"),
     "finalize": ("update",),
     "log": ("get",),
     "scale": ("get", "patch", "update"),

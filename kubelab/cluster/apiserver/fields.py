@@ -49,9 +49,14 @@ def invalid_value(field: str, value: Any, detail: str) -> FieldError:
 
 
 def unsupported_value(field: str, value: Any, supported: Iterable[str]) -> FieldError:
-    choices = ", ".join(_shown(choice) for choice in sorted(supported))
+    choices = ", ".join(_shown(choice) for choice in supported)
     message = f"Unsupported value: {_shown(value)}: supported values: {choices}"
     return FieldError("FieldValueNotSupported", field, message)
+
+
+def too_many(field: str, actual: int, maximum: int) -> FieldError:
+    message = f"Too many: {actual}: must have at most {maximum} items"
+    return FieldError("FieldValueTooMany", field, message)
 
 
 def forbidden_field(field: str, detail: str) -> FieldError:
@@ -84,7 +89,8 @@ _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
 _KEY = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _VALUE = f"({_KEY})?"
 _CONFIG_KEY = "[-._a-zA-Z0-9]+"
-_ENV_NAME = "[-._a-zA-Z][-._a-zA-Z0-9]*"
+_DNS_1035_LABEL = "[a-z]([-a-z0-9]*[a-z0-9])?"
+_HTTP_HEADER = "[-A-Za-z0-9]+"
 
 _LABEL_MISMATCH = _mismatch(
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start "
@@ -122,13 +128,18 @@ _CONFIG_KEY_MISMATCH = _mismatch(
     "KEY_NAME",
     "key-name",
 )
-_ENV_NAME_MISMATCH = _mismatch(
-    "a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', and "
-    "must not start with a digit",
-    _ENV_NAME,
-    "my.env-name",
-    "MY_ENV.NAME",
-    "MyEnvName1",
+_DNS_1035_LABEL_MISMATCH = _mismatch(
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "
+    "character, and end with an alphanumeric character",
+    _DNS_1035_LABEL,
+    "my-name",
+    "abc-123",
+)
+_HTTP_HEADER_MISMATCH = _mismatch(
+    "a valid HTTP header must consist of alphanumeric characters or '-'", _HTTP_HEADER, "X-Header-Name"
+)
+_ENV_NAME_MISMATCH = (
+    "a valid environment variable name must consist only of printable ASCII characters other than '='"
 )
 
 
@@ -142,6 +153,13 @@ def dns_label(value: str) -> Iterator[str]:
     yield from _bytes_max(value, LABEL_LENGTH_MAX)
     if not re.fullmatch(_LABEL, value):
         yield "must not contain dots" if re.fullmatch(_SUBDOMAIN, value) else _LABEL_MISMATCH
+
+
+def dns_1035_label(value: str) -> Iterator[str]:
+    """Yield what keeps *value* from being an RFC 1035 label: as `dns_label`, but it begins with a letter."""
+    yield from _bytes_max(value, LABEL_LENGTH_MAX)
+    if not re.fullmatch(_DNS_1035_LABEL, value):
+        yield _DNS_1035_LABEL_MISMATCH
 
 
 def dns_subdomain(value: str) -> Iterator[str]:
@@ -190,9 +208,16 @@ def config_key(value: str) -> Iterator[str]:
 
 
 def env_name(value: str) -> Iterator[str]:
-    if not re.fullmatch(_ENV_NAME, value):
+    """Yield what keeps *value* from being a variable's name, by the relaxed rules (KEP-4369)."""
+    if not value:
+        yield "environment variable name must be non-empty"
+    if any(not " " <= character <= "~" or character == "=" for character in value):
         yield _ENV_NAME_MISMATCH
-    yield from _no_parent_directory(value)
+
+
+def http_header(value: str) -> Iterator[str]:
+    if not re.fullmatch(_HTTP_HEADER, value):
+        yield _HTTP_HEADER_MISMATCH
 
 
 def port_name(value: str) -> Iterator[str]:
@@ -237,6 +262,23 @@ def at_least(minimum: int, value: int | None, field: str) -> Iterator[FieldError
 def port_number(value: int, field: str) -> Iterator[FieldError]:
     if not 1 <= value <= PORT_MAX:
         yield invalid_value(field, value, f"must be between 1 and {PORT_MAX}, inclusive")
+
+
+def port_number_or_name(value: int | str, field: str) -> Iterator[FieldError]:
+    if isinstance(value, int):
+        yield from port_number(value, field)
+    else:
+        yield from word(value, field, port_name)
+
+
+def between(minimum: int, maximum: int, value: int | None, field: str) -> Iterator[FieldError]:
+    if value is not None and not minimum <= value <= maximum:
+        yield invalid_value(field, value, f"must be between {minimum} and {maximum}, inclusive")
+
+
+def indexed(items: Sequence[Any] | None, field: str) -> Iterator[tuple[str, Any]]:
+    """Yield the place and the item of each of *items*."""
+    return ((f"{field}[{index}]", item) for index, item in enumerate(items or ()))
 
 
 def unique(values: Sequence[str], field: Callable[[int], str]) -> Iterator[FieldError]:

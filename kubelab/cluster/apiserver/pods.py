@@ -1,47 +1,62 @@
 """Pods and pod templates: their defaults, what they must be, and what may change.
 
-Source: kubernetes, pkg/apis/core/v1/defaults.go, pkg/apis/core/validation/validation.go and
-pkg/registry/core/pod/strategy.go.
-Left out: the defaults and checks of features that the kubelet here has not: ephemeral containers, host
-namespaces, security contexts, affinity, resize in place. Their fields are kept as they came.
+Source: kubernetes, pkg/apis/core/v1/defaults.go, pkg/apis/core/validation/validation.go (ValidatePodSpec,
+ValidatePodUpdate, ValidatePodStatusUpdate) and pkg/registry/core/pod/strategy.go. The parts of a pod have
+modules of their own: `containers`, `probes`, `environment`, `volumes`, `placement`, `security_contexts`.
+Left out: the `resize` subresource (containers keep the resources that they began with); Windows' rules; the
+profiles in annotations that came before fields; the difference that upstream appends when a pod's spec
+changes; features that upstream has not on by default.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kubelab.cluster import quantity
+from kubelab.cluster.apiserver import (
+    addresses,
+    containers,
+    placement,
+    resource_names,
+    security_contexts,
+    volumes,
+)
+from kubelab.cluster.apiserver.containers import SIDECAR, Surroundings
 from kubelab.cluster.apiserver.fields import (
     FieldError,
-    at_least,
+    between,
     choice,
-    config_key,
     dns_label,
     dns_subdomain,
     duplicate,
-    env_name,
     forbidden_field,
+    immutable,
+    indexed,
     invalid_value,
+    label_key,
     labels,
-    not_found_value,
-    not_negative,
-    port_name,
-    port_number,
     required,
-    unique,
+    unsupported_value,
     word,
 )
+from kubelab.cluster.apiserver.kind import Write
 from kubelab.cluster.apiserver.metadata import annotations
+from kubelab.cluster.apiserver.versions import copied
 from kubelab.cluster.objects import Object
+from kubelab.cluster.quantity import Quantity
 
+EPHEMERAL_CONTAINERS = "ephemeralcontainers"  # The subresource.
 GRACE_PERIOD_S = 30
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
 _DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
-_PULL_POLICIES = ("Always", "IfNotPresent", "Never")
-_MESSAGE_POLICIES = ("File", "FallbackToLogsOnError")
-_PROTOCOLS = ("TCP", "UDP", "SCTP")
-_PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
-_HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
-_SELECTORS_OF_ENV = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef")
+_PREEMPTION_POLICIES = ("PreemptLowerPriority", "Never")
+_INT32_MAX = 2**31 - 1
+_NAMESERVERS_MAX = 3
+_SEARCHES_MAX = 32
+_SEARCHES_BYTES_MAX = 2048
+_DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+_MIRROR = "kubernetes.io/config.mirror"
+_SYSTEM_CONDITIONS = frozenset({"PodScheduled", "Ready", "Initialized"})
+_GATED_MESSAGE = "Scheduling is blocked due to non-empty scheduling gates"
 
 
 # Defaults
@@ -50,6 +65,11 @@ _SELECTORS_OF_ENV = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretK
 def set_defaults(pod: Object) -> None:
     spec = pod.setdefault("spec", {})
     set_spec_defaults(spec)
+    for container in _lasting_containers(spec):
+        containers.set_request_defaults(container)
+        if spec.get("hostNetwork"):
+            containers.set_host_port_defaults(container)
+    _set_pod_request_defaults(spec)
     spec.setdefault("enableServiceLinks", True)
 
 
@@ -58,74 +78,99 @@ def set_template_defaults(template: Object) -> None:
 
 
 def set_spec_defaults(spec: Object) -> None:
-    spec.setdefault("restartPolicy", "Always")
-    spec.setdefault("dnsPolicy", "ClusterFirst")
-    spec.setdefault("schedulerName", "default-scheduler")
+    for key, value in (
+        ("restartPolicy", "Always"),
+        ("dnsPolicy", "ClusterFirst"),
+        ("schedulerName", "default-scheduler"),
+    ):
+        spec[key] = spec.get(key) or value
     spec.setdefault("securityContext", {})
     spec.setdefault("terminationGracePeriodSeconds", GRACE_PERIOD_S)
+    _set_service_account_defaults(spec)
     for volume in spec.get("volumes") or ():
-        _set_volume_defaults(volume)
-    for container in _all_containers(spec):
-        _set_container_defaults(container)
+        volumes.set_defaults(volume)
+    for container in (*_lasting_containers(spec), *(spec.get("ephemeralContainers") or ())):
+        containers.set_defaults(container)
 
 
-def _all_containers(spec: Object) -> list[Object]:
+def _set_service_account_defaults(spec: Object) -> None:
+    """The field has an older name, which old clients read and send."""
+    if name := spec.get("serviceAccountName") or spec.get("serviceAccount"):
+        spec["serviceAccountName"] = spec["serviceAccount"] = name
+
+
+def _lasting_containers(spec: Object) -> list[Object]:
     return [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
 
 
-def _set_volume_defaults(volume: Object) -> None:
-    if not volume.keys() - {"name"}:
-        volume["emptyDir"] = {}
-    for source in ("configMap", "secret", "downwardAPI", "projected"):
-        if source in volume:
-            volume[source].setdefault("defaultMode", 0o644)
-    if "hostPath" in volume:
-        volume["hostPath"].setdefault("type", "")
+def _set_pod_request_defaults(spec: Object) -> None:
+    """A pod with limits of its own asks for what its containers do, or else for its limits (KEP-2837)."""
+    if limits := (spec.get("resources") or {}).get("limits"):
+        asked = {name: str(value) for name, value in _aggregate_requests(spec).items() if value}
+        asked = {name: value for name, value in asked.items() if name in {"cpu", "memory"}}
+        spec["resources"]["requests"] = limits | asked | (spec["resources"].get("requests") or {})
 
 
-def _set_container_defaults(container: Object) -> None:
-    container.setdefault("imagePullPolicy", _pull_policy(container.get("image", "")))
-    container.setdefault("terminationMessagePath", "/dev/termination-log")
-    container.setdefault("terminationMessagePolicy", "File")
-    _set_resource_defaults(container.setdefault("resources", {}))
-    for port in container.get("ports") or ():
-        port.setdefault("protocol", "TCP")
-    for variable in container.get("env") or ():
-        if reference := (variable.get("valueFrom") or {}).get("fieldRef"):
-            reference.setdefault("apiVersion", "v1")
-    for name in _PROBES:
-        if name in container:
-            _set_probe_defaults(container[name])
+def _aggregate_requests(spec: Object) -> dict[str, Quantity]:
+    """Return what the containers need at most at one time: init containers run alone, but for sidecars."""
+    beside: dict[str, Quantity] = {}
+    peak: dict[str, Quantity] = {}
+    for container in spec.get("initContainers") or ():
+        requests = _requests(container)
+        if container.get("restartPolicy") == SIDECAR:
+            beside = _sum(beside, requests)
+            peak = _largest(peak, beside)
+        else:
+            peak = _largest(peak, _sum(beside, requests))
+    for container in spec.get("containers") or ():
+        beside = _sum(beside, _requests(container))
+    return _largest(peak, beside)
 
 
-def _pull_policy(image: str) -> str:
-    """`:latest`, said or meant, is pulled each time."""
-    name, _, digest = image.partition("@")
-    tag = name.rpartition("/")[2].partition(":")[2]
-    return "Always" if not digest and tag in {"", "latest"} else "IfNotPresent"
+def _requests(container: Object) -> dict[str, Quantity]:
+    asked = (container.get("resources") or {}).get("requests") or {}
+    return {name: quantity.parse(value) for name, value in asked.items()}
 
 
-def _set_resource_defaults(resources: Object) -> None:
-    """A limit without a request is its own request."""
-    if limits := resources.get("limits"):
-        resources["requests"] = limits | (resources.get("requests") or {})
+def _sum(left: Mapping[str, Quantity], right: Mapping[str, Quantity]) -> dict[str, Quantity]:
+    nothing = quantity.parse(0)
+    return {name: left.get(name, nothing) + right.get(name, nothing) for name in {*left, *right}}
 
 
-def _set_probe_defaults(probe: Object) -> None:
-    for key, value in (
-        ("timeoutSeconds", 1),
-        ("periodSeconds", 10),
-        ("successThreshold", 1),
-        ("failureThreshold", 3),
-    ):
-        probe[key] = probe.get(key) or value
-    if "httpGet" in probe:
-        probe["httpGet"].setdefault("path", "/")
-        probe["httpGet"].setdefault("scheme", "HTTP")
+def _largest(left: Mapping[str, Quantity], right: Mapping[str, Quantity]) -> dict[str, Quantity]:
+    nothing = quantity.parse(0)
+    return {name: max(left.get(name, nothing), right.get(name, nothing)) for name in {*left, *right}}
+
+
+def prepare_create(pod: Object, write: Write) -> None:
+    placement.set_label_keys(pod["spec"], pod["metadata"].get("labels") or {})
+
+
+def prepare_update(new: Object, old: Object, write: Write) -> None:
+    """Keep what the subresource does not change."""
+    if write.subresource == "status":
+        _keep_status(new, old)
+    elif write.subresource == EPHEMERAL_CONTAINERS:
+        spec = copied(old["spec"])
+        spec["ephemeralContainers"] = new["spec"].get("ephemeralContainers") or []
+        new["spec"] = spec
+
+
+def _keep_status(new: Object, old: Object) -> None:
+    before = old.get("status") or {}
+    if "qosClass" in before:
+        new["status"] = new["status"] | {"qosClass": new["status"].get("qosClass") or before["qosClass"]}
+    new["metadata"].pop("ownerReferences", None)
+    if "ownerReferences" in old["metadata"]:
+        new["metadata"]["ownerReferences"] = old["metadata"]["ownerReferences"]
 
 
 def initial_status(pod: Object) -> Object:
-    return {"phase": "Pending", "qosClass": qos_class(pod["spec"])}
+    status: Object = {"phase": "Pending", "qosClass": qos_class(pod["spec"])}
+    if pod["spec"].get("schedulingGates"):
+        gated = {"type": "PodScheduled", "status": "False", "lastProbeTime": None, "lastTransitionTime": None}
+        status["conditions"] = [gated | {"reason": "SchedulingGated", "message": _GATED_MESSAGE}]
+    return status
 
 
 def qos_class(spec: Object) -> str:
@@ -133,7 +178,10 @@ def qos_class(spec: Object) -> str:
 
     Source: kubernetes, pkg/apis/core/v1/helper/qos/qos.go.
     """
-    resources = [container.get("resources") or {} for container in _all_containers(spec)]
+    own = spec.get("resources") or {}
+    resources = [own] if own.get("limits") or own.get("requests") else None
+    if resources is None:
+        resources = [container.get("resources") or {} for container in _lasting_containers(spec)]
     wanted = [_compute(each.get("requests")) for each in resources]
     limited = [_compute(each.get("limits")) for each in resources]
     if not any(wanted) and not any(limited):
@@ -160,216 +208,381 @@ def grace_period_s(pod: Object, asked_s: int | None) -> int:
     return 1 if period_s < 0 else int(period_s)
 
 
+def _pod_ip(pod: Object) -> str:
+    status = pod.get("status") or {}
+    listed = status.get("podIPs") or ()
+    return str(listed[0].get("ip", "") if listed else status.get("podIP", ""))
+
+
+def _host_network(pod: Object) -> str:
+    return "true" if (pod.get("spec") or {}).get("hostNetwork") else "false"
+
+
+COMPUTED_FIELDS = {"spec.hostNetwork": _host_network, "status.podIP": _pod_ip}
+
+
 # Validation
 
 
+def validate_create(pod: Object) -> Iterator[FieldError]:
+    """Yield what only a pod that is there already may have."""
+    spec = pod.get("spec") or {}
+    if spec.get("ephemeralContainers"):
+        yield forbidden_field("spec.ephemeralContainers", "cannot be set on create")
+    if spec.get("nodeName") and spec.get("schedulingGates"):
+        detail = "cannot be set until all schedulingGates have been cleared"
+        yield forbidden_field("spec.nodeName", detail)
+
+
 def validate(pod: Object) -> Iterator[FieldError]:
-    yield from validate_spec(pod.get("spec") or {}, "spec")
+    spec = pod.get("spec") or {}
+    yield from _annotations(pod["metadata"].get("annotations") or {}, spec, "metadata.annotations")
+    yield from validate_spec(spec, "spec", in_pod=True)
+    if not spec.get("serviceAccountName"):
+        yield from _tokens_of_nobody(spec)
+    for kind in ("containers", "initContainers"):
+        for place, container in indexed(spec.get(kind), f"spec.{kind}"):
+            yield from containers.image_without_spaces(container, place)
+
+
+def _tokens_of_nobody(spec: Object) -> Iterator[FieldError]:
+    for place, volume in indexed(spec.get("volumes"), "spec.volumes"):
+        sources = (volume.get("projected") or {}).get("sources")
+        for where, source in indexed(sources, f"{place}.projected.sources"):
+            if "serviceAccountToken" in source:
+                detail = "must not be specified when serviceAccountName is not set"
+                yield forbidden_field(f"{where}.serviceAccountToken", detail)
+
+
+def _annotations(values: Mapping[str, str], spec: Object, field: str) -> Iterator[FieldError]:
+    if _MIRROR in values and not spec.get("nodeName"):
+        detail = "must set spec.nodeName if mirror pod annotation is set"
+        yield invalid_value(f"{field}[{_MIRROR}]", values[_MIRROR], detail)
+    if (cost := values.get(_DELETION_COST)) is not None and not _is_int32(cost):
+        yield invalid_value(f"{field}[{_DELETION_COST}]", cost, "must be a 32bit integer")
+
+
+def _is_int32(text: str) -> bool:
+    digits = text[1:] if text[:1] == "-" else text
+    canonical = digits.isascii() and digits.isdigit() and (digits == "0" or digits[0] != "0")
+    return canonical and -_INT32_MAX - 1 <= int(text) <= _INT32_MAX
 
 
 def validate_template(template: Object, field: str) -> Iterator[FieldError]:
     metadata = template.get("metadata") or {}
     yield from labels(metadata.get("labels"), f"{field}.labels")
-    yield from annotations(metadata.get("annotations") or {}, f"{field}.annotations")
-    yield from validate_spec(template.get("spec") or {}, f"{field}.spec")
+    given = metadata.get("annotations") or {}
+    yield from annotations(given, f"{field}.annotations")
+    spec = template.get("spec") or {}
+    yield from _annotations(given, spec, f"{field}.annotations")
+    yield from validate_spec(spec, f"{field}.spec")
+    if spec.get("ephemeralContainers"):
+        detail = "ephemeral containers not allowed in pod template"
+        yield forbidden_field(f"{field}.spec.ephemeralContainers", detail)
 
 
-def validate_spec(spec: Object, field: str) -> Iterator[FieldError]:
-    volumes = spec.get("volumes") or []
-    yield from _volumes(volumes, f"{field}.volumes")
-    names = {volume.get("name", "") for volume in volumes}
-    yield from _containers(spec, names, field)
+def validate_spec(spec: Object, field: str, *, in_pod: bool = False) -> Iterator[FieldError]:
+    """Yield what is wrong with a pod's *spec*; `in_pod` tells that it is no template's."""
+    listed = spec.get("volumes") or []
+    yield from volumes.validate(listed, f"{field}.volumes")
+    claims = [claim.get("name", "") for claim in spec.get("resourceClaims") or ()]
+    around = Surroundings(
+        volumes={volume.get("name", ""): volume for volume in listed},
+        claims=frozenset(claims),
+        grace_period_s=spec.get("terminationGracePeriodSeconds"),
+        host_users=spec.get("hostUsers", True),
+    )
+    yield from _resource_claims(spec.get("resourceClaims") or [], f"{field}.resourceClaims")
+    yield from containers.validate(spec, around, field)
+    if (resources := spec.get("resources")) is not None:
+        yield from _pod_resources(resources, spec, f"{field}.resources")
+    if spec.get("hostNetwork"):
+        yield from _host_ports(spec, field, in_pod=in_pod)
     yield from choice(spec.get("restartPolicy"), f"{field}.restartPolicy", RESTART_POLICIES)
     yield from choice(spec.get("dnsPolicy"), f"{field}.dnsPolicy", _DNS_POLICIES)
-    yield from not_negative(
-        spec.get("terminationGracePeriodSeconds"), f"{field}.terminationGracePeriodSeconds"
-    )
-    yield from at_least(1, spec.get("activeDeadlineSeconds"), f"{field}.activeDeadlineSeconds")
     yield from labels(spec.get("nodeSelector"), f"{field}.nodeSelector")
+    yield from security_contexts.of_pod(spec, field)
+    yield from placement.affinity(spec.get("affinity") or {}, f"{field}.affinity")
+    yield from _dns_config(spec, f"{field}.dnsConfig")
+    for place, gate in indexed(spec.get("readinessGates"), f"{field}.readinessGates"):
+        yield from word(gate.get("conditionType", ""), f"{place}.conditionType", label_key)
+    yield from placement.scheduling_gates(spec.get("schedulingGates") or [], f"{field}.schedulingGates")
+    spread = spec.get("topologySpreadConstraints") or []
+    yield from placement.topology_spread(spread, f"{field}.topologySpreadConstraints")
+    yield from security_contexts.host_users(spec, field)
+    yield from _names(spec, field)
+    yield from between(1, _INT32_MAX, spec.get("activeDeadlineSeconds"), f"{field}.activeDeadlineSeconds")
+    yield from placement.tolerations(spec.get("tolerations") or [], f"{field}.tolerations")
+    yield from _host_aliases(spec.get("hostAliases") or [], f"{field}.hostAliases")
+    policy = spec.get("preemptionPolicy")
+    yield from choice(policy, f"{field}.preemptionPolicy", _PREEMPTION_POLICIES)
+    overhead = {"limits": spec.get("overhead") or {}}
+    check = resource_names.container_name
+    yield from resource_names.requirements(overhead, check, set(), f"{field}.overhead")
+    yield from _operating_system(spec, field)
+
+
+def _names(spec: Object, field: str) -> Iterator[FieldError]:
     for name, check in (
-        ("nodeName", dns_subdomain),
         ("serviceAccountName", dns_subdomain),
+        ("nodeName", dns_subdomain),
         ("hostname", dns_label),
+        ("subdomain", dns_label),
+        ("priorityClassName", dns_subdomain),
     ):
-        if spec.get(name):
-            yield from word(spec[name], f"{field}.{name}", check)
+        if value := spec.get(name):
+            yield from word(value, f"{field}.{name}", check)
+    if (runtime_class := spec.get("runtimeClassName")) is not None:
+        yield from word(runtime_class, f"{field}.runtimeClassName", dns_subdomain)
 
 
-def _containers(spec: Object, volumes: set[str], field: str) -> Iterator[FieldError]:
-    containers, init_containers = spec.get("containers") or [], spec.get("initContainers") or []
-    if not containers:
-        yield required(f"{field}.containers")
-    for index, container in enumerate(containers):
-        yield from _container(container, volumes, f"{field}.containers[{index}]")
-    for index, container in enumerate(init_containers):
-        yield from _container(container, volumes, f"{field}.initContainers[{index}]")
-    places = [f"{field}.containers[{index}].name" for index in range(len(containers))]
-    places += [f"{field}.initContainers[{index}].name" for index in range(len(init_containers))]
-    names = [container.get("name", "") for container in (*containers, *init_containers)]
-    named = [(name, place) for name, place in zip(names, places, strict=True) if name]
-    yield from unique([name for name, _ in named], lambda index: named[index][1])
-
-
-def _container(container: Object, volumes: set[str], field: str) -> Iterator[FieldError]:
-    if name := container.get("name"):
-        yield from word(name, f"{field}.name", dns_label)
-    else:
-        yield required(f"{field}.name")
-    yield from _image(container.get("image", ""), f"{field}.image")
-    yield from choice(container.get("imagePullPolicy"), f"{field}.imagePullPolicy", _PULL_POLICIES)
-    message_policy = container.get("terminationMessagePolicy")
-    yield from choice(message_policy, f"{field}.terminationMessagePolicy", _MESSAGE_POLICIES)
-    yield from _ports(container.get("ports") or [], f"{field}.ports")
-    for index, variable in enumerate(container.get("env") or ()):
-        yield from _variable(variable, f"{field}.env[{index}]")
-    yield from _volume_mounts(container.get("volumeMounts") or [], volumes, f"{field}.volumeMounts")
-    yield from _resources(container.get("resources") or {}, f"{field}.resources")
-    for name in _PROBES:
-        if name in container:
-            yield from _probe(container[name], name, f"{field}.{name}")
-
-
-def _image(image: str, field: str) -> Iterator[FieldError]:
-    if not image:
-        yield required(field)
-    elif image.strip() != image:
-        yield invalid_value(field, image, "must not have leading or trailing whitespace")
-
-
-def _ports(ports: list[Object], field: str) -> Iterator[FieldError]:
+def _resource_claims(claims: list[Object], field: str) -> Iterator[FieldError]:
     seen: set[str] = set()
-    for index, port in enumerate(ports):
-        place = f"{field}[{index}]"
-        if name := port.get("name"):
-            yield from word(name, f"{place}.name", port_name)
-            if name in seen:
-                yield duplicate(f"{place}.name", name)
-            seen.add(name)
-        if number := port.get("containerPort"):
-            yield from port_number(number, f"{place}.containerPort")
-        else:
-            yield required(f"{place}.containerPort")
-        yield from choice(port.get("protocol"), f"{place}.protocol", _PROTOCOLS)
-
-
-def _variable(variable: Object, field: str) -> Iterator[FieldError]:
-    if name := variable.get("name"):
-        yield from word(name, f"{field}.name", env_name)
-    else:
-        yield required(f"{field}.name")
-    if (source := variable.get("valueFrom")) is None:
-        return
-    chosen = [selector for selector in _SELECTORS_OF_ENV if selector in source]
-    if variable.get("value"):
-        yield invalid_value(f"{field}.valueFrom", "", "may not be specified when `value` is not empty")
-    if not chosen:
-        yield invalid_value(
-            f"{field}.valueFrom",
-            "",
-            f"must specify one of: {', '.join(f'`{each}`' for each in _SELECTORS_OF_ENV)}",
-        )
-    elif len(chosen) > 1:
-        yield invalid_value(f"{field}.valueFrom", "", "may not have more than one field specified at a time")
-    for selector in ("configMapKeyRef", "secretKeyRef"):
-        if selector in source and not source[selector].get("key"):
-            yield required(f"{field}.valueFrom.{selector}.key")
-        elif selector in source:
-            yield from word(source[selector]["key"], f"{field}.valueFrom.{selector}.key", config_key)
-
-
-def _volumes(volumes: list[Object], field: str) -> Iterator[FieldError]:
-    for index, volume in enumerate(volumes):
-        if name := volume.get("name"):
-            yield from word(name, f"{field}[{index}].name", dns_label)
-        else:
-            yield required(f"{field}[{index}].name")
-        sources = volume.keys() - {"name"}
-        if not sources:
-            yield required(f"{field}[{index}]", "must specify a volume type")
-        elif len(sources) > 1:
-            second = sorted(sources)[1]
-            yield forbidden_field(f"{field}[{index}].{second}", "may not specify more than 1 volume type")
-    yield from unique([volume.get("name", "") for volume in volumes], lambda index: f"{field}[{index}].name")
-
-
-def _volume_mounts(mounts: list[Object], volumes: set[str], field: str) -> Iterator[FieldError]:
-    paths: set[str] = set()
-    for index, mount in enumerate(mounts):
-        name, path = mount.get("name", ""), mount.get("mountPath", "")
+    for place, claim in indexed(claims, field):
+        name = claim.get("name", "")
         if not name:
-            yield required(f"{field}[{index}].name")
-        elif name not in volumes:
-            yield not_found_value(f"{field}[{index}].name", name)
-        if not path:
-            yield required(f"{field}[{index}].mountPath")
-        elif path in paths:
-            yield invalid_value(f"{field}[{index}].mountPath", path, "must be unique")
-        paths.add(path)
+            yield required(f"{place}.name")
+        elif name in seen:
+            yield duplicate(f"{place}.name", name)
+        else:
+            yield from word(name, f"{place}.name", dns_label)
+        seen.add(name)
+        sources = [key for key in ("resourceClaimName", "resourceClaimTemplateName") if key in claim]
+        if len(sources) > 1:
+            detail = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
+            yield invalid_value(place, claim, detail)
+        elif not sources:
+            detail = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
+            yield invalid_value(place, claim, detail)
+        for key in sources:
+            yield from word(claim[key], f"{place}.{key}", dns_subdomain)
 
 
-def _resources(resources: Object, field: str) -> Iterator[FieldError]:
-    limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
-    for part, quantities in (("limits", limits), ("requests", requests)):
-        for name, value in quantities.items():
-            if quantity.parse(value).nanos < 0:
-                detail = "must be greater than or equal to 0"
-                yield invalid_value(f"{field}.{part}[{name}]", str(value), detail)
-    for name in requests.keys() & limits.keys():
-        if quantity.parse(requests[name]) > quantity.parse(limits[name]):
-            detail = f"must be less than or equal to {name} limit of {limits[name]}"
-            yield invalid_value(f"{field}.requests", str(requests[name]), detail)
+def _pod_resources(resources: Object, spec: Object, field: str) -> Iterator[FieldError]:
+    if resources.get("claims") is not None:
+        yield forbidden_field(f"{field}.claims", "claims cannot be set for Resources at pod-level")
+    yield from resource_names.requirements(resources, resource_names.pod_name, set(), field)
+    requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
+    for name, needed in _aggregate_requests(spec).items():
+        own = quantity.parse(requests.get(name, 0))
+        if needed > own:
+            detail = f"must be greater than or equal to aggregate container requests of {needed}"
+            yield invalid_value(f"{field}.requests[{name}]", str(own), detail)
+    for place, container in indexed(spec.get("containers"), f"{field}.containers"):
+        for name, value in ((container.get("resources") or {}).get("limits") or {}).items():
+            limit = quantity.parse(value)
+            if name in limits and limit > quantity.parse(limits[name]):
+                detail = f"must be less than or equal to pod limits of {limits[name]}"
+                yield invalid_value(f"{place}[{name}].limits", str(limit), detail)
 
 
-def _probe(probe: Object, name: str, field: str) -> Iterator[FieldError]:
-    handlers = [handler for handler in _HANDLERS if handler in probe]
-    if not handlers:
-        yield required(field, "must specify a handler type")
-    elif len(handlers) > 1:
-        yield forbidden_field(f"{field}.{handlers[1]}", "may not specify more than 1 handler type")
-    for key in (
-        "initialDelaySeconds",
-        "timeoutSeconds",
-        "periodSeconds",
-        "successThreshold",
-        "failureThreshold",
-    ):
-        yield from not_negative(probe.get(key), f"{field}.{key}")
-    if name != "readinessProbe" and probe.get("successThreshold", 1) != 1:
-        yield invalid_value(f"{field}.successThreshold", probe["successThreshold"], "must be 1")
+def _host_ports(spec: Object, field: str, *, in_pod: bool) -> Iterator[FieldError]:
+    for place, container in indexed(spec.get("containers"), f"{field}.containers"):
+        for where, port in indexed(container.get("ports"), f"{place}.ports"):
+            host_port = port.get("hostPort", 0)
+            if (in_pod or host_port) and host_port != port.get("containerPort", 0):
+                detail = "must match `containerPort` when `hostNetwork` is true"
+                yield invalid_value(f"{where}.hostPort", host_port, detail)
 
 
-_POD_UPDATE_DETAIL = (
-    "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
-    "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
-    "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
+def _dns_config(spec: Object, field: str) -> Iterator[FieldError]:
+    config = spec.get("dnsConfig")
+    if spec.get("dnsPolicy") == "None":
+        if config is None:
+            yield required(field, "must provide `dnsConfig` when `dnsPolicy` is None")
+        elif not config.get("nameservers"):
+            detail = "must provide at least one DNS nameserver when `dnsPolicy` is None"
+            yield required(f"{field}.nameservers", detail)
+            return
+    if config is None:
+        return
+    nameservers, searches = config.get("nameservers") or [], config.get("searches") or []
+    if len(nameservers) > _NAMESERVERS_MAX:
+        detail = f"must not have more than {_NAMESERVERS_MAX} nameservers"
+        yield invalid_value(f"{field}.nameservers", nameservers, detail)
+    for place, nameserver in indexed(nameservers, f"{field}.nameservers"):
+        yield from addresses.ip(nameserver, place)
+    yield from _searches(searches, f"{field}.searches")
+    for place, option in indexed(config.get("options"), f"{field}.options"):
+        if not option.get("name"):
+            yield required(place, "must not be empty")
+
+
+def _searches(searches: list[str], field: str) -> Iterator[FieldError]:
+    if len(searches) > _SEARCHES_MAX:
+        yield invalid_value(field, searches, f"must not have more than {_SEARCHES_MAX} search paths")
+    if len(" ".join(searches)) > _SEARCHES_BYTES_MAX:
+        detail = (
+            f"must not have more than {_SEARCHES_BYTES_MAX} characters (including spaces) in the search list"
+        )
+        yield invalid_value(field, searches, detail)
+    for place, search in indexed(searches, field):
+        if search != ".":
+            yield from word(search.removesuffix(".").replace("_", "-"), place, dns_subdomain)
+
+
+def _host_aliases(aliases: list[Object], field: str) -> Iterator[FieldError]:
+    for place, alias in indexed(aliases, field):
+        yield from addresses.ip(alias.get("ip", ""), f"{place}.ip")
+        for where, hostname in indexed(alias.get("hostnames"), f"{place}.hostnames"):
+            yield from word(hostname, where, dns_subdomain)
+
+
+def _operating_system(spec: Object, field: str) -> Iterator[FieldError]:
+    if (system := spec.get("os")) is None:
+        return
+    if not (name := system.get("name")):
+        yield required(f"{field}.os.name", "cannot be empty")
+    elif name not in {"linux", "windows"}:
+        yield unsupported_value(f"{field}.os", name, ("linux", "windows"))
+
+
+# Updates
+
+_UPDATABLE = (
+    "`spec.containers[*].image`",
+    "`spec.initContainers[*].image`",
+    "`spec.activeDeadlineSeconds`",
+    "`spec.tolerations` (only additions to existing tolerations)",
+    "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
 )
+_REFUSED = f"pod updates may not change fields other than {','.join(_UPDATABLE)}"
 
 
 def validate_update(new: Object, old: Object) -> Iterator[FieldError]:
-    """Yield what may not change in a pod: nearly all of its spec.
-
-    Source: kubernetes, pkg/apis/core/validation/validation.go (ValidatePodUpdate).
-    """
-    yield from _container_images(new["spec"], "spec")
-    if len(new["spec"].get("containers") or ()) != len(old["spec"].get("containers") or ()):
-        yield forbidden_field("spec.containers", "pod updates may not add or remove containers")
-    elif _fixed_part(new["spec"]) != _fixed_part(old["spec"]):
-        yield forbidden_field("spec", _POD_UPDATE_DETAIL)
-    kept = old["spec"].get("tolerations") or []
-    if any(toleration not in (new["spec"].get("tolerations") or []) for toleration in kept):
-        detail = "existing toleration can not be modified except its tolerationSeconds"
-        yield forbidden_field("spec.tolerations", detail)
-
-
-def _container_images(spec: Object, field: str) -> Iterator[FieldError]:
+    """Yield what may not change of a pod: nearly all of its spec."""
+    spec, before = new["spec"], old["spec"]
     for kind in ("containers", "initContainers"):
-        for index, container in enumerate(spec.get(kind) or ()):
-            yield from _image(container.get("image", ""), f"{field}.{kind}[{index}].image")
+        if len(spec.get(kind) or ()) != len(before.get(kind) or ()):
+            yield forbidden_field(f"spec.{kind}", "pod updates may not add or remove containers")
+            return
+    yield from _deadline(spec.get("activeDeadlineSeconds"), before.get("activeDeadlineSeconds"))
+    for key, check in (
+        ("tolerations", placement.tolerations_only_added),
+        ("schedulingGates", placement.gates_only_removed),
+    ):
+        yield from check(spec.get(key) or [], before.get(key) or [], f"spec.{key}")
+    fixed = _fixed_part(spec, before)
+    if before.get("schedulingGates"):
+        yield from _gated(spec, before)
+        fixed = _without_node_choice(fixed, before)
+    if _meaning(fixed) != _meaning(before):
+        yield forbidden_field("spec", _REFUSED)
 
 
-def _fixed_part(spec: Object) -> Object:
-    fixed = {key: value for key, value in spec.items() if key not in {"activeDeadlineSeconds", "tolerations"}}
+def _deadline(new: int | None, old: int | None) -> Iterator[FieldError]:
+    field = "spec.activeDeadlineSeconds"
+    if new is not None and old is not None and old < new:
+        yield invalid_value(field, new, "must be less than or equal to previous value")
+    elif new is None and old is not None:
+        yield invalid_value(field, None, "must not update from a positive integer to nil value")
+
+
+def _fixed_part(spec: Object, before: Object) -> Object:
+    """Return *spec* with all that may change as it was *before*."""
+    fixed = dict(spec)
+    for key in ("activeDeadlineSeconds", "tolerations", "schedulingGates"):
+        fixed.pop(key, None)
+        fixed |= {key: before[key]} if key in before else {}
     for kind in ("containers", "initContainers"):
-        if kind in fixed:
-            fixed[kind] = [container | {"image": ""} for container in fixed[kind]]
+        pairs = zip(spec.get(kind) or (), before.get(kind) or (), strict=True)
+        fixed[kind] = [container | {"image": old.get("image")} for container, old in pairs]
+    grace_s, key = before.get("terminationGracePeriodSeconds", 0), "terminationGracePeriodSeconds"
+    if grace_s < 0 and spec.get(key) == 1:
+        fixed[key] = grace_s
     return fixed
+
+
+def _gated(spec: Object, before: Object) -> Iterator[FieldError]:
+    """Yield what may not change of a gated pod's choice of nodes: it may only become narrower (KEP-3838)."""
+    selector, earlier = spec.get("nodeSelector") or {}, before.get("nodeSelector") or {}
+    yield from placement.selector_only_added(selector, earlier, "spec.nodeSelector")
+    affinity, earlier = _node_affinity(spec), _node_affinity(before)
+    yield from placement.affinity_only_added(affinity, earlier, "spec.affinity.nodeAffinity")
+
+
+def _node_affinity(spec: Object) -> Object:
+    return (spec.get("affinity") or {}).get("nodeAffinity") or {}
+
+
+def _without_node_choice(fixed: Object, before: Object) -> Object:
+    affinity = {key: value for key, value in (fixed.get("affinity") or {}).items() if key != "nodeAffinity"}
+    if of_node := _node_affinity(before):
+        affinity["nodeAffinity"] = of_node
+    return fixed | {"nodeSelector": before.get("nodeSelector"), "affinity": affinity}
+
+
+def _meaning(value: Any) -> Any:
+    """Return *value* without what is as good as absent, so that equal things look equal."""
+    if isinstance(value, dict):
+        meant = {key: _meaning(item) for key, item in value.items()}
+        return {key: item for key, item in meant.items() if item not in (None, "", [], {})}
+    return [_meaning(item) for item in value] if isinstance(value, list) else value
+
+
+def validate_ephemeral_containers(new: Object, old: Object) -> Iterator[FieldError]:
+    """Yield what may not change of a pod's ephemeral containers: those that are there.
+
+    Source: kubernetes, pkg/apis/core/validation/validation.go (ValidatePodEphemeralContainersUpdate).
+    """
+    if _MIRROR in (old["metadata"].get("annotations") or {}):
+        yield forbidden_field("", "static pods do not support ephemeral containers")
+    field = "spec.ephemeralContainers"
+    listed = {each.get("name", ""): each for each in new["spec"].get("ephemeralContainers") or ()}
+    for before in old["spec"].get("ephemeralContainers") or ():
+        name = before["name"]
+        if name not in listed:
+            yield forbidden_field(field, f'existing ephemeral containers "{name}" may not be removed\n')
+        elif _meaning(listed[name]) != _meaning(before):
+            yield forbidden_field(field, f'existing ephemeral containers "{name}" may not be changed\n')
+
+
+def validate_status(new: Object, old: Object) -> Iterator[FieldError]:
+    """Yield what may not become of a pod's status."""
+    status, before = new.get("status") or {}, old.get("status") or {}
+    for place, condition in indexed(status.get("conditions"), "metadata.conditions"):  # Upstream's path.
+        if condition.get("type") not in _SYSTEM_CONDITIONS:
+            yield from word(condition.get("type", ""), f"{place}.Type", label_key)
+    if nominated := status.get("nominatedNodeName"):
+        yield from word(nominated, "status.nominatedNodeName", dns_subdomain)
+    if status.get("qosClass") != before.get("qosClass"):
+        yield immutable("status.qosClass", status.get("qosClass"))
+    for kind in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"):
+        policy = "Never" if kind == "ephemeralContainerStatuses" else old["spec"].get("restartPolicy")
+        sidecars = _sidecars(old["spec"]) if kind == "initContainerStatuses" else frozenset()
+        yield from _terminated_stay(status.get(kind) or [], before.get(kind) or [], policy, sidecars, kind)
+    yield from _status_ips(status, "podIP", "podIPs")
+    yield from _status_ips(status, "hostIP", "hostIPs")
+
+
+def _sidecars(spec: Object) -> frozenset[str]:
+    listed = spec.get("initContainers") or ()
+    return frozenset(each["name"] for each in listed if each.get("restartPolicy") == SIDECAR)
+
+
+def _terminated_stay(
+    new: list[Object], old: list[Object], policy: str | None, sidecars: frozenset[str], kind: str
+) -> Iterator[FieldError]:
+    """A container that ended for good does not run again."""
+    if policy == "Always":
+        return
+    states = {each.get("name"): each.get("state") or {} for each in new}
+    for place, before in indexed(old, f"status.{kind}"):
+        terminated = (before.get("state") or {}).get("terminated")
+        if terminated is None or before.get("name") in sidecars:
+            continue
+        if terminated.get("exitCode") and policy == "OnFailure":
+            continue
+        if "terminated" not in states.get(before.get("name"), {"terminated": {}}):
+            yield forbidden_field(f"{place}.state", "may not be transitioned to non-terminated state")
+
+
+def _status_ips(status: Object, one: str, many: str) -> Iterator[FieldError]:
+    field, listed = f"status.{many}", status.get(many) or []
+    if one == "hostIP" and listed and status.get(one, "") != listed[0].get("ip"):
+        yield invalid_value(f"{field}[0].ip", listed[0].get("ip", ""), f"must be equal to `{one}`")
+    for place, each in indexed(listed, field):
+        yield from addresses.ip(each.get("ip", ""), place)
+    families = [":" in each.get("ip", "") for each in listed]
+    if len(families) > len(set(families)):
+        yield invalid_value(field, listed, "may specify no more than one IP for each IP family")
