@@ -235,7 +235,7 @@ class Registry:
             obj,
             namespace,
             uid=str(uuid.uuid4()),
-            suffix=_suffix(),
+            suffix=generated_suffix(),
             now=self.clock.now(),
             caller=caller,
         )
@@ -498,5 +498,6 @@ def _same(new: Object, old: Object) -> bool:
     return new == old | {"metadata": unversioned}
 
 
-def _suffix() -> str:
+def generated_suffix() -> str:
+    """Return the end of a generated name."""
     return "".join(secrets.choice(_SUFFIX_ALPHABET) for _ in range(lifecycle.GENERATED_SUFFIX_LENGTH))
