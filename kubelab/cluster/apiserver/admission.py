@@ -4,13 +4,17 @@ Source: kubernetes, staging/src/k8s.io/apiserver/pkg/admission/{interfaces,attri
 https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from kubelab.cluster.apiserver import refusals
 from kubelab.cluster.apiserver.caller import Caller
 from kubelab.cluster.apiserver.kind import Kind
-from kubelab.cluster.objects import Object
+from kubelab.cluster.errors import ApiError
+from kubelab.cluster.objects import Object, Resource
+
+_GENERATED_PREFIX_MAX = 58  # Of a name, which has 63.
 
 Operation = Literal["CREATE", "UPDATE", "DELETE", "CONNECT"]
 
@@ -32,6 +36,28 @@ class Attributes:
     new: Object | None
     old: Object | None
     dry_run: bool = False
+
+    def is_of(self, resource: Resource, *operations: Operation, subresource: str = "") -> bool:
+        """Tell whether the request is one of *operations* (any, if none is named) on *resource* itself."""
+        return (
+            self.kind.resource == resource
+            and self.subresource == subresource
+            and (not operations or self.operation in operations)
+        )
+
+    def forbidden(
+        self, why: str, *, unnamed: bool = False, causes: Sequence[Mapping[str, str]] = ()
+    ) -> ApiError:
+        """Return the refusal to raise.
+
+        With *unnamed* the object is called by its `generateName` if it has one, as upstream does where
+        names are generated only after `admit`.
+        """
+        generated = ((self.new or {}).get("metadata") or {}).get("generateName") or ""
+        if not (unnamed and generated and self.name.startswith(generated[:_GENERATED_PREFIX_MAX])):
+            generated = ""
+        name = generated or self.name or "Unknown"
+        return refusals.forbidden(self.kind.resource, name, why, causes=[dict(cause) for cause in causes])
 
 
 class Plugin(Protocol):
