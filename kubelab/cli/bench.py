@@ -80,6 +80,31 @@ def runtime(runs: int, json_path: Path | None) -> int:
     return _run(measure, runs, json_path)
 
 
+@bench.command(
+    help=str(
+        Text(
+            es="Mide el API server por HTTPS: crear, leer, listar 1000, watches; con 1 y 8 clientes.",
+            en="Measure the API server over HTTPS: create, get, list 1,000, watches; with 1 and 8 clients.",
+        )
+    )
+)
+@click.option(
+    "--peer",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help=str(
+        Text(
+            es="El kubeconfig de otro API server (certificado de cliente) que se mide igual, al lado.",
+            en="The kubeconfig (client certificate) of another API server, measured alike and beside.",
+        )
+    ),
+)
+@_options
+def api(runs: int, json_path: Path | None, peer: Path | None) -> int:
+    from kubelab.cli.api_requests import measure
+
+    return _run(lambda place, times: measure(place, times, peer), runs, json_path)
+
+
 def _run(measure: "Measure", runs: int, json_path: Path | None) -> int:
     import msgspec
 

@@ -1,0 +1,49 @@
+"""The API server alone, for `kubelab bench api`: over its store, with no component beside it.
+
+Prints a line of JSON with its kubeconfig's path when it serves, and ends with its standard input.
+"""
+
+import asyncio
+import gc
+import json
+import socket
+import ssl
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kubelab.cluster.apiserver.bootstrap import bootstrap
+from kubelab.cluster.apiserver.pki import Authority, client_context, server_context
+from kubelab.cluster.apiserver.registry import Registry
+from kubelab.cluster.apiserver.server import Security, serve
+from kubelab.cluster.clock import SystemClock
+from kubelab.cluster.lab.listening import listen
+from kubelab.cluster.store.memory import MemoryStore
+
+
+async def run(place: Path) -> None:
+    authority = Authority.create(place / "pki", datetime.now(UTC))
+    ca = authority.certificate_path
+    security = Security(
+        tls=server_context(ca, authority.apiserver(), clients=ssl.CERT_OPTIONAL),
+        kubelet_tls=client_context(ca, authority.apiserver_kubelet_client()),
+    )
+    registry = Registry(MemoryStore(), SystemClock())
+    await bootstrap(registry)
+    admin = authority.admin()
+    with listen(socket.socket(), "127.0.0.1", 0) as listener:
+        async with serve(registry, security, [listener]):
+            gc.freeze()
+            where = {
+                "server": f"https://127.0.0.1:{listener.getsockname()[1]}",
+                "ca": str(ca),
+                "certificate": str(admin.certificate),
+                "key": str(admin.key),
+            }
+            sys.stdout.write(json.dumps(where) + "\n")
+            sys.stdout.flush()
+            await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(run(Path(sys.argv[1])))
