@@ -62,7 +62,8 @@ async def test_the_certificate_says_who_asks(cluster: Cluster, who: str, status:
         "scheduler": authority.scheduler,
         "stranger": lambda: authority.issue("stranger", "mallory"),
     }[who]()
-    async with client(cluster, pair) as session, session.get("/api/v1/namespaces/default/pods") as response:
+    path = "/api/v1/namespaces/default/pods?fieldSelector=spec.nodeName%3Dminion-1"
+    async with client(cluster, pair) as session, session.get(path) as response:
         assert response.status == status
         if status == 403:
             assert (await response.json())["message"] == (

@@ -7,11 +7,16 @@ defaults and validation (`configmaps.py` is a short one). Custom resources come 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from kubelab.cluster.apiserver import core_kinds, policy_kinds, workload_kinds
+from kubelab.cluster.apiserver import core_kinds, policy_kinds, review_kinds, workload_kinds
 from kubelab.cluster.apiserver.kind import Kind
 from kubelab.cluster.objects import Resource
 
-KINDS: tuple[Kind, ...] = (*core_kinds.KINDS, *workload_kinds.KINDS, *policy_kinds.KINDS)
+KINDS: tuple[Kind, ...] = (
+    *core_kinds.KINDS,
+    *workload_kinds.KINDS,
+    *policy_kinds.KINDS,
+    *review_kinds.KINDS,
+)
 
 
 class Catalogue:

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from kubelab.cluster.apiserver.authentication.jwt import SigningKey
 from kubelab.cluster.apiserver.caller import CONTROLLER_MANAGER, MASTERS, NODES, SCHEDULER
 
 VALIDITY = timedelta(days=365)
@@ -97,6 +98,15 @@ class Authority:
     def apiserver_kubelet_client(self) -> KeyPair:
         return self.issue("apiserver-kubelet-client", "kube-apiserver-kubelet-client", [MASTERS])
 
+    def service_accounts(self) -> SigningKey:
+        """Return the key that signs the service accounts' tokens, made anew, as `sa.key` and `sa.pub`."""
+        key = SigningKey.generate()
+        spki = serialization.PublicFormat.SubjectPublicKeyInfo
+        public = key.private.public_key().public_bytes(serialization.Encoding.PEM, spki)
+        _write_private(self.directory / "sa.pub", public)
+        _write_private(self.directory / "sa.key", _pem(key.private))
+        return key
+
     def issue(
         self,
         file_name: str,
@@ -125,13 +135,8 @@ class Authority:
 
     def _write(self, name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> KeyPair:
         pair = KeyPair(self.directory / f"{name}.crt", self.directory / f"{name}.key")
-        private = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
         _write_private(pair.certificate, certificate.public_bytes(serialization.Encoding.PEM))
-        _write_private(pair.key, private)
+        _write_private(pair.key, _pem(key))
         return pair
 
 
@@ -187,6 +192,12 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
         crl_sign=signs_certificates,
         encipher_only=False,
         decipher_only=False,
+    )
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
 

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kubelab.cluster.apiserver import deletion, lifecycle, paging, refusals, subresources
+from kubelab.cluster.apiserver.access import Access
 from kubelab.cluster.apiserver.admission import Attributes, Chain, Operation, Plugin
+from kubelab.cluster.apiserver.authorization.escalation import RoleEscalation
 from kubelab.cluster.apiserver.caller import SYSTEM, Caller
 from kubelab.cluster.apiserver.deletion import DeleteOptions
 from kubelab.cluster.apiserver.kind import Call, Kind, Write
@@ -95,12 +97,20 @@ class Registry:
     """What every way in to the cluster's objects goes through: HTTPS, and the components in this process."""
 
     def __init__(
-        self, store: Store, clock: Clock, *, kinds: Catalogue | None = None, plugins: Sequence[Plugin] = ()
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        kinds: Catalogue | None = None,
+        plugins: Sequence[Plugin] = (),
+        access: Access | None = None,
     ) -> None:
         self.store = store
         self.clock = clock
         self.kinds = kinds or Catalogue()
-        self.admission = Chain(plugins)
+        self.access = access or Access()
+        authorizer = self.access.authorizer
+        self.admission = Chain((*plugins, RoleEscalation(authorizer.policy, authorizer.authorize)))
         self._versions = VersionCache()
         self._events: dict[tuple[int, str, EventType, Kind | None], WatchedEvent] = {}
 

@@ -62,10 +62,10 @@ def parse(kinds: Catalogue, method: str, path: str, query: Mapping[str, str]) ->
         return None
     if kind.resource.namespaced and not namespace and (name or method not in {"GET", "HEAD"}):
         return None
-    return Route(kind, _verb(method, name, query), namespace, name, subresource)
+    return Route(kind, verb_of(method, name, query), namespace, name, subresource)
 
 
-def _verb(method: str, name: str, query: Mapping[str, str]) -> str:
+def verb_of(method: str, name: str, query: Mapping[str, str]) -> str:
     verb = _VERBS.get(method, method.lower())
     if verb == "get" and query.get("watch") in {"1", "true"}:
         return "watch"

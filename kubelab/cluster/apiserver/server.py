@@ -4,7 +4,7 @@ aiohttp's low-level `web.Server` carries it (10k GETs a second with one client w
 4k to 9k for the ASGI servers): it shows the client's certificate and leaves routing, which here is the
 table of kinds, to us. HTTP/1.1 only; kubectl and every client library speak it.
 Source: https://kubernetes.io/docs/reference/using-api/.
-Left out: RBAC and tokens (see `users`), streams to containers (exec, attach, port-forward), server-side apply
+Left out: streams to containers (exec, attach, port-forward), server-side apply
 (415), the definitions of OpenAPI v2.
 """
 
@@ -31,10 +31,12 @@ from kubelab.cluster.apiserver import (
     refusals,
     routes,
     schema,
-    users,
 )
 from kubelab.cluster.apiserver.audit import audited
-from kubelab.cluster.apiserver.caller import MASTERS, Caller
+from kubelab.cluster.apiserver.authentication import impersonation, openid
+from kubelab.cluster.apiserver.authorization.following import following
+from kubelab.cluster.apiserver.authorization.requests import attributes_of
+from kubelab.cluster.apiserver.caller import MASTERS, Caller, User
 from kubelab.cluster.apiserver.exchange import Exchange
 from kubelab.cluster.apiserver.health import Check, Health
 from kubelab.cluster.apiserver.inflight import InFlight
@@ -92,6 +94,7 @@ async def serve(
             await stack.enter_async_context(audited(requests, audit_log))
         group = await stack.enter_async_context(asyncio.TaskGroup())
         group.create_task(asyncio.to_thread(schema.bundled))  # The first write need not wait for it.
+        await stack.enter_async_context(following(registry, registry.access.authorizer))
         deadlines = Deadlines()
         handler = _Handler(registry, kubelets, deadlines, requests)
         stack.enter_context(requests.listening(handler.metrics.note))
@@ -157,17 +160,17 @@ class _Handler:
             return _json(encode(refusal.status()), refusal.code)
 
     async def _dispatch(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
-        user = users.from_certificate(request.get_extra_info("peercert"))
-        if user is None:
-            raise refusals.unauthorized()
-        exchange.user = user
-        route = exchange.route = routes.parse(
-            self._registry.kinds, request.method, request.path, request.query
-        )
+        access = self._registry.access
+        user = exchange.user = await _user(request, self._registry)
+        if wanted := impersonation.wanted(_headers(request)):
+            check = access.authorizer.check
+            user = exchange.user = impersonation.impersonated(user, wanted, check)
+        method, path, query = request.method, request.path, request.query
+        route = exchange.route = routes.parse(self._registry.kinds, method, path, query)
+        access.authorizer.check(attributes_of(user, method, path, query, route))
         if route is None:
             with self._in_flight.place(writes=False, exempt=MASTERS in user.groups):
                 return await self._not_a_resource(request)
-        users.authorize(user, route)
         caller = Caller(user, _field_manager(request))
         if route.is_long_running(request.query):
             with self._in_flight.long():
@@ -195,7 +198,7 @@ class _Handler:
             raise refusals.timeout() from None
 
     async def _not_a_resource(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer for what every user may read: health, version, metrics, discovery, schemas."""
+        """Answer for what is no object: health, version, metrics, discovery, schemas."""
         path = request.path.rstrip("/")
         if (last := path.rpartition("/")[2]) in _STREAMS and "/pods/" in path:
             raise refusals.no_such_stream(last)
@@ -209,6 +212,10 @@ class _Handler:
             return web.Response(body=await asyncio.to_thread(self.metrics.text), headers=_METRICS)
         if path == "/version":
             return _json(encode(discovery.version()))
+        if path == openid.CONFIGURATION_PATH:
+            return _json(encode(openid.configuration()), content_type=openid.CONFIGURATION_TYPE)
+        if path == openid.KEYS_PATH:
+            return _json(encode(openid.keys(self._registry.access.key)), content_type=openid.KEYS_TYPE)
         if path == "/openapi/v2":
             media_type, body = openapi_v2.document(request.headers.get("Accept", ""))
             return web.Response(body=body, content_type=media_type)
@@ -290,6 +297,23 @@ def _body_bytes(response: web.StreamResponse) -> int:
     return (
         len(response.body) if isinstance(response, web.Response) and isinstance(response.body, bytes) else 0
     )
+
+
+async def _user(request: web.BaseRequest, registry: Registry) -> User:
+    """Return who asks, or refuse one that cannot be told."""
+    tls = request.get_extra_info("ssl_object")
+    certificate = tls.getpeercert(binary_form=True) if tls else None
+    authorization = request.headers.get("Authorization", "")
+    user = await registry.access.authenticator.user_of(registry, certificate, authorization)
+    if user is None:
+        raise refusals.unauthorized()
+    return user
+
+
+def _headers(request: web.BaseRequest) -> dict[str, tuple[str, ...]]:
+    """Return the headers that ask for another user, by their names in lower case."""
+    names = {name.lower() for name in request.headers if name.lower().startswith("impersonate-")}
+    return {name: tuple(request.headers.getall(name)) for name in names}
 
 
 async def _read(request: web.BaseRequest, route: routes.Route, caller: Caller) -> Request:
