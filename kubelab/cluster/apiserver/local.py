@@ -32,7 +32,7 @@ class LocalApi:
         return kind
 
     async def resources(self) -> tuple[Resource, ...]:
-        return tuple(kind.resource for kind in self._registry.kinds.all)
+        return tuple(kind.resource for kind in self._registry.kinds.all if not kind.review)
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         return (await self._registry.get(self._kind(resource), namespace, name)).object

@@ -40,7 +40,7 @@ class Api(Protocol):
     """
 
     async def resources(self) -> tuple[Resource, ...]:
-        """Return what the server serves, each in the version that it prefers."""
+        """Return what objects the server keeps, each resource in the version that it prefers."""
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object: ...
 

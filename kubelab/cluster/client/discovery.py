@@ -15,13 +15,14 @@ ACCEPT = ",".join(
 
 
 def resources_in(document: Object) -> Iterator[Resource]:
-    """Yield every resource of an APIGroupDiscoveryList, in the version that the server prefers."""
+    """Yield what can be listed of an APIGroupDiscoveryList, in the version that the server prefers."""
     for group in document.get("items") or ():
         name = (group.get("metadata") or {}).get("name", "")
         known: dict[str, Resource] = {}
         for version in group.get("versions") or ():
             for entry in version.get("resources") or ():
-                known.setdefault(entry["resource"], _resource(name, version["version"], entry))
+                if "list" in entry.get("verbs", ("list",)):
+                    known.setdefault(entry["resource"], _resource(name, version["version"], entry))
         yield from known.values()
 
 
