@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kubelab.lessons.checks.signals import in_mask
 from kubelab.lessons.compare import Comparison
-from kubelab.lessons.jsonpath import JsonPath
+from kubelab.cluster.jsonpath import JsonPath
 from kubelab.lessons.variables import draw, substitute
 
 POD = {

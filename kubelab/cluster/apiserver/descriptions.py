@@ -37,11 +37,16 @@ def _module(package: str) -> str:
 
 @cache
 def _docstrings(module: str) -> Mapping[str, str]:
+    return dict(_CLASS.findall(source(module)))
+
+
+def source(module: str) -> str:
+    """Return the text of one module of the package, "" if there is none."""
     from importlib import metadata  # 40 ms, and only `kubectl explain` and its like come here.
 
     wanted = f"lightkube/models/{module}.py"
     files = [each for each in metadata.files(_PACKAGE) or () if str(each) == wanted]
-    return dict(_CLASS.findall(files[0].read_text())) if files else {}
+    return files[0].read_text() if files else ""
 
 
 def _parsed(docstring: str) -> Description:

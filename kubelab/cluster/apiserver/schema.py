@@ -6,6 +6,7 @@ The schema is kubectl's own (`go_types`). A null is an absent field, as in Go.
 """
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from kubelab.cluster import quantity
-from kubelab.cluster.apiserver import bundled_kubectl
+from kubelab.cluster.apiserver import bundled_kubectl, model_types
 from kubelab.cluster.apiserver.go_types import GoKind, GoType, GoTypes
 from kubelab.cluster.objects import Object
 
@@ -25,7 +26,16 @@ MICRO_TIME = f"{_MACHINERY}/apis/meta/v1.MicroTime"
 DURATION = f"{_MACHINERY}/apis/meta/v1.Duration"
 FIELDS_V1 = f"{_MACHINERY}/apis/meta/v1.FieldsV1"
 RAW_EXTENSION = f"{_MACHINERY}/runtime.RawExtension"
-FREE_FORM = frozenset({FIELDS_V1, RAW_EXTENSION})
+_EXTENSIONS = "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+ANY_JSON = f"{_EXTENSIONS}.JSON"
+SCHEMA = f"{_EXTENSIONS}.JSONSchemaProps"
+SCHEMA_OR_BOOL = f"{_EXTENSIONS}.JSONSchemaPropsOrBool"
+SCHEMA_OR_LIST = f"{_EXTENSIONS}.JSONSchemaPropsOrArray"
+SCHEMA_OR_STRINGS = f"{_EXTENSIONS}.JSONSchemaPropsOrStringArray"
+_EITHER = frozenset({SCHEMA_OR_BOOL, SCHEMA_OR_LIST, SCHEMA_OR_STRINGS})
+FREE_FORM = frozenset({FIELDS_V1, RAW_EXTENSION, ANY_JSON})
+_DEPTH_MAX = 250  # Upstream's is 10,000; whatever walks an object here does so by recursion.
+_INT64_MAX = 1 << 63
 _INTEGERS = {
     GoKind.INT: 64,
     GoKind.INT8: 8,
@@ -58,7 +68,41 @@ def parse_json(body: bytes) -> Any:
         obj = dict(pairs)
         return obj if len(obj) == len(pairs) else Duplicated(pairs)
 
-    return json.loads(body, object_pairs_hook=pairs_to_object)
+    return json.loads(body, object_pairs_hook=pairs_to_object, parse_constant=_no_constant)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"invalid character '{name[0]}' looking for beginning of value")
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """Return a copy of what `parse_json` returned as Go's JSON without types has it.
+
+    Raises:
+        MismatchError: it cannot be had so: a number is too large, or it is nested too deeply.
+    """
+    if depth > _DEPTH_MAX:
+        raise MismatchError("exceeded max depth")
+    if isinstance(value, dict):
+        return {key: plain(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item, depth + 1) for item in value]
+    if type(value) is int and not -_INT64_MAX <= value < _INT64_MAX:
+        value = float(value) if abs(value) < 1 << 1000 else math.inf
+    if type(value) is float and not math.isfinite(value):
+        raise MismatchError("json: cannot unmarshal number into Go value of type float64")
+    return value
+
+
+def all_duplicates(value: Any, path: str = "") -> Iterator[str]:
+    """Yield what was there twice, wherever in what `parse_json` returned."""
+    if isinstance(value, dict):
+        yield from _duplicates(value, path)
+        for key, item in value.items():
+            yield from all_duplicates(item, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from all_duplicates(item, f"{path}[{index}]")
 
 
 class MismatchError(Exception):
@@ -70,6 +114,9 @@ class Schema:
 
     def __init__(self, types: GoTypes) -> None:
         self.types = types
+
+    def has_protobuf(self, go_type: str) -> bool:
+        return any(field.number for field in self.types.fields(self.types.of_name(go_type)))
 
     def fitted(self, go_type: str, body: Object) -> tuple[Object, list[str]]:
         """Return *body* without nulls and unknown fields, and what was strictly wrong with it.
@@ -102,6 +149,8 @@ class Schema:
             return value
         if type_.name in _SCALARS:
             return _SCALARS[type_.name](value)
+        if type_.name in _EITHER:
+            return self._schema_or(type_, value, path, owner)
         if type_.kind is GoKind.STRUCT:
             if not isinstance(value, dict):
                 raise _mismatch(value, path, owner, _short(type_))
@@ -112,6 +161,17 @@ class Schema:
             return self._slice(type_, value, path, problems, owner)
         if not _is_scalar(type_.kind, value):
             raise _mismatch(value, path, owner, type_.kind.name.lower())
+        return value
+
+    def _schema_or(self, type_: GoType, value: Any, path: str, owner: GoType) -> Any:
+        """Fit a schema, or what may stand for it; upstream reads these without a look for unknown fields."""
+        schema = self.types.of_name(SCHEMA)
+        if isinstance(value, dict):
+            return self._value(schema, value, path, [], owner)
+        if type_.name == SCHEMA_OR_BOOL and not isinstance(value, bool):
+            raise MismatchError("boolean or JSON schema expected")
+        if type_.name == SCHEMA_OR_LIST and isinstance(value, list):
+            return [self._value(schema, item, f"{path}[{i}]", [], owner) for i, item in enumerate(value)]
         return value
 
     def _map(self, type_: GoType, value: Any, path: str, problems: list[str], owner: GoType) -> Any:
@@ -171,11 +231,11 @@ def _mismatch(value: Any, path: str, owner: GoType, wanted: str) -> MismatchErro
     plain = re.sub(r"\[\d+\]", "", path)
     field = f"{owner.name.rpartition('.')[2]}.{plain}"
     return MismatchError(
-        f"json: cannot unmarshal {_json_kind(value)} into Go struct field {field} of type {wanted}"
+        f"json: cannot unmarshal {json_kind(value)} into Go struct field {field} of type {wanted}"
     )
 
 
-def _json_kind(value: Any) -> str:
+def json_kind(value: Any) -> str:
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, int | float):
@@ -199,13 +259,13 @@ def _quantity(value: Any) -> str:
 
 def _int_or_string(value: Any) -> int | str:
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise MismatchError(f"json: cannot unmarshal {_json_kind(value)} into Go value of type int32")
+        raise MismatchError(f"json: cannot unmarshal {json_kind(value)} into Go value of type int32")
     return value
 
 
 def _time(value: Any) -> str:
     if not isinstance(value, str):
-        raise MismatchError(f"json: cannot unmarshal {_json_kind(value)} into Go value of type string")
+        raise MismatchError(f"json: cannot unmarshal {json_kind(value)} into Go value of type string")
     if not _TIME.fullmatch(value):
         raise MismatchError(f'parsing time "{value}" as "{_TIME_LAYOUT}": cannot parse "{value}" as "2006"')
     return value
@@ -217,4 +277,6 @@ _SCALARS = {QUANTITY: _quantity, INT_OR_STRING: _int_or_string, TIME: _time, MIC
 @cache
 def bundled() -> Schema:
     """Return the schema of the kubectl that is installed with the lab; 0.1 s of CPU the first time."""
-    return Schema(GoTypes(bundled_kubectl.path()))
+    types = GoTypes(bundled_kubectl.path())
+    model_types.declare(types)
+    return Schema(types)

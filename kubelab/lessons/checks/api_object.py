@@ -15,7 +15,7 @@ from kubelab.lessons.checks.check import Finding, Measure, Needs, Scope, check, 
 from kubelab.lessons.checks.kinds import KindName, Served, in_namespace, key_in
 from kubelab.lessons.checks.labels import Fields, Labels
 from kubelab.lessons.compare import Comparison
-from kubelab.lessons.jsonpath import JsonPath
+from kubelab.cluster.jsonpath import JsonPath
 from kubelab.lessons.located import Node, unknown
 from kubelab.lessons.observation import Observation
 from kubelab.lessons.question import Question

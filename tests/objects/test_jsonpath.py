@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from kubelab.cluster.apiserver import bundled_kubectl
-from kubelab.lessons.jsonpath import JsonPath
+from kubelab.cluster.jsonpath import JsonPath
 
 DOCUMENT = {
     "data": {"a": "bc", "k.8s/x": "dotted"},
