@@ -36,6 +36,9 @@ class ScratchLab:
     def store(self) -> StoreState | None:
         return None
 
+    def requests(self) -> None:
+        return None
+
     async def ready(self) -> None: ...
 
     async def restart(self, name: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Protocol
 
+from kubelab.cluster.apiserver.request_log import RequestLog
 from kubelab.cluster.client.api import Api
 from kubelab.cluster.lab.control import ShellOffer
 from kubelab.cluster.machine.machine import Machine
@@ -29,6 +30,9 @@ class LabPort(Protocol):
 
     def store(self) -> StoreState | None:
         """Return what the cluster's store is like now; None while there is none to look into."""
+
+    def requests(self) -> RequestLog | None:
+        """Return what reaches the cluster's API server; None while there is none, or it cannot be seen."""
 
     async def ready(self) -> None:
         """Wait until all nodes of the cluster are Ready."""

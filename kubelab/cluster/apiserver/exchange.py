@@ -25,15 +25,17 @@ class Exchange:
         "_log",
         "_received",
         "_request",
+        "_revision",
         "impersonator",
         "reason",
         "route",
         "user",
     )
 
-    def __init__(self, request: web.BaseRequest, received: datetime, log: RequestLog) -> None:
+    def __init__(self, request: web.BaseRequest, received: datetime, revision: int, log: RequestLog) -> None:
         self._request = request
         self._received = received
+        self._revision = revision
         self._log = log
         self._id = request.headers.get("Audit-ID") or str(uuid.uuid4())
         self._began_s = time.perf_counter()
@@ -75,5 +77,6 @@ class Exchange:
                 code=code,
                 reason=self.reason,
                 bytes_sent=bytes_sent,
+                revision=self._revision,
             )
         )

@@ -23,7 +23,8 @@ class RequestRecord:
     """One request. `resource` is "" for a path that names none; `impersonated` is whom it was made for.
 
     `received` is when its head had been read; `duration_s` until the answer's last byte was handed to the
-    kernel (of a watch that has only begun: until its first). `bytes_sent` is the size of the body.
+    kernel (of a watch that has only begun: until its first). `bytes_sent` is the size of the body;
+    `revision` was the store's when the request came.
     """
 
     id: str
@@ -46,6 +47,7 @@ class RequestRecord:
     code: int
     reason: str = ""
     bytes_sent: int = 0
+    revision: int = 0
 
 
 class RequestLog:

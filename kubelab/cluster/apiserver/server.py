@@ -137,7 +137,9 @@ class _Handler:
         self._health = Health(_checks(registry, deadlines))
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        exchange = Exchange(request, self._registry.clock.now(), self._requests)
+        exchange = Exchange(
+            request, self._registry.clock.now(), self._registry.store.revision, self._requests
+        )
         try:
             response = await self._answered(request, exchange)
         except asyncio.CancelledError:

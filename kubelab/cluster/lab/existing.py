@@ -93,6 +93,9 @@ class ExistingCluster:
     def store(self) -> StoreState | None:
         return None
 
+    def requests(self) -> None:
+        return None
+
     async def ready(self) -> None:
         """The cluster was there before we were."""
 

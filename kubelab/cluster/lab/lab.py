@@ -272,7 +272,7 @@ class Lab:
                 outcome.set_exception(error)
                 outcome.exception()  # Whether anybody waits for it is not known: it counts as seen.
 
-    def _requests(self) -> RequestLog | None:
+    def requests(self) -> RequestLog | None:
         """Return the API server's request log; None while there is no API server."""
         if not self._master.done() or self._master.cancelled() or self._master.exception():
             return None
@@ -280,7 +280,7 @@ class Lab:
 
     def _control(self) -> ControlServer:
         environment = {"KUBECONFIG": KUBECONFIG_ON_MACHINE}
-        return ControlServer(self.snapshot, lambda: self.machines, environment, self._offered, self._requests)
+        return ControlServer(self.snapshot, lambda: self.machines, environment, self._offered, self.requests)
 
     def _offered(self) -> ShellOffer | None:
         return self._offers[-1] if self._offers else None

@@ -6,6 +6,7 @@ Importing this package registers them all.
 """
 
 from kubelab.lessons.answering import (
+    api_request,
     cgroup,
     file,
     hostname,
@@ -19,6 +20,7 @@ from kubelab.lessons.answering.answer import INTERVAL_S, ask, look
 
 __all__ = [
     "INTERVAL_S",
+    "api_request",
     "ask",
     "cgroup",
     "file",
