@@ -56,7 +56,7 @@ KINDS = (
         columns.pod,
         short_names=("po",),
         categories=("all",),
-        subresources=(pods.EPHEMERAL_CONTAINERS, "log", "status"),
+        subresources=(pods.EPHEMERAL_CONTAINERS, "attach", "exec", "portforward", "log", "status"),
         actions={"binding": Action("v1", "Binding", "k8s.io/api/core/v1.Binding", subresources.bind)},
         fields=(
             "spec.nodeName",

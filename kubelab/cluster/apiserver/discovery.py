@@ -18,11 +18,19 @@ AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryLi
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 _SUBRESOURCE_VERBS = {
     "approval": ("get", "patch", "update"),
+    "attach": ("create", "get"),
     "ephemeralcontainers": ("get", "patch", "update"),
+    "exec": ("create", "get"),
     "finalize": ("update",),
     "log": ("get",),
+    "portforward": ("create", "get"),
     "scale": ("get", "patch", "update"),
     "status": ("get", "patch", "update"),
+}
+_STREAM_KINDS = {
+    "attach": "PodAttachOptions",
+    "exec": "PodExecOptions",
+    "portforward": "PodPortForwardOptions",
 }
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # In Go's words.
 _FOREIGN_KINDS = {"scale": ("autoscaling", "v1", "Scale")}
@@ -137,7 +145,8 @@ def _subresource_kind(kind: Kind, name: str) -> tuple[str, str, str]:
         group, _, version = action.api_version.rpartition("/")
         return group, version, action.kind
     resource = kind.resource
-    return _FOREIGN_KINDS.get(name, (resource.group, resource.version, resource.kind))
+    kind_of_its_own = _STREAM_KINDS.get(name, resource.kind)
+    return _FOREIGN_KINDS.get(name, (resource.group, resource.version, kind_of_its_own))
 
 
 def _aggregated(kinds: Kinds, groups: list[str]) -> Object:

@@ -70,7 +70,7 @@ async def locate(
     if not (node_name := pod["spec"].get("nodeName")):
         return None
     node = (await registry.get(registry.kinds[NODES], "", node_name)).object
-    url = f"https://{_address(node)}:{KUBELET_PORT}/containerLogs/{namespace}/{name}/{container}"
+    url = f"https://{address_of(node)}:{KUBELET_PORT}/containerLogs/{namespace}/{name}/{container}"
     return LogLocation(url, {key: query[key] for key in _OPTIONS if query.get(key)})
 
 
@@ -103,7 +103,8 @@ def _check(query: Mapping[str, str]) -> None:
             raise refusals.invalid_log_option(key, value, detail)
 
 
-def _address(node: Object) -> str:
+def address_of(node: Object) -> str:
+    """Return where the server reaches the node's kubelet."""
     addresses = (node.get("status") or {}).get("addresses") or ()
     internal = (each["address"] for each in addresses if each["type"] == "InternalIP")
     if (address := next(internal, None)) is None:

@@ -27,14 +27,6 @@ def no_such_path() -> ApiError:
     return ApiError(404, "NotFound", "the server could not find the requested resource", {"name": ""})
 
 
-def no_such_stream(subresource: str) -> ApiError:
-    message = (
-        f"this lab does not serve pods/{subresource} yet: open a shell on the pod's node "
-        "with `kubelab shell NODE` and enter the container there, with nsenter"
-    )
-    return ApiError(404, "NotFound", message, {"name": ""})
-
-
 def already_exists(resource: Resource, name: str) -> ApiError:
     message = f'{resource.group_resource} "{name}" already exists'
     return ApiError(409, "AlreadyExists", message, _details(resource, name))

@@ -4,8 +4,7 @@ aiohttp's low-level `web.Server` carries it (10k GETs a second with one client w
 4k to 9k for the ASGI servers): it shows the client's certificate and leaves routing, which here is the
 table of kinds, to us. HTTP/1.1 only; kubectl and every client library speak it.
 Source: https://kubernetes.io/docs/reference/using-api/.
-Left out: streams to containers (exec, attach, port-forward), server-side apply
-(415), the definitions of OpenAPI v2.
+Left out: server-side apply (415), the definitions of OpenAPI v2.
 """
 
 import asyncio
@@ -13,7 +12,7 @@ import gzip
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from ssl import SSLContext
 
@@ -47,13 +46,14 @@ from kubelab.cluster.apiserver.negotiation import JSON
 from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.apiserver.request_log import RequestLog
 from kubelab.cluster.apiserver.resources import Request, Resources
+from kubelab.cluster.apiserver.streams import SUBRESOURCES as STREAMS
+from kubelab.cluster.apiserver.streams import StreamProxy, locate, must_also_create
 from kubelab.cluster.apiserver.versions import encode
 from kubelab.cluster.apiserver.watching import Deadlines, Watch
 from kubelab.cluster.errors import ApiError
 
 BODY_BYTES_MAX = 3 * 1024 * 1024  # As upstream's limit for a request.
 SHUTDOWN_TIMEOUT_S = 0.2  # aiohttp waits that long for an idle connection, and for a request to be done.
-_STREAMS = ("attach", "exec", "portforward")
 _PLAIN = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"}
 _METRICS = {"Content-Type": metrics.CONTENT_TYPE}
 GZIP_FROM_BYTES = 128 * 1024  # As upstream: below that the wire is quicker than the compressor.
@@ -96,7 +96,8 @@ async def serve(
         group.create_task(asyncio.to_thread(schema.bundled))  # The first write need not wait for it.
         await stack.enter_async_context(following(registry, registry.access.authorizer))
         deadlines = Deadlines()
-        handler = _Handler(registry, kubelets, deadlines, requests)
+        streams = StreamProxy(security.kubelet_tls, dial)
+        handler = _Handler(registry, kubelets, streams, deadlines, requests)
         stack.enter_context(requests.listening(handler.metrics.note))
         server = web.Server(handler.handle, request_factory=_request, handler_cancellation=True)
         loop = asyncio.get_running_loop()
@@ -125,11 +126,17 @@ class _Handler:
     """From a request's head to the end of its answer: who asks, whether it may be, what came of it."""
 
     def __init__(
-        self, registry: Registry, kubelets: Kubelets, deadlines: Deadlines, requests: RequestLog
+        self,
+        registry: Registry,
+        kubelets: Kubelets,
+        streams: StreamProxy,
+        deadlines: Deadlines,
+        requests: RequestLog,
     ) -> None:
         self._registry = registry
         self._resources = Resources(registry)
         self._kubelets = kubelets
+        self._streams = streams
         self._deadlines = deadlines
         self._requests = requests
         self._in_flight = InFlight()
@@ -185,7 +192,20 @@ class _Handler:
     ) -> web.StreamResponse:
         if route.verb == "watch":
             return await self._watch(request, route, caller, exchange)
+        if route.subresource in STREAMS:
+            return await self._connect(request, route, caller, exchange)
         return await self._log(request, route)
+
+    async def _connect(
+        self, request: web.BaseRequest, route: routes.Route, caller: Caller, exchange: Exchange
+    ) -> web.StreamResponse:
+        if must_also_create(request):
+            create = replace(route, verb="create")
+            attributes = attributes_of(caller.user, "POST", request.path, request.query, create)
+            self._registry.access.authorizer.check(attributes)
+        location = await locate(self._registry, route, request.query)
+        limit = self._deadlines.until(_YEAR_S)
+        return await self._streams.answer(request, location, limit, exchange.began)
 
     async def _within_time(
         self, request: web.BaseRequest, route: routes.Route, caller: Caller
@@ -202,8 +222,6 @@ class _Handler:
     async def _not_a_resource(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer for what is no object: health, version, metrics, discovery, schemas."""
         path = request.path.rstrip("/")
-        if (last := path.rpartition("/")[2]) in _STREAMS and "/pods/" in path:
-            raise refusals.no_such_stream(last)
         if request.method not in {"GET", "HEAD"}:
             raise refusals.no_such_path()
         query = request.query

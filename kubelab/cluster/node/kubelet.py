@@ -52,6 +52,10 @@ class Kubelet:
                 async for exit_ in exits:
                     self._host.exits.report(exit_)
 
+    @property
+    def runtime(self) -> Runtime:
+        return self._runtime
+
     def worker(self, key: Key) -> PodWorker | None:
         """Return the worker of the pod at *key*, the youngest if an older one is still being taken down."""
         return next((w for w in reversed(self._workers.values()) if key_of(w.pod) == key), None)

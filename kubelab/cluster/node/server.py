@@ -1,8 +1,8 @@
-"""The kubelet's own HTTPS server: logs, the pods it runs, and its health.
+"""The kubelet's own HTTPS server: logs, streams (see `streaming`), the pods it runs, and its health.
 
 Source: kubernetes, pkg/kubelet/server/server.go (getContainerLogs) and
 pkg/kubelet/kubelet_pods.go (validateContainerLogStatus: the words of the refusals).
-Left out: exec, attach, port-forward, statistics; authorization beyond a valid client certificate.
+Left out: statistics; authorization beyond a valid client certificate.
 """
 
 import socket
@@ -19,14 +19,19 @@ from kubelab.cluster.errors import ApiError
 from kubelab.cluster.linux.background import forever
 from kubelab.cluster.node.logs import LogOptions, read_log
 from kubelab.cluster.node.record import ContainerRecord, Running, Terminated, Waiting
+from kubelab.cluster.node.streaming import Streaming
 from kubelab.cluster.node.worker import PodWorker
 from kubelab.cluster.objects import Key, Object
+from kubelab.cluster.runtime.cri import Runtime
 
 SHUTDOWN_S = 0.1
 
 
 class Node(Protocol):
     """What the server needs of its kubelet."""
+
+    @property
+    def runtime(self) -> Runtime: ...
 
     def worker(self, key: Key) -> PodWorker | None: ...
 
@@ -50,6 +55,7 @@ async def serve(listening: socket.socket, tls: ssl.SSLContext | None, node: Node
     application.router.add_get("/healthz", server.health)
     application.router.add_get("/pods", server.pods)
     application.router.add_get("/containerLogs/{namespace}/{pod}/{container}", server.logs)
+    Streaming(node).add_routes(application.router)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     try:

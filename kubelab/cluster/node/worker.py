@@ -21,6 +21,7 @@ from kubelab.cluster.node import image_words
 from kubelab.cluster.node import record as records
 from kubelab.cluster.node.cgroups import container_limits, oom_score_adj
 from kubelab.cluster.node.config import KubeletConfig
+from kubelab.cluster.node.english import english
 from kubelab.cluster.node.environment import (
     ConfigError,
     Place,
@@ -69,7 +70,6 @@ from kubelab.cluster.runtime.cri import (
     Sandbox,
     StartError,
 )
-from kubelab.language import Text
 
 DELETE_RETRY_S = 1.0
 VOLUMES_PERIOD_S = 10.0  # Upstream's syncFrequency is a minute.
@@ -430,13 +430,6 @@ class PodWorker:
         field = "initContainers" if any(init["name"] == container for init in inits) else "containers"
         path = f"spec.{field}{{{container}}}" if container else ""
         self._host.events.record(PODS, self._pod, type_, reason, message, field_path=path)
-
-
-def english(failure: Exception) -> str:
-    """Return the error's sentence as the API has it: events and statuses are English, whatever the locale."""
-    if isinstance(failure, LabError) and isinstance(failure.sentence, Text):
-        return failure.sentence.in_("en")
-    return str(failure)
 
 
 def _container(pod: Object, name: str) -> Object:

@@ -280,6 +280,9 @@ class Process(Protocol):
     def kill(self, signal: int) -> None:
         """Signal it; nothing happens if it is gone."""
 
+    def hang_up(self) -> None:
+        """Close `fd`: who has the terminal gets SIGHUP. Nothing happens without one."""
+
     async def close(self) -> None:
         """Kill it, if it still runs, and close `fd`."""
 

@@ -31,9 +31,12 @@ class ExecutedProcess:
     def kill(self, signal: int) -> None:
         self._process.kill(signal)
 
-    async def close(self) -> None:
+    def hang_up(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    async def close(self) -> None:
+        self.hang_up()
         self._process.kill(signal.SIGKILL)
         await self._process.wait()
