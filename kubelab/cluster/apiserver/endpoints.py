@@ -1,7 +1,8 @@
 """Endpoints: their defaults, what they must be, and their printed columns.
 
 Source: kubernetes, pkg/apis/core/v1/defaults.go (SetDefaults_Endpoints),
-pkg/apis/core/validation/validation.go (ValidateEndpoints), pkg/printers/internalversion/printers.go (formatEndpoints).
+pkg/apis/core/validation/validation.go (ValidateEndpoints),
+pkg/printers/internalversion/printers.go (formatEndpoints).
 """
 
 from collections.abc import Iterator
