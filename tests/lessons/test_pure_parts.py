@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubelab.cluster.jsonpath import JsonPath
 from kubelab.lessons.checks.signals import in_mask
 from kubelab.lessons.compare import Comparison
-from kubelab.cluster.jsonpath import JsonPath
 from kubelab.lessons.variables import draw, substitute
 
 POD = {

@@ -26,12 +26,13 @@ class Column:
     priority: int = 0
     description: str = ""
     documents: str = ""
+    format: str = ""
 
     def definition(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "type": self.type,
-            "format": "name" if self.name == "Name" else "",
+            "format": self.format or ("name" if self.name == "Name" else ""),
             "description": self.description or _documented(self.documents),
             "priority": self.priority,
         }
@@ -144,6 +145,11 @@ def template_cells(spec: Object) -> list[str]:
     names = ",".join(container.get("name", "") for container in containers)
     images = ",".join(container.get("image", "") for container in containers)
     return [names, images, selector_text(spec.get("selector") or {})]
+
+
+def labels_text(labels: Mapping[str, str]) -> str:
+    """Return labels, or the selector of a Service, as kubectl's columns show them."""
+    return ",".join(sorted(f"{key}={value}" for key, value in labels.items())) or NONE
 
 
 def selector_text(selector: Object) -> str:

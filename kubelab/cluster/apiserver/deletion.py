@@ -57,6 +57,8 @@ def delete(kind: Kind, obj: Object, options: DeleteOptions, now: datetime) -> Ob
         if "generation" in metadata:
             metadata["generation"] += 1
     marked = obj | {"metadata": metadata}
+    if kind.on_delete and "deletionTimestamp" not in obj["metadata"]:
+        marked = kind.on_delete(marked, now)
     if kind.resource == NAMESPACES:
         marked = namespaces.terminating(marked)
     return None if is_finished(marked) else marked

@@ -12,7 +12,7 @@ Left out: binaries that are not 64-bit little-endian ELF.
 
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from mmap import ACCESS_READ, mmap
@@ -67,6 +67,7 @@ class GoField:
     type: "GoType"
     number: int = 0
     omit_empty: bool = False
+    omit_zero: bool = False
     patch_strategy: tuple[str, ...] = ()
     patch_merge_key: str = ""
 
@@ -103,6 +104,9 @@ class GoTypes:
         self._json_fields: dict[str, Mapping[str, GoField]] = {}
         self._named = self._index()
 
+    def has(self, name: str) -> bool:
+        return name in self._named
+
     def of_name(self, name: str) -> GoType:
         return self.at(self._named[name])
 
@@ -135,6 +139,20 @@ class GoTypes:
 
     def pointed_to(self, type_: GoType) -> GoType:
         return self.at(type_.element_address) if type_.kind is GoKind.POINTER else type_
+
+    def declare(self, name: str, kind: GoKind, element: GoType | None = None) -> GoType:
+        """Return a type that the binary does not carry: a named struct, or one made of an *element*."""
+        address = -1 - len(self._types)  # No address of the binary's.
+        type_ = GoType(name, kind, address, element.address if element else 0)
+        self._types[address] = type_
+        if name:
+            self._named[name] = address
+            self._fields.setdefault(name, ())
+        return type_
+
+    def declare_fields(self, type_: GoType, fields: Sequence[GoField]) -> None:
+        """Give a declared struct its fields; apart, since types refer to one another."""
+        self._fields[type_.name] = tuple(fields)
 
     def _index(self) -> dict[str, int]:
         """Find the API's named structs: the linker lists the type of a pointer to each."""
@@ -183,6 +201,7 @@ class GoTypes:
                 self.at(type_at),
                 number=int(tags["protobuf"].split(",")[1]) if "protobuf" in tags else 0,
                 omit_empty="omitempty" in options or "omitzero" in options,
+                omit_zero="omitzero" in options,
                 patch_strategy=tuple(filter(None, tags.get("patchStrategy", "").split(","))),
                 patch_merge_key=tags.get("patchMergeKey", ""),
             )

@@ -6,12 +6,13 @@ Source: kubernetes, staging/src/k8s.io/apiserver/pkg/registry/rest/{create,updat
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kubelab.cluster.apiserver import columns
 from kubelab.cluster.apiserver.caller import Caller
 from kubelab.cluster.apiserver.fields import Check, FieldError, dns_subdomain
 from kubelab.cluster.objects import NODES, Object, Resource
+from kubelab.cluster.store.protocol import Store
 
 if TYPE_CHECKING:
     from kubelab.cluster.apiserver.registry import Registry
@@ -34,11 +35,33 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Who writes an object, or that part of it which `subresource` stands for, and when."""
+    """Who writes an object, or that part of it which `subresource` stands for, and when.
+
+    With `applied` the new object comes of a configuration, and tells already who owns what.
+    """
 
     caller: Caller
     now: datetime
     subresource: str = ""
+    applied: bool = False
+
+
+class Claims(Protocol):
+    """What the objects of a kind hold for themselves alone: addresses and ports, say.
+
+    Each is a key of the store. The registry writes and removes them in the transaction that writes or
+    removes their object: no two objects hold the same, and none stays held when its object has gone.
+    """
+
+    def held(self, obj: Object) -> frozenset[str]:
+        """Return the keys of all that *obj* holds."""
+
+    async def assign(self, store: Store, new: Object, old: Object | None) -> None:
+        """Choose what *new* needs beside what it has; it may be asked again, when another was quicker.
+
+        Raises:
+            ApiError: another object holds what *new* names, or nothing is left.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +87,35 @@ class Conversion:
     storage: Resource
     to_storage: Callable[[Object], Object]
     from_storage: Callable[[Object], Object]
+
+
+@dataclass(frozen=True, slots=True)
+class ScalePaths:
+    """Where a custom resource has what its `Scale` shows; no selector if it has none."""
+
+    replicas: tuple[str, ...]
+    status_replicas: tuple[str, ...]
+    selector: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Custom:
+    """What the kind of a custom resource has in place of a Go type; see the package `crd`.
+
+    `schema` is its structural schema (OpenAPI v3) as the definition has it. `fit` returns an object with its
+    known fields alone, and what was strictly wrong with it. `read` returns an object as this version shows
+    what is stored, `write` as it is stored; both leave what they are handed as it is. `deprecation` is told
+    with every answer. A `terminating` one takes no new objects.
+    """
+
+    schema: Object
+    list_kind: str
+    fit: Callable[[Object], tuple[Object, list[str]]]
+    read: Callable[[Object], Object]
+    write: Callable[[Object], Object]
+    scale: ScalePaths | None = None
+    deprecation: str = ""
+    terminating: bool = False
 
 
 def _nothing(_: Object) -> None:
@@ -97,8 +149,8 @@ class Kind:
     as well, though they are no path. Without `unconditional_update`, a PUT must name the version that it
     replaces; with `orphans_dependents` a deletion that does not say otherwise leaves them. With a
     `conversion` the objects are kept as another kind's. `actions` are the subresources that are no part of
-    the object. With a `review` nothing is kept: a creation is answered with what it returns. `schema` is the
-    OpenAPI v3 schema of a custom resource, which has no Go type.
+    the object. With a `review` nothing is kept: a creation is answered with what it returns. `on_delete`
+    makes of an object that is asked to go what it is until it has gone. A `custom` kind has no Go type.
     """
 
     resource: Resource
@@ -129,13 +181,20 @@ class Kind:
     grace_period_s: Callable[[Object, int | None], int] | None = None
     returns_deleted: bool = False
     conversion: Conversion | None = None
+    claims: Claims | None = None
     actions: Mapping[str, Action] = field(default_factory=dict)
     review: Review | None = None
-    schema: Object | None = None
+    on_delete: Callable[[Object, datetime], Object] | None = None
+    custom: Custom | None = None
 
     @property
     def list_kind(self) -> str:
-        return f"{self.resource.kind}List"
+        return self.custom.list_kind if self.custom else f"{self.resource.kind}List"
+
+    @property
+    def schema(self) -> Object | None:
+        """Return the OpenAPI v3 schema of a custom resource."""
+        return self.custom.schema if self.custom else None
 
     @property
     def all_subresources(self) -> tuple[str, ...]:
@@ -148,7 +207,8 @@ class Kind:
     def prefix(self, namespace: str = "") -> str:
         """Return where the store keeps these objects, as a real etcd of Kubernetes shows it."""
         resource = self.conversion.storage if self.conversion else self.resource
-        root = f"/registry/{'minions' if resource == NODES else resource.plural}/"
+        group = f"{resource.group}/" if self.custom else ""
+        root = f"/registry/{group}{'minions' if resource == NODES else resource.plural}/"
         return f"{root}{namespace}/" if namespace else root
 
     def key(self, namespace: str, name: str) -> str:

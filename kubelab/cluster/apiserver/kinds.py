@@ -7,7 +7,7 @@ defaults and validation (`configmaps.py` is a short one). Custom resources come 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from kubelab.cluster.apiserver import core_kinds, policy_kinds, review_kinds, workload_kinds
+from kubelab.cluster.apiserver import core_kinds, crd_kinds, policy_kinds, review_kinds, workload_kinds
 from kubelab.cluster.apiserver.kind import Kind
 from kubelab.cluster.objects import Resource
 
@@ -16,6 +16,7 @@ KINDS: tuple[Kind, ...] = (
     *workload_kinds.KINDS,
     *policy_kinds.KINDS,
     *review_kinds.KINDS,
+    *crd_kinds.KINDS,
 )
 
 

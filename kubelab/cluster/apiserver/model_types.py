@@ -1,7 +1,7 @@
 """Go types that kubectl does not carry, as lightkube-models tells of them: CustomResourceDefinition's.
 
-The package's Python annotations say which fields there are and of which type; what they leave open (what is in
-a mapping, how wide a number is) is said here.
+The package's Python annotations say which fields there are and of which type; what they leave open (what
+is in a mapping, how wide a number is) is said here.
 Source: kubernetes, staging/src/k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1/{types,marshal,
 types_jsonschema}.go.
 Left out: protobuf's field numbers; kubectl sends these objects as JSON.

@@ -36,6 +36,7 @@ from kubelab.cluster.apiserver.authentication import impersonation, openid
 from kubelab.cluster.apiserver.authorization.following import following
 from kubelab.cluster.apiserver.authorization.requests import attributes_of
 from kubelab.cluster.apiserver.caller import MASTERS, Caller, User
+from kubelab.cluster.apiserver.crd import establishing
 from kubelab.cluster.apiserver.exchange import Exchange
 from kubelab.cluster.apiserver.health import Check, Health
 from kubelab.cluster.apiserver.inflight import InFlight
@@ -95,6 +96,7 @@ async def serve(
         group = await stack.enter_async_context(asyncio.TaskGroup())
         group.create_task(asyncio.to_thread(schema.bundled))  # The first write need not wait for it.
         await stack.enter_async_context(following(registry, registry.access.authorizer))
+        await stack.enter_async_context(establishing.following(registry))
         deadlines = Deadlines()
         streams = StreamProxy(security.kubelet_tls, dial)
         handler = _Handler(registry, kubelets, streams, deadlines, requests)
@@ -236,10 +238,11 @@ class _Handler:
             return _json(encode(openid.configuration()), content_type=openid.CONFIGURATION_TYPE)
         if path == openid.KEYS_PATH:
             return _json(encode(openid.keys(self._registry.access.key)), content_type=openid.KEYS_TYPE)
-        if path == "/openapi/v2":
-            media_type, body = openapi_v2.document(request.headers.get("Accept", ""))
-            return web.Response(body=body, content_type=media_type)
         kinds = self._registry.kinds.all
+        if path == "/openapi/v2":
+            accept = request.headers.get("Accept", "")
+            media_type, body = await asyncio.to_thread(openapi_v2.document, kinds, accept)
+            return await _compressed(request, web.Response(body=body, content_type=media_type))
         if path == "/openapi/v3":
             return _json(encode(await asyncio.to_thread(openapi.index, kinds)))
         if path.startswith("/openapi/v3/"):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
 
+from kubelab.cluster.jsonpath import JsonPath
 from kubelab.cluster.objects import EVENTS, Object, controller_of, key_of, uid_of
 from kubelab.cluster.pods import condition_of
 from kubelab.language import Text
@@ -15,7 +16,6 @@ from kubelab.lessons.checks.check import Finding, Measure, Needs, Scope, check, 
 from kubelab.lessons.checks.kinds import KindName, Served, in_namespace, key_in
 from kubelab.lessons.checks.labels import Fields, Labels
 from kubelab.lessons.compare import Comparison
-from kubelab.cluster.jsonpath import JsonPath
 from kubelab.lessons.located import Node, unknown
 from kubelab.lessons.observation import Observation
 from kubelab.lessons.question import Question

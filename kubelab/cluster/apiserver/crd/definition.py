@@ -1,14 +1,14 @@
 """CustomResourceDefinitions: their defaults, what makes them valid, what they warn of.
 
-Source: kubernetes, staging/src/k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/{v1/defaults,v1/conversion,
-validation/validation}.go, pkg/apihelpers/helpers.go, pkg/registry/customresourcedefinition/strategy.go.
+Source: kubernetes, staging/src/k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/{v1/defaults,
+v1/conversion,validation/validation}.go, pkg/apihelpers/helpers.go, pkg/registry/customresourcedefinition.
 Upstream validates a form in which what all versions have in common is at the top; so its errors say
 `spec.validation.openAPIV3Schema` rather than `spec.versions[0].schema.openAPIV3Schema`. So do these.
 Left out: conversion webhooks (refused); CEL rules are kept and, as the warning says, not carried out.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit

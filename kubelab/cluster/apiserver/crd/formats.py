@@ -1,8 +1,8 @@
 """The string formats that a schema of a custom resource can ask for.
 
-Source: kubernetes, staging/src/k8s.io/apiextensions-apiserver/pkg/apiserver/validation/formats.go (which ones),
-k8s.io/kube-openapi/pkg/validation/strfmt (what they mean); asaskevich/govalidator's patterns. A format that is
-not one of these, or not of the field's type, is ignored, as upstream does.
+Source: kubernetes, staging/src/k8s.io/apiextensions-apiserver/pkg/apiserver/validation/formats.go (which),
+k8s.io/kube-openapi/pkg/validation/strfmt (what they mean); asaskevich/govalidator's patterns. A format that
+is not one of these, or not of the field's type, is ignored, as upstream does.
 """
 
 import base64

@@ -1,7 +1,7 @@
 """Go's regular expressions (RE2) by Python's: what a schema's `pattern` means.
 
 Source: https://github.com/google/re2/wiki/Syntax. Bridged are these differences: `$` and `\\z` end the text,
-with no line break after it; `[[:alpha:]]` and its like; `\\pL`, `\\p{Lu}` and their like for letters and digits.
+with no line break after it; `[[:alpha:]]` and its like; `\\pL`, `\\p{Lu}` and their like for letters, digits.
 Left out: what Python cannot say (other Unicode classes, flags in the middle); such a pattern is invalid.
 Python backtracks where RE2 does not, so a nested repetition can be slow on a long text.
 """
