@@ -150,6 +150,18 @@ async def test_a_watch_tells_all_changes_since_a_resource_version(api: Api) -> N
     assert seen[0].object["kind"] == "ConfigMap"
 
 
+async def test_a_watch_with_initial_events_is_a_list_and_then_a_watch(api: Api) -> None:
+    """KEP-3157: what is there as ADDED, then a bookmark with its annotation."""
+    created = await api.create(CONFIGMAPS, configmap("a"))
+    async with api.watch(CONFIGMAPS, "default", resource_version="", initial_events=True) as events:
+        first, end = await anext(events), await anext(events)
+        assert (first.type, first.object) == ("ADDED", created)
+        assert end.ends_initial_events
+        assert int(end.object["metadata"]["resourceVersion"]) >= int(created["metadata"]["resourceVersion"])
+        await api.delete(CONFIGMAPS, "default", "a")
+        assert (await anext(events)).type == "DELETED"
+
+
 async def test_a_watch_from_what_is_compacted_is_gone(api: Api, store: MemoryStore) -> None:
     start = (await api.list(CONFIGMAPS)).resource_version
     for name in ("a", "b", "c"):

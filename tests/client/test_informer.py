@@ -28,7 +28,7 @@ class Cable:
     def __init__(self, api: Api) -> None:
         self._api = api
         self._cut = asyncio.Event()
-        self.lists = 0
+        self.beginnings = 0  # Lists, and watches that begin with what is there.
         self.refused = 0
 
     def cut(self) -> None:
@@ -39,12 +39,13 @@ class Cable:
 
     async def list(self, *args: Any, **options: Any) -> Any:
         self._check()
-        self.lists += 1
+        self.beginnings += 1
         return await self._api.list(*args, **options)
 
     @asynccontextmanager
     async def watch(self, *args: Any, **options: Any) -> AsyncIterator[AsyncIterator[WatchEvent]]:
         self._check()
+        self.beginnings += bool(options.get("initial_events"))
         async with self._api.watch(*args, **options) as events:
             yield self._until_cut(events)
 
@@ -160,6 +161,22 @@ async def test_an_index_finds_objects_by_what_is_in_them(world: World) -> None:
         assert {obj["metadata"]["name"] for obj in informer.by_index("value", "y")} == {"a", "b"}
 
 
+async def test_an_index_can_be_added_when_objects_are_there(world: World) -> None:
+    await world.put("a", "x")
+    async with world.informer() as informer:
+        informer.add_index("value", lambda obj: [obj["data"]["value"]])
+        await world.put("b", "x")
+        await world.clock.advance(0)
+        assert len(informer.by_index("value", "x")) == 2
+
+
+async def test_a_resync_tells_of_every_object_as_if_it_had_changed(world: World) -> None:
+    await world.put("a", "1")
+    async with world.informer(resync_s=60.0):
+        await world.clock.advance(125)
+        assert world.changes == [(None, "a=1"), ("a=1", "a=1"), ("a=1", "a=1")]
+
+
 async def test_after_a_cut_it_goes_on_where_it_was_without_a_new_list(world: World) -> None:
     await world.put("a", "1")
     await world.put("b", "1")
@@ -172,7 +189,7 @@ async def test_after_a_cut_it_goes_on_where_it_was_without_a_new_list(world: Wor
         world.cable.heal()
         await world.clock.advance(2)
         assert world.changes[2:] == [("a=1", "a=2"), ("b=1", None)]
-        assert world.cable.lists == 1
+        assert world.cable.beginnings == 1
 
 
 async def test_it_lists_again_when_what_it_missed_is_compacted(world: World) -> None:
@@ -188,7 +205,7 @@ async def test_it_lists_again_when_what_it_missed_is_compacted(world: World) -> 
         world.cable.heal()
         await world.clock.advance(2)
         assert sorted(world.changes[2:], key=str) == [("a=1", "a=2"), ("b=1", None), (None, "c=1")]
-        assert world.cable.lists == 2
+        assert world.cable.beginnings == 2
         assert len(informer.objects()) == 2
 
 

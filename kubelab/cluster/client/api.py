@@ -12,6 +12,8 @@ from typing import Any, Literal, Protocol
 
 from kubelab.cluster.objects import Object, Resource
 
+INITIAL_EVENTS_END = "k8s.io/initial-events-end"
+
 
 class PatchType(StrEnum):
     JSON = "application/json-patch+json"
@@ -31,6 +33,12 @@ class ObjectList:
 class WatchEvent:
     type: Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
     object: Object
+
+    @property
+    def ends_initial_events(self) -> bool:
+        """Tell whether this is the bookmark behind what was there when a watch with initial events began."""
+        annotations = self.object["metadata"].get("annotations") or {}
+        return self.type == "BOOKMARK" and annotations.get(INITIAL_EVENTS_END) == "true"
 
 
 class Api(Protocol):
@@ -56,8 +64,13 @@ class Api(Protocol):
         resource_version: str,
         label_selector: str = "",
         field_selector: str = "",
+        initial_events: bool = False,
     ) -> AbstractAsyncContextManager[AsyncIterator[WatchEvent]]:
-        """Open a watch from just after *resource_version*; 410 Gone (ApiError) when that is compacted."""
+        """Open a watch from just after *resource_version*; 410 Gone (ApiError) when that is compacted.
+
+        With *initial_events* what is there comes first, as ADDED, and a bookmark ends it (KEP-3157): a list
+        and a watch in one, not older than *resource_version*. Servers that cannot do it refuse (ApiError).
+        """
 
     async def create(self, resource: Resource, obj: Object, *, subresource: str = "") -> Object:
         """Create *obj*; with a subresource (`binding`), POST to it at the object's own name."""

@@ -1,7 +1,11 @@
 """The `Api` over HTTPS: any Kubernetes that a kubeconfig names, the lab's own included.
 
-Source: kubernetes, docs/reference/using-api/api-concepts.md; client-go/rest/request.go.
-Left out: paging of lists, protobuf, retries (who asks knows whether to ask again), rate limits, proxies.
+Source: kubernetes, docs/reference/using-api/api-concepts.md; client-go/rest/{request,with_retry}.go,
+client-go/tools/pager/pager.go.
+Of several servers it asks the one that answered last, and the next when that is out of reach: again at once
+what surely did not happen (nobody was there to take it) or changes nothing. A busy server (429) is asked
+again when it said it may be. Long lists come in pages.
+Left out: protobuf, other retries (who asks knows whether to ask again), rate limits, proxies.
 
 A cut cable shows within `DEAD_PEER_S`, also on a watch where nothing happens: the kernel probes idle
 connections and gives those up of which the other side acknowledges nothing.
@@ -24,6 +28,8 @@ from yarl import URL
 from kubelab.cluster.client import discovery
 from kubelab.cluster.client.api import ObjectList, PatchType, WatchEvent
 from kubelab.cluster.client.kubeconfig import ClientConfig
+from kubelab.cluster.client.servers import Servers
+from kubelab.cluster.clock import Clock, SystemClock
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import Object, Resource
 
@@ -39,22 +45,33 @@ REQUESTS_AT_ONCE = (
     8  # Beside watches. Each more would be one more connection, and a handshake is 10 requests.
 )
 
+PAGE_LIMIT = 500  # As upstream's pager.
+BUSY_RETRIES_MAX = 10  # As upstream's requests.
+READY_TIMEOUT = aiohttp.ClientTimeout(total=2, sock_connect=1)
+
 JSON = "application/json"
+Objects = list[Object]  # Where `HttpsApi.list` hides the builtin.
 
 
 class HttpsApi:
     """Make it with `connect`."""
 
-    def __init__(self, session: aiohttp.ClientSession, config: ClientConfig) -> None:
+    def __init__(self, session: aiohttp.ClientSession, config: ClientConfig, clock: Clock) -> None:
         self._session = session
-        self._server = config.server
+        self._clock = clock
+        self._servers = Servers((config.server, *config.other_servers))
         self._server_name = config.tls_server_name or None
         self._turns = asyncio.Semaphore(REQUESTS_AT_ONCE)
 
     @classmethod
     @asynccontextmanager
     async def connect(
-        cls, config: ClientConfig, *, open_socket: OpenSocket = socket.socket, user_agent: str = "kubelab"
+        cls,
+        config: ClientConfig,
+        *,
+        open_socket: OpenSocket = socket.socket,
+        user_agent: str = "kubelab",
+        clock: Clock | None = None,
     ) -> AsyncIterator["HttpsApi"]:
         """Return an `Api` whose connections are opened by *open_socket* when they are needed.
 
@@ -74,7 +91,7 @@ class HttpsApi:
             trust_env=False,
         ) as session:
             try:
-                yield cls(session, config)
+                yield cls(session, config, clock or SystemClock())
             finally:
                 _hang_up(opened)
 
@@ -88,15 +105,29 @@ class HttpsApi:
     async def list(
         self, resource: Resource, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
     ) -> ObjectList:
-        query = _selectors(label_selector, field_selector)
-        listed = await self._request("GET", _path(resource, namespace), query)
-        own = {
-            "apiVersion": resource.api_version,
-            "kind": resource.kind,
-        }  # Items come without; kubectl adds it too.
-        return ObjectList(
-            tuple(own | item for item in listed.get("items") or ()), listed["metadata"]["resourceVersion"]
-        )
+        path, query = _path(resource, namespace), _selectors(label_selector, field_selector)
+        try:
+            items, version = await self._pages(path, query)
+        except ApiError as refusal:
+            if refusal.code != 410:
+                raise
+            # The rest of the list is compacted away: so all at once, as upstream's pager falls back.
+            listed = await self._request("GET", path, query)
+            items, version = listed.get("items") or [], listed["metadata"]["resourceVersion"]
+        # Items come without; kubectl adds it too.
+        own = {"apiVersion": resource.api_version, "kind": resource.kind}
+        return ObjectList(tuple(own | item for item in items), version)
+
+    async def _pages(self, path: str, query: dict[str, str]) -> tuple[Sequence[Object], str]:
+        """Return the items of all pages, and the version that all of them are of."""
+        items: Objects = []
+        query = query | {"limit": str(PAGE_LIMIT)}
+        while True:
+            listed = await self._request("GET", path, query)
+            items += listed.get("items") or ()
+            if not (token := listed["metadata"].get("continue")):
+                return items, listed["metadata"]["resourceVersion"]
+            query["continue"] = token
 
     @asynccontextmanager
     async def watch(
@@ -107,6 +138,7 @@ class HttpsApi:
         resource_version: str,
         label_selector: str = "",
         field_selector: str = "",
+        initial_events: bool = False,
     ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
         query = _selectors(label_selector, field_selector) | {
             "watch": "true",
@@ -114,6 +146,8 @@ class HttpsApi:
             "resourceVersion": resource_version,
             "timeoutSeconds": str(WATCH_S),
         }
+        if initial_events:
+            query |= {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
         timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_S, sock_read=WATCH_S + DEAD_PEER_S)
         request = self._response("GET", _path(resource, namespace), query, timeout=timeout)
         async with request as response, aclosing(_events(response)) as events:
@@ -195,21 +229,84 @@ class HttpsApi:
         timeout: aiohttp.ClientTimeout = REQUEST_TIMEOUT,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request and yield the response as soon as its head says that it went well."""
-        url = f"{self._server}{path}?{urlencode(query)}" if query else f"{self._server}{path}"
-        with _out_of_reach(self._server):
-            response = await self._session.request(
-                method,
-                URL(url, encoded=True),
-                data=None if body is None else msgspec.json.encode(body),
-                headers={"Accept": accept} | ({} if body is None else {"Content-Type": content_type}),
-                timeout=timeout,
-                server_hostname=self._server_name,
-                allow_redirects=False,
-            )
+        headers = {"Accept": accept} | ({} if body is None else {"Content-Type": content_type})
+        response = await self._answer(
+            method,
+            f"{path}?{urlencode(query)}" if query else path,
+            headers=headers,
+            data=None if body is None else msgspec.json.encode(body),
+            timeout=timeout,
+        )
         async with response:
             if response.status >= 300:
                 raise _refusal(response.status, await _content(response))
             yield response
+
+    async def _answer(self, method: str, path: str, **options: Any) -> aiohttp.ClientResponse:
+        """Return the first answer that does not ask to come back later, or the last of those that do."""
+        for _ in range(BUSY_RETRIES_MAX):
+            response = await self._reach(method, path, **options)
+            if (wait_s := _retry_after_s(response)) is None:
+                return response
+            response.release()
+            await self._clock.sleep(wait_s)
+        return await self._reach(method, path, **options)
+
+    async def _reach(self, method: str, path: str, **options: Any) -> aiohttp.ClientResponse:
+        """Send the request to the servers in turn until one answers.
+
+        Raises:
+            ConnectionError: none did, or it is not known whether the request was carried out.
+        """
+        failure = ConnectionError(f"{self._servers.current}: out of reach")
+        for server in self._servers.candidates(self._clock.monotonic_s()):
+            try:
+                if self._servers.must_be_checked(server):
+                    await self._check(server)
+                response = await self._send(server, method, path, **options)
+            except ConnectionError as error:
+                self._servers.failed(server, self._clock.monotonic_s())
+                if not _may_repeat(method, error):
+                    raise
+                failure = error
+            else:
+                self._servers.answered(server)
+                return response
+        raise failure
+
+    async def _check(self, server: str) -> None:
+        """Raise ConnectionError unless *server* says that it is ready."""
+        async with await self._send(server, "GET", "/readyz", timeout=READY_TIMEOUT) as response:
+            if response.status != 200:
+                raise _NotReadyError(f"{server}: not ready ({response.status})")
+
+    async def _send(self, server: str, method: str, path: str, **options: Any) -> aiohttp.ClientResponse:
+        with _out_of_reach(server):
+            return await self._session.request(
+                method,
+                URL(server + path, encoded=True),
+                server_hostname=self._server_name,
+                allow_redirects=False,
+                **options,
+            )
+
+
+class _NotReadyError(ConnectionError):
+    """A server that is there, and says that it cannot serve yet: nothing was asked of it."""
+
+
+def _may_repeat(method: str, failure: ConnectionError) -> bool:
+    """Tell whether a request that ended in *failure* can be made again elsewhere without doing it twice."""
+    not_sent = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+    return method == "GET" or isinstance(failure, _NotReadyError) or isinstance(failure.__cause__, not_sent)
+
+
+def _retry_after_s(response: aiohttp.ClientResponse) -> float | None:
+    """Return when the server, too busy now, wants to be asked again; None if it has answered."""
+    header = response.headers.get("Retry-After", "")
+    if (response.status == 429 or response.status >= 500) and header.isdecimal():
+        return float(header)
+    return None
 
 
 def _ssl_context(config: ClientConfig) -> ssl.SSLContext:

@@ -20,11 +20,17 @@ import yaml
 from kubelab.cluster.errors import LabError
 from kubelab.language import Text
 
+# A cluster's entry names one server. More of them stand in an extension, which kubectl keeps and ignores.
+_SERVERS = "kubelab.servers"
+
 
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
-    """`server` is a URL. Without `ca_pem`, the system's certificate authorities count. `tls_server_name` is
-    the name that the server's certificate must have, when it is not the one in the URL."""
+    """`server` is a URL, and `other_servers` those of its like that serve the same cluster.
+
+    Without `ca_pem`, the system's certificate authorities count. `tls_server_name` is the name that the
+    server's certificate must have, when it is not the one in the URL.
+    """
 
     server: str
     ca_pem: bytes = b""
@@ -34,6 +40,7 @@ class ClientConfig:
     namespace: str = "default"
     tls_server_name: str = ""
     insecure_skip_tls_verify: bool = False
+    other_servers: tuple[str, ...] = ()
 
 
 def render(config: ClientConfig, *, name: str = "kubelab", user: str = "kubernetes-admin") -> str:
@@ -43,6 +50,7 @@ def render(config: ClientConfig, *, name: str = "kubelab", user: str = "kubernet
         "certificate-authority-data": _encoded(config.ca_pem),
         "tls-server-name": config.tls_server_name,
         "insecure-skip-tls-verify": config.insecure_skip_tls_verify,
+        "extensions": _servers_extension(config.other_servers),
     }
     credentials = {
         "client-certificate-data": _encoded(config.certificate_pem),
@@ -118,6 +126,7 @@ class _Kubeconfig:
             namespace=str(context.get("namespace") or "default"),
             tls_server_name=str(cluster.get("tls-server-name") or ""),
             insecure_skip_tls_verify=cluster.get("insecure-skip-tls-verify") is True,
+            other_servers=_other_servers(cluster),
         )
 
     def _entry(self, noun: str, name: object) -> Mapping[str, Any]:
@@ -152,6 +161,17 @@ class _Kubeconfig:
             return path.read_bytes()
         except OSError as error:
             raise LabError(_UNREADABLE.format(path=path, reason=error.strerror)) from None
+
+
+def _servers_extension(urls: tuple[str, ...]) -> list[dict[str, Any]]:
+    return [{"name": _SERVERS, "extension": {"servers": list(urls)}}] if urls else []
+
+
+def _other_servers(cluster: Mapping[str, Any]) -> tuple[str, ...]:
+    for entry in cluster.get("extensions") or ():
+        if entry.get("name") == _SERVERS:
+            return tuple(str(url).rstrip("/") for url in (entry.get("extension") or {}).get("servers") or ())
+    return ()
 
 
 def _encoded(pem: bytes) -> str:
