@@ -15,9 +15,9 @@ from kubelab.cluster.apiserver.caller import SYSTEM, Caller
 from kubelab.cluster.apiserver.deletion import DeleteOptions, Propagation
 from kubelab.cluster.apiserver.kind import Call, Kind
 from kubelab.cluster.apiserver.patching import apply_patch
-from kubelab.cluster.apiserver.registry import ListOptions, Registry
+from kubelab.cluster.apiserver.registry import ListOptions, Registry, WatchedEvent
 from kubelab.cluster.apiserver.versions import Version, copied
-from kubelab.cluster.client.api import ObjectList, PatchType, WatchEvent
+from kubelab.cluster.client.api import INITIAL_EVENTS_END, ObjectList, PatchType, WatchEvent
 from kubelab.cluster.objects import Object, Resource
 
 
@@ -53,17 +53,25 @@ class LocalApi:
         resource_version: str,
         label_selector: str = "",
         field_selector: str = "",
+        initial_events: bool = False,
     ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
         """Watch from just after *resource_version*; "" and "0" stand for now."""
+        kind = self._kind(resource)
+        initial: list[WatchEvent] = []
         revision = refusals.revision(resource_version) or self._registry.store.revision
+        if initial_events:
+            page = await self._registry.list(kind, namespace, ListOptions(label_selector, field_selector))
+            initial = [WatchEvent("ADDED", version.object) for version in page.versions]
+            initial.append(WatchEvent("BOOKMARK", _initial_events_end(resource, page.revision)))
+            revision = page.revision
         async with self._registry.watch(
-            self._kind(resource),
+            kind,
             namespace,
             revision=revision,
             label_selector=label_selector,
             field_selector=field_selector,
         ) as batches:
-            yield (WatchEvent(event.type, event.version.object) async for batch in batches for event in batch)
+            yield _watched(initial, batches)
 
     async def create(self, resource: Resource, obj: Object, *, subresource: str = "") -> Object:
         kind = self._kind(resource)
@@ -125,6 +133,21 @@ class LocalApi:
         options = DeleteOptions(grace_period_s, uid, propagation=propagation)
         await self._registry.delete(self._kind(resource), namespace, name, options, caller=self._caller)
         await _others_turn()
+
+
+async def _watched(
+    initial: Sequence[WatchEvent], batches: AsyncIterator[tuple[WatchedEvent, ...]]
+) -> AsyncIterator[WatchEvent]:
+    for first in initial:
+        yield first
+    async for batch in batches:
+        for event in batch:
+            yield WatchEvent(event.type, event.version.object)
+
+
+def _initial_events_end(resource: Resource, revision: int) -> Object:
+    metadata = {"resourceVersion": str(revision), "annotations": {INITIAL_EVENTS_END: "true"}}
+    return {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
 
 
 async def _others_turn() -> None:
