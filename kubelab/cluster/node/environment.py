@@ -68,7 +68,12 @@ def args_of(container: Object, variables: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def all_containers(pod: Object) -> list[Object]:
-    return [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]
+    spec = pod["spec"]
+    return [
+        *(spec.get("initContainers") or ()),
+        *spec["containers"],
+        *(spec.get("ephemeralContainers") or ()),
+    ]
 
 
 def configmap_names(pod: Object) -> set[str]:

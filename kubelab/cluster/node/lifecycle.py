@@ -2,15 +2,16 @@
 
 `decide` returns at most one action; the shell (`worker`) carries it out, notes the outcome in the record and
 asks again. So the order of a pod's life is in one place: sandbox, init containers one after the other,
-containers in their order, restarts by policy and back-off, and at the end stop, take back, delete.
+containers in their order, restarts by policy and back-off, and at the end stop, take back, delete. Ephemeral
+containers are started whenever they come, and never again.
 
 Source: kubernetes, pkg/kubelet/kubelet.go (SyncPod, SyncTerminatingPod, SyncTerminatedPod) and
 pkg/kubelet/kuberuntime/kuberuntime_manager.go (computePodActions, doBackOff).
-Left out: probes (a container that runs is ready), life-cycle hooks, sidecar and ephemeral containers,
+Left out: probes (a container that runs is ready), life-cycle hooks, sidecar containers,
 activeDeadlineSeconds, eviction, readiness gates.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -73,10 +74,19 @@ def decide(pod: Object, record: PodRecord, now: datetime) -> Decision:
     if record.sandbox is None:
         wait = _left_s(record.sandbox_error, now)
         return Decision(record, wait_s=wait) if wait else Decision(record, RunSandbox())
-    for init in pod["spec"].get("initContainers") or ():
-        if not succeeded(record.containers[init["name"]]):
-            return _advance(pod, record, (init,), now)
-    return _advance(pod, record, pod["spec"]["containers"], now)
+    extra = _advance(pod, record, pod["spec"].get("ephemeralContainers") or (), now)
+    if extra.action is not None:
+        return extra
+    due = _advance(pod, extra.record, _due(pod, extra.record), now)
+    waits = [wait for wait in (extra.wait_s, due.wait_s) if wait is not None]
+    return Decision(due.record, due.action, min(waits, default=None))
+
+
+def _due(pod: Object, record: PodRecord) -> Sequence[Object]:
+    """Return the containers whose turn it is: the init containers one by one, then the others at once."""
+    inits = pod["spec"].get("initContainers") or ()
+    unfinished = [init for init in inits if not succeeded(record.containers[init["name"]])]
+    return unfinished[:1] or pod["spec"]["containers"]
 
 
 def _take_down(pod: Object, record: PodRecord) -> Action:
@@ -112,6 +122,8 @@ def _wants_start(pod: Object, name: str, container: ContainerRecord) -> bool:
 
 def _restarts(pod: Object, name: str, ended: Terminated) -> bool:
     policy = pod["spec"].get("restartPolicy", "Always")
+    if any(extra["name"] == name for extra in pod["spec"].get("ephemeralContainers") or ()):
+        return False
     is_init = any(init["name"] == name for init in pod["spec"].get("initContainers") or ())
     if policy == "Never" or (is_init and ended.exit_code == 0):
         return False

@@ -17,6 +17,8 @@ from kubelab.cluster.runtime.cri import Container, ContainerExit, Sandbox
 ID_SCHEME = "kubelab://"
 EXIT_CODE_UNKNOWN = 137  # As upstream for a container whose end nobody saw.
 EXIT_CODE_START_ERROR = 128
+_SPECS = ("initContainers", "containers", "ephemeralContainers")
+_STATUSES = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
 
 
@@ -84,10 +86,10 @@ def new_record(pod: Object, now: datetime) -> PodRecord:
     are taken as killed, so that the restart policy, the counts and the back-off go on from there.
     """
     status = pod.get("status", {})
-    written = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    written = [entry for kind in _STATUSES for entry in status.get(kind) or ()]
     known = {entry["name"]: entry for entry in written}
-    specs = [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]
-    containers = {spec["name"]: _container_from_status(known.get(spec["name"]), now) for spec in specs}
+    names = [spec["name"] for kind in _SPECS for spec in pod["spec"].get(kind) or ()]
+    containers = {name: _container_from_status(known.get(name), now) for name in names}
     started_at = parse_time(status["startTime"]) if "startTime" in status else now
     address = IPv4Address(status["podIP"]) if status.get("podIP") else None
     return PodRecord(MappingProxyType(containers), started_at, address=address)
@@ -133,6 +135,13 @@ def _terminated(state: Object | None) -> Terminated | None:
 
 
 # What happened, as one new record each.
+
+
+def pod_updated(record: PodRecord, pod: Object) -> PodRecord:
+    """Note the ephemeral containers that were added."""
+    added = [spec["name"] for spec in pod["spec"].get("ephemeralContainers") or ()]
+    new = {name: ContainerRecord() for name in added if name not in record.containers}
+    return replace(record, containers=MappingProxyType({**record.containers, **new})) if new else record
 
 
 def sandbox_ran(record: PodRecord, sandbox: Sandbox) -> PodRecord:

@@ -2,7 +2,7 @@
 
 Source: kubernetes, pkg/kubelet/kubelet_pods.go (getPhase, convertStatusToAPIStatus) and
 pkg/kubelet/status/generate.go (conditions and their messages).
-Left out: probes (ready means running), ephemeral containers, resize, termination messages.
+Left out: probes (ready means running), resize, termination messages.
 """
 
 from collections.abc import Sequence
@@ -40,6 +40,9 @@ def pod_status(
     }
     if inits := pod["spec"].get("initContainers"):
         status["initContainerStatuses"] = [_container_status(pod, spec, record) for spec in inits]
+    if extra := pod["spec"].get("ephemeralContainers"):
+        by_name = sorted(extra, key=lambda spec: str(spec["name"]))
+        status["ephemeralContainerStatuses"] = [_ephemeral_status(pod, spec, record) for spec in by_name]
     if record.address is not None:
         status |= {"podIP": str(record.address), "podIPs": [{"ip": str(record.address)}]}
     return status
@@ -140,6 +143,13 @@ def _container_status(pod: Object, spec: Object, record: PodRecord) -> Object:
     }
     if container_id := _last_id(container):
         status["containerID"] = ID_SCHEME + container_id
+    return status
+
+
+def _ephemeral_status(pod: Object, spec: Object, record: PodRecord) -> Object:
+    """It is never ready, and nobody waits for its start."""
+    status = _container_status(pod, spec, record) | {"ready": False}
+    del status["started"]
     return status
 
 

@@ -115,6 +115,7 @@ class PodWorker:
     def update(self, pod: Object) -> None:
         """Take over the API's newer version of the pod."""
         self._pod = pod
+        self._record = records.pod_updated(self._record, pod)
         self._writer.compare(pod)
         self._wake.set()
 
@@ -341,7 +342,18 @@ class PodWorker:
             stdin_once=bool(container.get("stdinOnce")),
             tty=bool(container.get("tty")),
             stop_signal=(container.get("lifecycle") or {}).get("stopSignal", ""),
+            processes_of=self._target_of(container),
         )
+
+    def _target_of(self, container: Object) -> str:
+        """Return the id of the running container whose processes an ephemeral one asks to see."""
+        target = container.get("targetContainerName")
+        if not target:
+            return ""
+        running = self._record.running().get(target)
+        if running is None:
+            raise ConfigError(f"unable to find target container {target}")
+        return running.id
 
     def _place(self, pod_address: IPv4Address | None = None) -> Place:
         config = self._host.config
@@ -426,14 +438,21 @@ class PodWorker:
         self._event("Warning", reason, message, container)
 
     def _event(self, type_: EventType, reason: str, message: str, container: str) -> None:
-        inits = self._pod["spec"].get("initContainers") or ()
-        field = "initContainers" if any(init["name"] == container for init in inits) else "containers"
-        path = f"spec.{field}{{{container}}}" if container else ""
+        path = f"spec.{_field_of(self._pod, container)}{{{container}}}" if container else ""
         self._host.events.record(PODS, self._pod, type_, reason, message, field_path=path)
 
 
 def _container(pod: Object, name: str) -> Object:
     return next(container for container in all_containers(pod) if container["name"] == name)
+
+
+def _field_of(pod: Object, name: str) -> str:
+    """Return the field of the pod's spec that has the container."""
+    kinds = ("initContainers", "ephemeralContainers")
+    return next(
+        (kind for kind in kinds if any(each["name"] == name for each in pod["spec"].get(kind) or ())),
+        "containers",
+    )
 
 
 def _is_over(pod: Object) -> bool:

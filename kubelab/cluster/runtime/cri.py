@@ -192,7 +192,8 @@ class Rlimit:
 class ContainerSpec:
     """`command` takes the place of the image's entrypoint, `args` that of its cmd (which goes unused as well
     when there is a `command`). `cwd` and `stop_signal` empty: the image's own. With `stdin` its standard
-    input is open for `attach`; with `tty` all three streams are a terminal."""
+    input is open for `attach`; with `tty` all three streams are a terminal. `processes_of`: the id of a
+    running container whose process namespace it joins."""
 
     name: str
     image: str
@@ -211,6 +212,7 @@ class ContainerSpec:
     stdin_once: bool = False
     tty: bool = False
     stop_signal: str = ""
+    processes_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ def container_config(
         ],
         "annotations": _annotations(security),
         "linux": {
-            "namespaces": _namespaces(sandbox),
+            "namespaces": _namespaces(spec, sandbox),
             **_mappings(sandbox, ids_from),
             "devices": _devices(spec),
             "maskedPaths": [] if security.privileged or security.unmasked_proc else list(MASKED),
@@ -150,11 +150,12 @@ def _annotations(security: Security) -> dict[str, str]:
     return {SECCOMP_ANNOTATION: RUNTIME_DEFAULT} if confined else {}
 
 
-def _namespaces(sandbox: SandboxSpec) -> list[Document]:
-    """Those of the sandbox may be the machine's: that was settled when it was made."""
+def _namespaces(spec: ContainerSpec, sandbox: SandboxSpec) -> list[Document]:
+    """Those of the sandbox may be the machine's: that was settled when it was made. Whose processes are those
+    of another container is settled when it is started."""
     shared = ["network", "ipc", "uts"] + ([] if sandbox.host_users else ["user"])
     own = ["mount", "cgroup"]
-    if sandbox.share_process_namespace and not sandbox.host_pid:
+    if (sandbox.share_process_namespace or spec.processes_of) and not sandbox.host_pid:
         shared.append("pid")
     elif not sandbox.host_pid:
         own.append("pid")

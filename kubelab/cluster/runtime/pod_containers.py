@@ -91,6 +91,8 @@ class PodContainers:
             # Compiled here it is remembered; each child would do it anew, which takes longer than all else.
             seccomp_profile.program(description.seccomp)
         sandbox = self._sandboxes.get(uid)
+        other = params["processes_of"]
+        processes_pidfd = self._get(other).pidfd if other else sandbox.pidfd
         cgroup = self._sandboxes.cgroup(uid, id_)
         log_fd, layers_fd = fds if len(fds) > 1 else (fds[0], -1)
         with ExitStack() as undo, _Ends() as ends:
@@ -115,7 +117,7 @@ class PodContainers:
                 streams=streams,
                 console_fd=console.theirs if console else -1,
             )
-            with container_namespaces.start_flags(description, sandbox.pidfd) as flags:
+            with container_namespaces.start_flags(description, processes_pidfd) as flags:
                 pid, pidfd = container_program.start(start_, flags) or start(
                     flags, lambda: container.run(start_), cgroup
                 )

@@ -371,6 +371,7 @@ def _container_request(
         "files": {} if pod.spec.host_network else pod_config.pod_files(pod.spec, pod.lease.address),
         "sub_paths": [(mount.source, mount.sub_path, target) for mount, target in targets.items()],
         "stdin": spec.stdin,
+        "processes_of": spec.processes_of,
         "log_bytes_max": log_rotation.BYTES_MAX,
     }
 
