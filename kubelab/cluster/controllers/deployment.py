@@ -247,8 +247,11 @@ class DeploymentController:
         if sets.newest is None:
             return deployment
         if revision_of(deployment) != revision_of(sets.newest):
-            patch = {"metadata": {"annotations": {REVISION: str(revision_of(sets.newest))}}}
-            deployment = await self._api.patch(DEPLOYMENTS, *key_of(deployment), patch)
+            metadata = deployment["metadata"]
+            revision = {REVISION: str(revision_of(sets.newest))}
+            annotations = (metadata.get("annotations") or {}) | revision
+            wanted = deployment | {"metadata": metadata | {"annotations": annotations}}
+            deployment = await self._api.update(DEPLOYMENTS, wanted)
         if deadline_s(deployment) is not None and condition_of(deployment, "Progressing") is None:
             condition = found_condition(key_of(sets.newest).name)
             status = with_new_condition(deployment, condition, self._clock.now())

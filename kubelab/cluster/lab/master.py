@@ -12,7 +12,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from kubelab.cluster.apiserver.access import Access
+from kubelab.cluster.apiserver.authentication.claims import legacy_claims
+from kubelab.cluster.apiserver.authorized import AuthorizedApi
 from kubelab.cluster.apiserver.bootstrap import bootstrap
+from kubelab.cluster.apiserver.caller import (
+    AUTHENTICATED,
+    CONTROLLER_MANAGER,
+    SCHEDULER,
+    Caller,
+    User,
+    service_account,
+)
 from kubelab.cluster.apiserver.local import LocalApi
 from kubelab.cluster.apiserver.pki import Authority, KeyPair, client_context, server_context
 from kubelab.cluster.apiserver.registry import Registry
@@ -22,7 +33,7 @@ from kubelab.cluster.client import kubeconfig
 from kubelab.cluster.client.api import Api
 from kubelab.cluster.client.kubeconfig import ClientConfig
 from kubelab.cluster.clock import Clock
-from kubelab.cluster.controllers.manager import run_controllers
+from kubelab.cluster.controllers.manager import Signing, run_controllers
 from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.cluster.lab.listening import listen
 from kubelab.cluster.linux.background import background
@@ -60,14 +71,19 @@ class Master:
         authority = await in_thread(Authority.create, directory.pki, clock.now())
         security = await in_thread(_security, authority, name, address)
         store = MemoryStore()
-        registry = Registry(store, clock)
-        await bootstrap(registry)
+        key = await in_thread(authority.service_accounts)
+        registry = Registry(store, clock, access=Access(key))
+        await bootstrap(registry, [address], PORT)
         server = f"https://{address}:{PORT}"
         return Master(registry, store, authority, security, server, port, RequestLog())
 
     @property
     def api(self) -> Api:
         return LocalApi(self.registry)
+
+    def acting_as(self, user: User, component: str) -> Api:
+        """Return the cluster as *component* may use it under its own name."""
+        return AuthorizedApi(self.registry, Caller(user, component))
 
     def client_config(self, pair: KeyPair) -> ClientConfig:
         return client_config(self.authority, pair, self.server)
@@ -113,7 +129,6 @@ async def start_master(
         admin = master.authority.admin()
         local = client_config(master.authority, admin, f"https://{LOOPBACK}:{master.port}")
         kubeconfig.write(directory.kubeconfig, local)
-        api, store = master.api, master.store
         async with (
             serve(
                 master.registry,
@@ -123,9 +138,32 @@ async def start_master(
                 requests=master.requests,
                 audit_log=directory.audit_log,
             ),
-            background(run_controllers(api, clock), run_scheduler(api, clock), keep_compacted(store, clock)),
+            background(
+                _controllers(master, clock),
+                run_scheduler(master.acting_as(_component(SCHEDULER), "kube-scheduler"), clock),
+                keep_compacted(master.store, clock),
+            ),
         ):
             yield master
+
+
+def _component(name: str) -> User:
+    return User(name, (AUTHENTICATED,))
+
+
+async def _controllers(master: Master, clock: Clock) -> None:
+    """Run the controllers, each as the service account of its name."""
+    program, key = "kube-controller-manager", master.registry.access.key
+
+    def client(name: str) -> Api:
+        return master.acting_as(service_account("kube-system", name), program)
+
+    def issue_token(account: Object, secret: Object) -> str:
+        return key.sign(legacy_claims(account, secret))
+
+    ca_pem = master.authority.certificate_path.read_bytes()
+    api = master.acting_as(_component(CONTROLLER_MANAGER), program)
+    await run_controllers(api, clock, clients=client, signing=Signing(ca_pem, issue_token))
 
 
 def _security(authority: Authority, name: str, address: IPv4Address) -> Security:

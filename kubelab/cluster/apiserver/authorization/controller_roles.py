@@ -84,6 +84,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
         rule(f"create delete {READ} update", "discovery.k8s.io", "endpointslices"),
         EVENTS,
     ),
+    "event-garbage-collector": (rule("delete list watch", "core", "events"),),  # Upstream's store does that.
     "generic-garbage-collector": (rule(f"delete {READ} patch update", "*", "*"), EVENTS),
     "horizontal-pod-autoscaler": (
         rule(READ, "autoscaling", "horizontalpodautoscalers"),

@@ -10,7 +10,7 @@ from kubelab.cluster.apiserver import routes
 from kubelab.cluster.apiserver.authorization.attributes import RequestAttributes
 from kubelab.cluster.apiserver.caller import User
 from kubelab.cluster.apiserver.routes import Route
-from kubelab.cluster.objects import NAMESPACES
+from kubelab.cluster.objects import NAMESPACES, Resource
 
 _BY_SELECTOR = frozenset({"list", "watch", "deletecollection"})
 _NAME_FIELD = "metadata.name="
@@ -22,11 +22,18 @@ def attributes_of(
     """Return what *user* asks for; *route* is what *path* stands for, None if no kind is served there."""
     if route is None:
         return _unserved(user, method, path, query)
-    resource = route.kind.resource
-    namespace = route.name if resource == NAMESPACES else route.namespace
-    return _on_resource(
-        user, route.verb, (resource.group, resource.plural, namespace, route.name, route.subresource), query
-    )
+    where = (route.namespace, route.name, route.subresource)
+    return of_resource(user, route.verb, route.kind.resource, where, query.get("fieldSelector", ""))
+
+
+def of_resource(
+    user: User, verb: str, resource: Resource, where: tuple[str, str, str], field_selector: str = ""
+) -> RequestAttributes:
+    """Return the question; *where* is namespace, name and subresource. A Namespace is in itself."""
+    namespace, name, subresource = where
+    within = name if resource == NAMESPACES else namespace
+    path = (resource.group, resource.plural, within, name, subresource)
+    return _on_resource(user, verb, path, field_selector)
 
 
 def _unserved(user: User, method: str, path: str, query: Mapping[str, str]) -> RequestAttributes:
@@ -43,23 +50,18 @@ def _unserved(user: User, method: str, path: str, query: Mapping[str, str]) -> R
         parts = parts[2:]
     plural, name, subresource = [*parts, "", ""][:3]
     verb = routes.verb_of(method, name, query)
-    return _on_resource(user, verb, (group, plural, namespace, name, subresource), query)
+    where = (group, plural, namespace, name, subresource)
+    return _on_resource(user, verb, where, query.get("fieldSelector", ""))
 
 
 def _on_resource(
-    user: User, verb: str, where: tuple[str, str, str, str, str], query: Mapping[str, str]
+    user: User, verb: str, where: tuple[str, str, str, str, str], field_selector: str
 ) -> RequestAttributes:
     group, plural, namespace, name, subresource = where
-    selector = query.get("fieldSelector", "") if verb in _BY_SELECTOR else ""
+    selector = field_selector if verb in _BY_SELECTOR else ""
+    asked = name or _name_in(selector)
     return RequestAttributes(
-        user,
-        verb,
-        group,
-        plural,
-        subresource,
-        namespace,
-        name or _name_in(selector),
-        field_selector=selector,
+        user, verb, group, plural, subresource, namespace, asked, field_selector=selector
     )
 
 
