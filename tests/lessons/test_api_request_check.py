@@ -53,7 +53,6 @@ def test_what_came_before_the_step_does_not_count() -> None:
     finding = step.sees(RECORD, replace(RECORD, id="1"))
     assert finding.passed
     assert finding.observed.en == f"1 came (watch {RECORD.uri}: 200)"
-    assert finding.look == "kubelab api watch --people --recent 20"
 
 
 def test_a_request_counts_once_though_it_is_told_at_its_begin_and_its_end() -> None:

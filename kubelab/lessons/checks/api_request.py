@@ -19,7 +19,6 @@ from kubelab.lessons.question import Question
 
 Verb = Literal["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"]
 COMPONENT = "system:"
-_LOOK = "kubelab api watch --people --recent 20"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ class ApiRequestCheck(Comparison, Measure):
         passed = self.holds(count) if self.asked() else count > 0
         last = scope.memory.latest((self, "last")) or ""
         told = Text(f"han llegado {count}{last}", f"{count} came{last}")
-        return self.finding(passed, scope, told, _LOOK)
+        return self.finding(passed, scope, told)
 
     def value(self, observation: Observation, scope: Scope) -> int:
         records = answer_to(observation, self._question)
