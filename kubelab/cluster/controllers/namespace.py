@@ -60,10 +60,19 @@ class NamespaceController:
 
     async def _empty(self, resource: Resource, namespace: str) -> bool:
         """Delete what there is; return whether anything is left."""
-        for obj in (await self._api.list(resource, namespace)).items:
+        for obj in await self._listed(resource, namespace):
             if not is_deleting(obj):
                 await self._delete(resource, key_of(obj))
-        return bool((await self._api.list(resource, namespace)).items)
+        return bool(await self._listed(resource, namespace))
+
+    async def _listed(self, resource: Resource, namespace: str) -> Sequence[Object]:
+        """Return what there is; of a resource that is not served, nothing."""
+        try:
+            return (await self._api.list(resource, namespace)).items
+        except ApiError as refusal:
+            if refusal.is_not_found:
+                return ()
+            raise
 
     async def _delete(self, resource: Resource, key: Key) -> None:
         try:
