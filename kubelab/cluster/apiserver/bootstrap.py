@@ -1,10 +1,14 @@
-"""The objects that every cluster has from its first moment: the system's namespaces, roles and bindings.
+"""The objects that every cluster has from its first moment: the system's namespaces, roles, service.
 
-Source: kubernetes, pkg/controlplane/controller/systemnamespaces, pkg/registry/rbac/rest/storage_rbac.go.
+Source: kubernetes, pkg/controlplane/controller/systemnamespaces, pkg/registry/rbac/rest/storage_rbac.go and
+`kubernetes_service`.
 """
 
 import asyncio
+from collections.abc import Sequence
+from ipaddress import IPv4Address
 
+from kubelab.cluster.apiserver import kubernetes_service
 from kubelab.cluster.apiserver.authorization.default_roles import default_bindings, default_roles
 from kubelab.cluster.apiserver.authorization.role_reconciliation import must_be_made_anew, reconciled
 from kubelab.cluster.apiserver.kind import Kind
@@ -22,17 +26,24 @@ from kubelab.cluster.objects import (
     key_of,
 )
 
+SERVER_PORT = 6443
 _KINDS = {each.kind: each for each in (CLUSTERROLES, ROLES, CLUSTERROLEBINDINGS, ROLEBINDINGS)}
 
 
-async def bootstrap(registry: Registry) -> None:
-    """Create what is missing; running it again changes nothing, and brings back what people took away."""
+async def bootstrap(
+    registry: Registry, servers: Sequence[IPv4Address] = (), server_port: int = SERVER_PORT
+) -> None:
+    """Create what is missing; running it again changes nothing, and brings back what people took away.
+
+    *servers* are the addresses of the API servers, for the endpoints of the service `kubernetes`.
+    """
     for name in BOOTSTRAP:
         await _create(registry, registry.kinds[NAMESPACES], {"metadata": {"name": name}})
     for role in default_roles():
         await _ensure(registry, role)
     for binding in default_bindings():
         await _ensure(registry, binding)
+    await kubernetes_service.publish(registry, servers, server_port)
 
 
 async def _create(registry: Registry, kind: Kind, obj: Object) -> bool:
