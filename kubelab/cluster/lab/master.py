@@ -73,7 +73,7 @@ class Master:
         store = MemoryStore()
         key = await in_thread(authority.service_accounts)
         registry = Registry(store, clock, access=Access(key))
-        await bootstrap(registry)
+        await bootstrap(registry, [address], PORT)
         server = f"https://{address}:{PORT}"
         return Master(registry, store, authority, security, server, port, RequestLog())
 
