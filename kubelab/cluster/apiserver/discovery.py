@@ -1,20 +1,44 @@
 """What the server tells clients of itself: version, groups, resources, all from the table of kinds.
 
 Source: kubernetes, staging/src/k8s.io/api/apidiscovery/v2/types.go (aggregated: two requests) and
-apimachinery/pkg/apis/meta/v1/types.go (APIGroupList, APIResourceList: what older clients read).
+apimachinery/pkg/apis/meta/v1/types.go (APIGroupList, APIResourceList: what older clients read);
+pkg/controlplane/apiserver/aggregator.go (the groups' priorities).
+Left out: storageVersionHash.
 """
 
 import platform
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
 from kubelab.cluster.apiserver import bundled_kubectl
+from kubelab.cluster.apiserver.crd.custom_kinds import version_order
 from kubelab.cluster.apiserver.kind import Kind
 from kubelab.cluster.objects import Object
 
 Kinds = tuple[Kind, ...]
-AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+_AGGREGATED = "application/json;g=apidiscovery.k8s.io;v={};as=APIGroupDiscoveryList"
+_PRIORITIES = {
+    "apps": 17800,
+    "events.k8s.io": 17750,
+    "authentication.k8s.io": 17700,
+    "authorization.k8s.io": 17600,
+    "autoscaling": 17500,
+    "batch": 17400,
+    "certificates.k8s.io": 17300,
+    "networking.k8s.io": 17200,
+    "policy": 17100,
+    "rbac.authorization.k8s.io": 17000,
+    "storage.k8s.io": 16800,
+    "apiextensions.k8s.io": 16700,
+    "scheduling.k8s.io": 16600,
+    "coordination.k8s.io": 16500,
+    "node.k8s.io": 16300,
+    "discovery.k8s.io": 16200,
+    "metrics.k8s.io": 100,
+}
+_CUSTOM_PRIORITY = 1000
+_CUSTOM_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
+_TERMINATING_VERBS = ("delete", "deletecollection", "get", "list", "watch")
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 _SUBRESOURCE_VERBS = {
     "approval": ("get", "patch", "update"),
@@ -53,18 +77,32 @@ def version() -> Object:
     }
 
 
-def wants_aggregated(accept: str) -> bool:
-    return "as=APIGroupDiscoveryList" in accept and "v=v2;" in accept.replace(" ", "") + ";"
+def aggregated_version(accept: str) -> str:
+    """Return the version of the aggregated form that *accept* asks for first, "" if it asks for none."""
+    for media_type in accept.replace(" ", "").split(","):
+        parameters = media_type.split(";")
+        if "as=APIGroupDiscoveryList" in parameters:
+            for version in ("v2", "v2beta1"):
+                if f"v={version}" in parameters:
+                    return version
+    return ""
 
 
-@lru_cache(256)  # By the identity of *kinds*: another catalogue, another answer.
-def answer(kinds: tuple[Kind, ...], path: str, *, aggregated: bool) -> Object | None:
-    """Return the discovery document at *path*, None if there is none."""
+def media_type(aggregated: str) -> str:
+    return _AGGREGATED.format(aggregated)
+
+
+def answer(kinds: Kinds, path: str, aggregated: str) -> Object | None:
+    """Return the discovery document at *path*, None if there is none.
+
+    The lists of groups are told in the *aggregated* version, or the legacy way ("").
+    """
     match path.strip("/").split("/"):
         case ["api"]:
-            return _aggregated(kinds, [""]) if aggregated else _api_versions(kinds)
+            return _aggregated(kinds, [""], aggregated) if aggregated else _api_versions(kinds)
         case ["apis"]:
-            return _aggregated(kinds, _groups(kinds)) if aggregated else _group_list(kinds)
+            groups = _groups(kinds)
+            return _aggregated(kinds, groups, aggregated) if aggregated else _group_list(kinds)
         case ["apis", group] if group in _groups(kinds):
             return {"kind": "APIGroup", "apiVersion": "v1"} | _group(kinds, group)
         case ["api", version]:
@@ -75,11 +113,15 @@ def answer(kinds: tuple[Kind, ...], path: str, *, aggregated: bool) -> Object | 
 
 
 def _groups(kinds: Kinds) -> list[str]:
-    return list(dict.fromkeys(kind.resource.group for kind in kinds if kind.resource.group))
+    """Return the groups as upstream orders them: its own by their priorities, then others by name."""
+    groups = {kind.resource.group for kind in kinds if kind.resource.group}
+    return sorted(groups, key=lambda group: (-_PRIORITIES.get(group, _CUSTOM_PRIORITY), group))
 
 
 def _versions(kinds: Kinds, group: str) -> list[str]:
-    return list(dict.fromkeys(kind.resource.version for kind in kinds if kind.resource.group == group))
+    """Return the versions of *group*, the one that clients prefer first."""
+    versions = {kind.resource.version for kind in kinds if kind.resource.group == group}
+    return sorted(versions, key=version_order)
 
 
 def _of(kinds: Kinds, group: str, version: str) -> list[Kind]:
@@ -121,7 +163,7 @@ def _legacy_entries(kind: Kind) -> Iterator[Object]:
         "singularName": kind.singular,
         "namespaced": resource.namespaced,
     }
-    entry |= {"kind": resource.kind, "verbs": list(("create",) if kind.review else VERBS)}
+    entry |= {"kind": resource.kind, "verbs": list(_own_verbs(kind))}
     entry |= {"shortNames": list(kind.short_names)} if kind.short_names else {}
     yield entry | ({"categories": list(kind.categories)} if kind.categories else {})
     for name in kind.all_subresources:
@@ -134,6 +176,14 @@ def _legacy_entries(kind: Kind) -> Iterator[Object]:
         foreign = name in kind.actions or name in _FOREIGN_KINDS
         sub |= {"group": group, "version": version} if foreign else {}
         yield sub | {"kind": shown, "verbs": list(_verbs_of(kind, name))}
+
+
+def _own_verbs(kind: Kind) -> tuple[str, ...]:
+    if kind.review:
+        return ("create",)
+    if kind.custom:
+        return _TERMINATING_VERBS if kind.custom.terminating else _CUSTOM_VERBS
+    return VERBS
 
 
 def _verbs_of(kind: Kind, subresource: str) -> tuple[str, ...]:
@@ -149,14 +199,14 @@ def _subresource_kind(kind: Kind, name: str) -> tuple[str, str, str]:
     return _FOREIGN_KINDS.get(name, (resource.group, resource.version, kind_of_its_own))
 
 
-def _aggregated(kinds: Kinds, groups: list[str]) -> Object:
+def _aggregated(kinds: Kinds, groups: list[str], version: str) -> Object:
     items = [
         {"metadata": {"name": group} if group else {}, "versions": _versions_of(kinds, group)}
         for group in groups
     ]
     return {
         "kind": "APIGroupDiscoveryList",
-        "apiVersion": "apidiscovery.k8s.io/v2",
+        "apiVersion": f"apidiscovery.k8s.io/{version}",
         "metadata": {},
         "items": items,
     }
@@ -180,7 +230,7 @@ def _aggregated_entry(kind: Kind) -> Object:
         "responseKind": _gvk(resource.group, resource.version, resource.kind),
         "scope": "Namespaced" if resource.namespaced else "Cluster",
         "singularResource": kind.singular,
-        "verbs": list(("create",) if kind.review else VERBS),
+        "verbs": list(_own_verbs(kind)),
     }
     entry |= {"shortNames": list(kind.short_names)} if kind.short_names else {}
     entry |= {"categories": list(kind.categories)} if kind.categories else {}

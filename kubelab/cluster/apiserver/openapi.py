@@ -31,9 +31,14 @@ def index(kinds: tuple[Kind, ...]) -> Object:
     for group_version in dict.fromkeys(map(_path_of, kinds)):
         body = document(kinds, group_version)
         assert body is not None
-        digest = hashlib.sha256(body).hexdigest().upper()
-        paths[group_version] = {"serverRelativeURL": f"/openapi/v3/{group_version}?hash={digest}"}
+        url = f"/openapi/v3/{group_version}?hash={hash_of(body)}"
+        paths[group_version] = {"serverRelativeURL": url}
     return {"paths": paths}
+
+
+def hash_of(document: bytes) -> str:
+    """Return the hash that clients cache a document by."""
+    return hashlib.sha512(document).hexdigest().upper()
 
 
 def document(kinds: tuple[Kind, ...], group_version: str) -> bytes | None:

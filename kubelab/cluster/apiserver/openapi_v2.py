@@ -20,11 +20,13 @@ _DROPPED = frozenset({"anyOf", "oneOf", "not", "nullable", "allOf"})
 _VERBS = ("get", "put", "post", "delete", "patch")
 
 
-def document(kinds: tuple[Kind, ...], accept: str) -> tuple[str, bytes]:
-    """Return media type and body of the document in the form that *accept* asks for; may take 1 s."""
-    if "proto-openapi.spec.v2" in accept:
-        return PROTOBUF, _as_protobuf(kinds)
-    return "application/json", _as_json(kinds)
+def document(kinds: tuple[Kind, ...], *, protobuf: bool) -> bytes:
+    """Return the document in either form; may take 1 s."""
+    return _as_protobuf(kinds) if protobuf else _as_json(kinds)
+
+
+def wants_protobuf(accept: str) -> bool:
+    return "proto-openapi.spec.v2" in accept
 
 
 @lru_cache(2)

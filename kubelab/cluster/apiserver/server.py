@@ -22,10 +22,9 @@ from aiohttp.http import RawRequestMessage
 
 from kubelab.cluster.apiserver import (
     discovery,
+    documents,
     logs,
     metrics,
-    openapi,
-    openapi_v2,
     queries,
     refusals,
     routes,
@@ -37,10 +36,10 @@ from kubelab.cluster.apiserver.authorization.following import following
 from kubelab.cluster.apiserver.authorization.requests import attributes_of
 from kubelab.cluster.apiserver.caller import MASTERS, Caller, User
 from kubelab.cluster.apiserver.crd import establishing
+from kubelab.cluster.apiserver.documents import Document
 from kubelab.cluster.apiserver.exchange import Exchange
 from kubelab.cluster.apiserver.health import Check, Health
 from kubelab.cluster.apiserver.inflight import InFlight
-from kubelab.cluster.apiserver.kind import Kind
 from kubelab.cluster.apiserver.logs import Dial, Kubelets
 from kubelab.cluster.apiserver.metrics import Metrics
 from kubelab.cluster.apiserver.negotiation import JSON
@@ -239,20 +238,11 @@ class _Handler:
         if path == openid.KEYS_PATH:
             return _json(encode(openid.keys(self._registry.access.key)), content_type=openid.KEYS_TYPE)
         kinds = self._registry.kinds.all
-        if path == "/openapi/v2":
-            accept = request.headers.get("Accept", "")
-            media_type, body = await asyncio.to_thread(openapi_v2.document, kinds, accept)
-            return await _compressed(request, web.Response(body=body, content_type=media_type))
-        if path == "/openapi/v3":
-            return _json(encode(await asyncio.to_thread(openapi.index, kinds)))
-        if path.startswith("/openapi/v3/"):
-            return await _compressed(request, await _openapi(kinds, path.removeprefix("/openapi/v3/")))
-        aggregated = discovery.wants_aggregated(request.headers.get("Accept", ""))
-        document = discovery.answer(kinds, path, aggregated=aggregated)
+        accept = request.headers.get("Accept", "")
+        document = await asyncio.to_thread(documents.at, kinds, path, accept)
         if document is None:
             raise refusals.no_such_path()
-        is_list = aggregated and document["kind"] == "APIGroupDiscoveryList"
-        return _json(encode(document), content_type=discovery.AGGREGATED if is_list else JSON)
+        return await _told(request, document)
 
     async def _watch(
         self, request: web.BaseRequest, route: routes.Route, caller: Caller, exchange: Exchange
@@ -357,14 +347,18 @@ def _field_manager(request: web.BaseRequest) -> str:
     return request.query.get("fieldManager") or agent
 
 
-async def _openapi(kinds: tuple[Kind, ...], group_version: str) -> web.Response:
-    document = await asyncio.to_thread(openapi.document, kinds, group_version)
-    if document is None:
-        raise refusals.no_such_path()
-    response = _json(document)
-    response.headers["Cache-Control"] = f"public, immutable, max-age={_YEAR_S}"  # The path has its hash.
-    response.headers["Vary"] = "Accept"
-    return response
+async def _told(request: web.BaseRequest, document: Document) -> web.Response:
+    """Answer with *document*, or that the client has it already; one asked for by its hash never changes."""
+    headers = {"Content-Type": document.media_type, "ETag": f'"{document.etag}"', "Vary": "Accept"}
+    headers["Cache-Control"] = document.cache_control
+    if asked := request.query.get("hash") if document.path else None:
+        if asked != document.etag:
+            headers["Location"] = f"{document.path}?hash={document.etag}"
+            return web.Response(status=301, headers=headers)
+        headers["Cache-Control"] = f"public, immutable, max-age={_YEAR_S}"
+    if request.headers.get("If-None-Match") == headers["ETag"]:
+        return web.Response(status=304, headers=headers)
+    return await _compressed(request, web.Response(body=document.body, headers=headers))
 
 
 def _json(
