@@ -82,6 +82,14 @@ def read_patch(raw: bytes) -> Any:
         raise refusals.bad_request(f"error decoding patch: {error}") from error
 
 
+def read_apply(raw: bytes) -> Any:
+    """Return the applied configuration in *raw*: YAML, or JSON, which is nearly always sent."""
+    try:
+        return _parse(raw, JSON if raw[:1] == b"{" else YAML)
+    except ApiError as error:
+        raise refusals.bad_request(f"error decoding patch: {error}") from error
+
+
 def _from_protobuf(raw: bytes, expected: Expected) -> Object:
     types = schema.bundled().types
     try:

@@ -4,14 +4,14 @@ Source: kubernetes, staging/src/k8s.io/apiserver/pkg/registry/rest/create.go and
 pkg/registry. Every function returns an object of its own making; what it was handed stays as it was, except
 that `begin_create` and `begin_update` may take over the parts of the new object.
 What admission may change lies between `begin_*` and `finish_*`.
-Left out: create on update; managedFields.
+Left out: create on update.
 """
 
 from datetime import datetime
 from typing import Any
 
 from kubelab.cluster.apiserver import metadata as metadata_rules
-from kubelab.cluster.apiserver import refusals
+from kubelab.cluster.apiserver import ownership, refusals
 from kubelab.cluster.apiserver.caller import SYSTEM, Caller
 from kubelab.cluster.apiserver.fields import FieldError
 from kubelab.cluster.apiserver.kind import Kind, Write
@@ -54,8 +54,10 @@ def begin_create(
     suffix: str,
     now: datetime,
     caller: Caller = SYSTEM,
+    applied: bool = False,
 ) -> Object:
     """Return *obj* named, with its defaults and with what only the server may set."""
+    write = Write(caller, now, applied=applied)
     given = obj.get("metadata") or {}
     if given.get("resourceVersion"):
         raise refusals.bad_request("resourceVersion should not be set on objects to be created")
@@ -70,7 +72,8 @@ def begin_create(
     metadata["creationTimestamp"] = rfc3339(now)
     new = ordered(kind, obj, metadata)
     kind.set_defaults(new)
-    kind.prepare_create(new, Write(caller, now))
+    ownership.note(kind, None, new, write)
+    kind.prepare_create(new, write)
     return new
 
 
@@ -89,6 +92,7 @@ def begin_update(kind: Kind, new: Object, old: Object, write: Write) -> Object:
     metadata, subresource = _merged_metadata(kind, new, old), write.subresource
     if subresource in _OF_STATUS:
         merged = ordered(kind, old | {"status": new.get("status") or {}}, metadata)
+        ownership.note(kind, old, merged, write)
         kind.prepare_update(merged, old, write)
         return merged
     merged = ordered(kind, new, metadata)
@@ -100,6 +104,8 @@ def begin_update(kind: Kind, new: Object, old: Object, write: Write) -> Object:
     if subresource != "finalize":
         kind.set_defaults(merged)
         _keep_namespace_finalizers(kind, merged, old)
+    ownership.note(kind, old, merged, write)
+    if subresource != "finalize":
         kind.prepare_update(merged, old, write)
     return merged
 

@@ -1,7 +1,7 @@
 """What every object's metadata must be, when it is created and when it changes.
 
 Source: kubernetes, staging/src/k8s.io/apimachinery/pkg/api/validation/objectmeta.go.
-Left out: managedFields, which come with server-side apply.
+managedFields that make no sense are replaced before (`ownership`), as upstream does.
 """
 
 from collections.abc import Iterator

@@ -4,7 +4,7 @@ Source: kubernetes, staging/src/k8s.io/apiserver/pkg/registry/generic/registry/s
 https://kubernetes.io/docs/reference/using-api/api-concepts/. A resource version is the store's revision. A
 write is a transaction that compares what it was decided on; when someone else was quicker, it is decided
 again, unless the client named the version that it meant.
-Left out: server-side apply, create on update, and the garbage collector (a controller).
+Left out: create on update (but for applied configurations), and the garbage collector (a controller).
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from kubelab.cluster.apiserver import deletion, lifecycle, paging, refusals, subresources
+from kubelab.cluster.apiserver import deletion, lifecycle, ownership, paging, refusals, subresources
 from kubelab.cluster.apiserver.access import Access
 from kubelab.cluster.apiserver.admission import Attributes, Chain, Operation, Plugin
 from kubelab.cluster.apiserver.authorization.escalation import RoleEscalation
@@ -41,6 +41,7 @@ from kubelab.cluster.store.protocol import (
 
 EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
 Change = Callable[[Object], Object]  # From what is stored to what a client wants.
+Configured = Callable[[Object | None, Write], Object]  # The same for a configuration, of nothing as well.
 
 _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # As upstream: no vowels, no bad words, nothing alike.
 _EVENTS_KEPT = 1024  # Some 16 KB each; watchers are seldom more than a few events apart.
@@ -230,14 +231,26 @@ class Registry:
     # Writing
 
     async def create(
-        self, kind: Kind, namespace: str, obj: Object, *, caller: Caller = SYSTEM, dry_run: bool = False
+        self,
+        kind: Kind,
+        namespace: str,
+        obj: Object,
+        *,
+        caller: Caller = SYSTEM,
+        dry_run: bool = False,
+        applied: bool = False,
     ) -> Version:
-        """Store a new object; parts of *obj* become parts of it."""
+        """Store a new object; parts of *obj* become parts of it.
+
+        An *applied* one tells already who owns what in it.
+        """
         if kind.conversion:
             kind.set_defaults(obj)
             stored = self.kinds[kind.conversion.storage]
             converted = kind.conversion.to_storage(obj)
-            version = await self.create(stored, namespace, converted, caller=caller, dry_run=dry_run)
+            version = await self.create(
+                stored, namespace, converted, caller=caller, dry_run=dry_run, applied=applied
+            )
             return _seen(kind, version)
         self._check_names(kind, obj, namespace)
         new = lifecycle.begin_create(
@@ -248,6 +261,7 @@ class Registry:
             suffix=generated_suffix(),
             now=self.clock.now(),
             caller=caller,
+            applied=applied,
         )
         await self._check_namespace(kind, namespace, new["metadata"].get("name", ""))
         attributes = self._attributes("CREATE", kind, new, None, caller, dry_run=dry_run)
@@ -307,6 +321,7 @@ class Registry:
         subresource: str = "",
         caller: Caller = SYSTEM,
         dry_run: bool = False,
+        applied: bool = False,
     ) -> Version:
         """Write what *change* makes of the object, which may be asked again when another write came between.
 
@@ -322,19 +337,21 @@ class Registry:
                 subresource=subresource,
                 caller=caller,
                 dry_run=dry_run,
+                applied=applied,
             )
             return _seen(kind, version)
+        write_by = Write(caller, self.clock.now(), subresource, applied)
         key = kind.key(namespace, name)
         kv = await self._kv(kind, namespace, name)
         while True:
             old = self._versions.of(kv)
-            wanted = _wanted(kind, old.object, change, subresource)
+            wanted = _wanted(kind, old.object, change, "" if applied else subresource)
             asked = (wanted.get("metadata") or {}).get("resourceVersion")
             if asked and asked != str(old.revision):
                 raise refusals.modified(kind.resource, name)
             if not asked and not kind.unconditional_update:
                 raise refusals.unversioned(kind.resource, name)
-            new = await self._admitted_update(kind, wanted, old.object, subresource, caller, dry_run=dry_run)
+            new = await self._admitted_update(kind, wanted, old.object, write_by, dry_run=dry_run)
             value = stored_form(new)
             if _same(new, old.object):
                 return old
@@ -350,18 +367,66 @@ class Registry:
             kv = result.kvs[0]
 
     async def _admitted_update(
-        self, kind: Kind, wanted: Object, old: Object, subresource: str, caller: Caller, *, dry_run: bool
+        self, kind: Kind, wanted: Object, old: Object, write: Write, *, dry_run: bool
     ) -> Object:
         """Return what is to be stored when a client wants *old* to be as *wanted*."""
-        new = lifecycle.begin_update(kind, wanted, old, Write(caller, self.clock.now(), subresource))
+        new = lifecycle.begin_update(kind, wanted, old, write)
         attributes = self._attributes(
-            "UPDATE", kind, new, old, caller, subresource=subresource, dry_run=dry_run
+            "UPDATE", kind, new, old, write.caller, subresource=write.subresource, dry_run=dry_run
         )
         await self.admission.admit(attributes)
         assert attributes.new is not None
-        attributes.new = lifecycle.finish_update(kind, attributes.new, old, subresource)
+        attributes.new = lifecycle.finish_update(kind, attributes.new, old, write.subresource)
         await self.admission.validate(attributes)
-        return attributes.new
+        return ownership.settled(attributes.new, old)
+
+    async def apply(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        configured: Configured,
+        *,
+        subresource: str = "",
+        caller: Caller = SYSTEM,
+        dry_run: bool = False,
+    ) -> tuple[Version, bool]:
+        """Write what *configured* makes of the object (None: there is none); return whether it is new."""
+        write = Write(caller, self.clock.now(), subresource, applied=True)
+
+        def change(old: Object) -> Object:
+            return configured(old, write)
+
+        while True:
+            try:
+                version = await self.change(
+                    kind,
+                    namespace,
+                    name,
+                    change,
+                    subresource=subresource,
+                    caller=caller,
+                    dry_run=dry_run,
+                    applied=True,
+                )
+            except ApiError as error:
+                if not error.is_not_found or subresource or await self._is_there(kind, namespace, name):
+                    raise
+            else:
+                return version, False
+            try:
+                new = configured(None, write)
+                version = await self.create(
+                    kind, namespace, new, caller=caller, dry_run=dry_run, applied=True
+                )
+            except ApiError as error:
+                if error.reason != "AlreadyExists":  # Someone else was quicker: apply to what is there.
+                    raise
+            else:
+                return version, True
+
+    async def _is_there(self, kind: Kind, namespace: str, name: str) -> bool:
+        return await self.store.get(kind.key(namespace, name)) is not None
 
     def _written(self, key: str, version: Version, *, gone: bool) -> Version:
         if not gone:

@@ -6,11 +6,11 @@ Source: kubernetes, staging/src/k8s.io/apiserver/pkg/endpoints/handlers/{get,cre
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from kubelab.cluster.apiserver import bodies, queries, refusals, subresources
+from kubelab.cluster.apiserver import applying, bodies, queries, refusals, subresources
 from kubelab.cluster.apiserver.bodies import Body, Expected
 from kubelab.cluster.apiserver.caller import Caller
 from kubelab.cluster.apiserver.forms import View, deleted_status
-from kubelab.cluster.apiserver.kind import Call, Kind
+from kubelab.cluster.apiserver.kind import Call, Kind, Write
 from kubelab.cluster.apiserver.negotiation import accepted_form, media_type
 from kubelab.cluster.apiserver.patching import apply_patch
 from kubelab.cluster.apiserver.registry import Registry
@@ -19,7 +19,7 @@ from kubelab.cluster.apiserver.versions import Version, encode
 from kubelab.cluster.client.api import PatchType
 from kubelab.cluster.objects import Object
 
-PATCHES = tuple(each.value for each in PatchType)
+PATCHES = (*(each.value for each in PatchType), applying.APPLY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,9 @@ class Resources:
         route, kind = request.route, media_type(request.content_type)
         if kind not in PATCHES:
             raise refusals.unsupported_media_type(PATCHES)
+        applying.check_options(request.query, "PatchOptions", applies=kind == applying.APPLY)
+        if kind == applying.APPLY:
+            return await self._apply(request)
         patch_type = PatchType(kind)
         patch = bodies.read_patch(request.body)
         validation = queries.field_validation(request.query)
@@ -137,6 +140,30 @@ class Resources:
             dry_run=queries.dry_run(request.query),
         )
         return self._shown(request, version, 200, warnings)
+
+    async def _apply(self, request: Request) -> Answer:
+        route, config = request.route, applying.read(request.body)
+        forced = queries.flag(request.query, "force")
+        warnings: tuple[str, ...] = ()
+
+        def configured(old: Object | None, write: Write) -> Object:
+            nonlocal warnings
+            new = applying.configured(route.kind, old, config, route.name, write, forced=forced)
+            body = bodies.fit_patched(new, old or {}, _expected_whole(route), "Ignore")
+            _check_name(body.object, route.name)
+            warnings = () if route.subresource else _news(route.kind, old, body.object)
+            return body.object
+
+        version, is_new = await self._registry.apply(
+            route.kind,
+            route.namespace,
+            route.name,
+            configured,
+            subresource=route.subresource,
+            caller=request.caller,
+            dry_run=queries.dry_run(request.query),
+        )
+        return self._shown(request, version, 201 if is_new else 200, warnings)
 
     async def _delete(self, request: Request) -> Answer:
         route = request.route
@@ -177,15 +204,17 @@ class Resources:
 
 
 def _expected(route: Route) -> Expected:
-    if route.subresource == "scale":
-        return bodies.SCALE
+    return bodies.SCALE if route.subresource == "scale" else _expected_whole(route)
+
+
+def _expected_whole(route: Route) -> Expected:
     resource = route.kind.resource
     return Expected(resource.api_version, resource.kind, route.kind.go_type)
 
 
-def _news(kind: Kind, old: Object, new: Object) -> tuple[str, ...]:
+def _news(kind: Kind, old: Object | None, new: Object) -> tuple[str, ...]:
     """Return the warnings about what *new* asks for and *old* did not."""
-    known = set(kind.warnings(old))
+    known = set(kind.warnings(old)) if old else set()
     return tuple(each for each in kind.warnings(new) if each not in known)
 
 

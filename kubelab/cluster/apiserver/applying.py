@@ -1,0 +1,75 @@
+"""A request to apply a configuration: its options, its body, and the object that comes of it.
+
+Source: kubernetes, staging/src/k8s.io/apiserver/pkg/endpoints/handlers/patch.go (applyPatcher);
+apimachinery/pkg/apis/meta/v1/validation/validation.go (ValidatePatchOptions, ValidateFieldManager).
+"""
+
+from collections.abc import Iterator, Mapping
+
+from kubelab.cluster.apiserver import bodies, ownership, queries, refusals
+from kubelab.cluster.apiserver.fields import FieldError, invalid_value, required, too_long
+from kubelab.cluster.apiserver.kind import Kind, Write
+from kubelab.cluster.objects import Object, Resource
+
+APPLY = "application/apply-patch+yaml"
+MANAGER_BYTES_MAX = 128
+_SCALE_FIELDS = ("metadata", "spec")
+
+
+def check_options(query: Mapping[str, str], options: str, *, applies: bool = False) -> None:
+    """Refuse a write whose query names a field manager that may not be, or lacks one that must.
+
+    *options* is the kind of the query (CreateOptions, UpdateOptions, PatchOptions).
+    """
+    if errors := list(_problems(query, patches=options == "PatchOptions", applies=applies)):
+        raise refusals.invalid(Resource("meta.k8s.io", "v1", "", options, namespaced=False), "", errors)
+
+
+def _problems(query: Mapping[str, str], *, patches: bool, applies: bool) -> Iterator[FieldError]:
+    manager = query.get("fieldManager", "")
+    if applies and not manager:
+        yield required("fieldManager", "is required for apply patch")
+    if patches and not applies and "force" in query:
+        yield FieldError(
+            "FieldValueForbidden", "force", "Forbidden: may not be specified for non-apply patch"
+        )
+    if len(manager.encode()) > MANAGER_BYTES_MAX:
+        yield too_long("fieldManager", MANAGER_BYTES_MAX)
+    for position, character in enumerate(manager):
+        if not character.isprintable():
+            code = f"U+{ord(character):04X}"
+            yield invalid_value("fieldManager", manager, f"invalid character {code} (at position {position})")
+
+
+def read(raw: bytes) -> Object:
+    """Return the configuration in *raw*, which is YAML or JSON."""
+    config = bodies.read_apply(raw)
+    if not isinstance(config, dict):
+        raise refusals.bad_request("error decoding patch: the configuration is not an object")
+    return config
+
+
+def force(query: Mapping[str, str]) -> bool:
+    return queries.flag(query, "force")
+
+
+def configured(
+    kind: Kind, live: Object | None, config: Object, name: str, write: Write, *, forced: bool
+) -> Object:
+    """Return what applying *config* makes of *live*, the object called *name* (None: there is none)."""
+    whole = _of_scale(kind, config) if write.subresource == "scale" else config
+    whole = whole | {"metadata": {"name": name, **(whole.get("metadata") or {})}}
+    if live is None and (uid := whole["metadata"].get("uid")):
+        why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+        raise refusals.conflict(kind.resource, name, why)
+    return ownership.applied(kind, live, whole, write, force=forced)
+
+
+def _of_scale(kind: Kind, config: Object) -> Object:
+    """Return a configuration of the object whose `Scale` *config* is."""
+    if (config.get("apiVersion"), config.get("kind")) != (bodies.SCALE.api_version, bodies.SCALE.kind):
+        raise refusals.bad_request(
+            f"invalid object type: {config.get('apiVersion')}, Kind={config.get('kind')}"
+        )
+    known = {"apiVersion": kind.resource.api_version, "kind": kind.resource.kind}
+    return known | {key: config[key] for key in _SCALE_FIELDS if key in config}

@@ -1,0 +1,105 @@
+"""Whose the fields of an object are: notes every write in its managedFields, and applies configurations.
+
+Source: kubernetes, staging/src/k8s.io/apiserver/pkg/endpoints/handlers/{create,update,patch}.go (where
+upstream follows a write: behind the defaults, before admission and before what only the server sets);
+fieldmanager/equality.go; pkg/registry/*/*/strategy.go (GetResetFields).
+Left out: bindings, deletions and the server's own changes are nobody's, as upstream. A kind that is kept as
+another one (a `Conversion`) has its updates noted in the version in which it is kept.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+from kubelab.cluster.apiserver import field_types, refusals
+from kubelab.cluster.apiserver.kind import Kind, Write
+from kubelab.cluster.apply import ApplyError, ConflictError, FieldManager, Type, from_structural_schema
+from kubelab.cluster.clock import rfc3339
+from kubelab.cluster.errors import ApiError
+from kubelab.cluster.objects import Object
+
+_MANAGERS_KEPT = 1024  # A few for each kind; those of custom resources that are gone fall out.
+_STATUS = {"f:status": dict[str, Any]()}
+_SPEC = {"f:spec": dict[str, Any]()}
+
+
+def note(kind: Kind, live: Object | None, new: Object, write: Write) -> None:
+    """Set the managedFields of *new*, which *write* makes of *live* (None: creates), in place."""
+    if write.applied:
+        return
+    manager = field_manager(kind, write.subresource)
+    entries = manager.updated(live, new, write.caller.field_manager, rfc3339(write.now))
+    metadata = new["metadata"]
+    if entries:
+        metadata["managedFields"] = entries
+    else:
+        metadata.pop("managedFields", None)
+
+
+def applied(kind: Kind, live: Object | None, config: Object, write: Write, *, force: bool) -> Object:
+    """Return *live* (None: a new object) with *config* applied, its owners noted.
+
+    Raises:
+        ApiError: it is not for this kind or not of its type, or it changes what others own.
+    """
+    _check_type(kind, config)
+    if config.get("metadata", {}).get("managedFields") is not None:
+        raise refusals.bad_request("metadata.managedFields must be nil")
+    manager = field_manager(kind, write.subresource)
+    try:
+        return manager.applied(live, config, write.caller.field_manager, rfc3339(write.now), force=force)
+    except ConflictError as error:
+        raise _conflict(error) from error
+    except ApplyError as error:
+        raise ApiError(500, "", str(error)) from error
+
+
+def settled(new: Object, old: Object) -> Object:
+    """Return *new*, with the times of *old* if nothing else changed: that alone is no write."""
+    entries, before = new["metadata"].get("managedFields"), old["metadata"].get("managedFields")
+    if not entries or not before or entries == before or _timeless(entries) != _timeless(before):
+        return new
+    unchanged = new | {"metadata": new["metadata"] | {"managedFields": before}}
+    version = old["metadata"].get("resourceVersion")
+    same = unchanged | {"metadata": unchanged["metadata"] | {"resourceVersion": version}} == old
+    return unchanged if same else new
+
+
+def _timeless(entries: list[Object]) -> list[Object]:
+    return [{key: value for key, value in entry.items() if key != "time"} for entry in entries]
+
+
+@lru_cache(_MANAGERS_KEPT)
+def field_manager(kind: Kind, subresource: str) -> FieldManager:
+    """Return who follows the writes to objects of *kind*, or to their *subresource*."""
+    ignored = _STATUS if kind.has_status and not subresource else _SPEC if subresource == "status" else {}
+    resource = kind.resource
+    return FieldManager(
+        _type(kind), resource.api_version, resource.kind, _empty(kind), subresource, ignored=ignored
+    )
+
+
+def _type(kind: Kind) -> Type:
+    types = field_types.bundled()
+    if types.has(kind.go_type):
+        return types.of_name(kind.go_type)
+    return from_structural_schema(kind.schema, types.of_name(field_types.OBJECT_META))
+
+
+def _empty(kind: Kind) -> Object:
+    types = field_types.bundled()
+    return types.empty(kind.go_type) if types.has(kind.go_type) else {}
+
+
+def _check_type(kind: Kind, config: Object) -> None:
+    resource = kind.resource
+    if (config.get("apiVersion"), config.get("kind")) != (resource.api_version, resource.kind):
+        group, _, version = str(config.get("apiVersion") or "").rpartition("/")
+        raise refusals.bad_request(f"invalid object type: {group}/{version}, Kind={config.get('kind') or ''}")
+
+
+def _conflict(error: ConflictError) -> ApiError:
+    causes = [
+        {"reason": "FieldManagerConflict", "message": each.message, "field": each.field}
+        for each in error.conflicts
+    ]
+    return ApiError(409, "Conflict", str(error), {"causes": causes})
