@@ -59,6 +59,7 @@ class AuthorizedApi:
         resource_version: str,
         label_selector: str = "",
         field_selector: str = "",
+        initial_events: bool = False,
     ) -> AbstractAsyncContextManager[AsyncIterator[WatchEvent]]:
         self._check("watch", resource, namespace, field_selector=field_selector)
         return self._api.watch(
@@ -67,6 +68,7 @@ class AuthorizedApi:
             resource_version=resource_version,
             label_selector=label_selector,
             field_selector=field_selector,
+            initial_events=initial_events,
         )
 
     async def create(self, resource: Resource, obj: Object, *, subresource: str = "") -> Object:

@@ -8,23 +8,28 @@ Left out: Service variables.
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
-from kubelab.cluster.errors import LabError
+from kubelab.cluster.errors import ApiError, LabError
 from kubelab.cluster.objects import Object, labels_of
 from kubelab.cluster.pods import container_resources
 from kubelab.cluster.quantity import as_bytes, millicores
+
+TOKEN_EXPIRATION_S = 3600
+TokenKey = tuple[str, int]
+"""For whom a token of the pod's account is ("": the API server), and for how many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
     """The ConfigMaps and Secrets of the pod's namespace that the pod names; None for one that is not
-    there."""
+    there. And its account's tokens, or why there is none."""
 
     configmaps: Mapping[str, Object | None] = field(default_factory=dict)
     secrets: Mapping[str, Object | None] = field(default_factory=dict)
+    tokens: Mapping[TokenKey, str | ApiError] = field(default_factory=dict)
 
 
 _REFERENCE = re.compile(r"\$(?:\$|\(([^()]*)\))")
@@ -218,3 +223,15 @@ def _map_lines(pairs: Mapping[str, str]) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def token_keys(pod: Object) -> Iterator[TokenKey]:
+    """Yield which tokens the pod's volumes project."""
+    for volume in pod["spec"].get("volumes") or ():
+        for source in (volume.get("projected") or {}).get("sources") or ():
+            if wanted := source.get("serviceAccountToken"):
+                yield token_key(wanted)
+
+
+def token_key(source: Object) -> TokenKey:
+    return source.get("audience", ""), source.get("expirationSeconds", TOKEN_EXPIRATION_S)

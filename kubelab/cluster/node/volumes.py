@@ -3,12 +3,14 @@
 Source: kubernetes, pkg/volume/configmap/configmap.go and pkg/volume/secret/secret.go (MakePayload),
 pkg/volume/projected/projected.go (collectData), pkg/volume/downwardapi/downwardapi.go (CollectData),
 pkg/kubelet/kubelet_pods.go (makeMounts).
-Left out: service account tokens and cluster trust bundles (this lab issues none), persistent volumes.
+Left out: a token's mode of 0600 for pods of one user, cluster trust bundles (this lab issues none),
+persistent volumes.
 """
 
 import base64
 from collections.abc import Iterator, Mapping
 
+from kubelab.cluster.errors import ApiError
 from kubelab.cluster.node.environment import (
     ConfigError,
     Place,
@@ -17,6 +19,7 @@ from kubelab.cluster.node.environment import (
     expand,
     field_value,
     resource_value,
+    token_key,
 )
 from kubelab.cluster.objects import Object
 from kubelab.cluster.quantity import as_bytes
@@ -148,9 +151,18 @@ def _files_of(kind: str, source: Object, pod: Object, sources: Sources, place: P
 
 
 def _projected(kind: str, source: Object, pod: Object, sources: Sources, place: Place) -> Files:
+    if kind == "serviceAccountToken":
+        return _of_token(source, sources)
     if kind not in _PLUGINS or kind == "projected":
         raise ConfigError(f"this lab projects no {kind}")
     return _files_of(kind, source, pod, sources, place)
+
+
+def _of_token(source: Object, sources: Sources) -> Files:
+    token = sources.tokens.get(token_key(source), "")
+    if isinstance(token, ApiError):
+        raise ConfigError(f"failed to fetch token: {token}")
+    yield _path(source), VolumeFile(token.encode(), source["defaultMode"])
 
 
 def _of_configmap(source: Object, sources: Sources, mode: int) -> Files:

@@ -19,6 +19,7 @@ from kubelab.cluster.errors import ApiError, KernelError, LabError
 from kubelab.cluster.linux.background import background
 from kubelab.cluster.node import image_words
 from kubelab.cluster.node import record as records
+from kubelab.cluster.node.account_tokens import AccountTokens
 from kubelab.cluster.node.cgroups import container_limits, oom_score_adj
 from kubelab.cluster.node.config import KubeletConfig
 from kubelab.cluster.node.english import english
@@ -98,6 +99,7 @@ class PodWorker:
         # What an earlier run of this kubelet left is taken away before anything else.
         self._leftover = "startTime" in pod.get("status", {}) and not _is_over(pod)
         self._is_removing = False
+        self._tokens = AccountTokens(host.api, host.clock)
         self._writer = StatusWriter(host.api, host.clock, pod)
         self._wake = asyncio.Event()
         self._arrived: list[ContainerExit] = []
@@ -378,6 +380,7 @@ class PodWorker:
         return Sources(
             await self._named(CONFIGMAPS, configmap_names(self._pod)),
             await self._named(SECRETS, secret_names(self._pod)),
+            await self._tokens.of(self._pod),
         )
 
     async def _named(self, resource: Resource, names: set[str]) -> dict[str, Object | None]:
