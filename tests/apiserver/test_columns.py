@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from api_manifests import deployment, node, pod
 
-from kubelab.cluster.apiserver import columns
+from kubelab.cluster.apiserver import columns, deployments
 from kubelab.cluster.apiserver.durations import human_duration
 from kubelab.cluster.objects import Object
 
@@ -94,7 +94,7 @@ def test_a_deployment_shows_ready_of_wanted() -> None:
     obj = deployment(replicas=3) | {
         "status": {"readyReplicas": 2, "updatedReplicas": 3, "availableReplicas": 2}
     }
-    assert columns.deployment(obj, NOW) == [
+    assert deployments.cells(obj, NOW) == [
         "web",
         "2/3",
         3,
