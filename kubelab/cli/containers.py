@@ -11,7 +11,7 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -43,6 +43,8 @@ TICK_S = 0.002
 
 _IMAGE = "kubelab/shell"
 _STAY = ("sleep", "infinity")
+_AT_A_TIME = f"{{}}, {WIDTH} at a time"
+_OWN_NAMESPACES = "{}, containers with namespaces of their own, no links"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,25 +90,59 @@ async def _nodes(place: Path, network: PhysicalNetwork, journal: Journal) -> Asy
 
 
 async def _single(place: Path, node: Node, runs: int) -> list[Figure]:
-    """One container at a time, and fifty, beside each other runtime that is here."""
+    """Containers in a standing sandbox, and such with one of their own, beside each other runtime that is
+    here."""
     async with oci_runtimes.found(place) as peers:
         _absent(set(oci_runtimes.NAMES) - {peer.name for peer in peers})
-        ones: dict[str, list[float]] = {"": [], **{peer.name: [] for peer in peers}}
-        many: dict[str, list[float]] = {name: [] for name in ones}
+        times_ms: dict[str, _Times] = {"": _Times(), **{peer.name: _Times() for peer in peers}}
         for run in range(runs):
             _tell(
                 Text(es="Contenedores sueltos, {n} de {of}…", en="Single containers, {n} of {of}…"), run, runs
             )
-            ones[""] += [await _one_ms(node, f"one-{run}-{number}") for number in range(ONES)]
-            many[""].append(await _many_ms(node))
+            await _time_ours(node, run, times_ms[""])
             for peer in peers:
-                true, stay = peer.bundle(["true"]), peer.bundle(_STAY)
-                ones[peer.name] += [await peer.run_ms(true) for _ in range(ONES)]
-                many[peer.name].append(await peer.start_many_ms(stay, CONTAINERS, WIDTH))
+                await _time_peer(peer, times_ms[peer.name])
     return [
-        *_beside("one pod of `true`: start to removed", ones, "{}"),
-        *_beside(f"{CONTAINERS} pods: start to all running", many, f"{{}}, {WIDTH} at a time"),
+        each
+        for row, name, peer_name in (
+            ("one", "one container of `true` in a standing sandbox: start to removed", "{}, the same"),
+            ("many", f"{CONTAINERS} containers in a standing sandbox: start to all running", _AT_A_TIME),
+            ("one_pod", "one pod of `true` (with its link): start to removed", _OWN_NAMESPACES),
+            ("many_pods", f"{CONTAINERS} pods (with their links): start to all running", _OWN_NAMESPACES),
+        )
+        for each in _beside(name, {who: getattr(times, row) for who, times in times_ms.items()}, peer_name)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """Of one runtime. `one_pod` and `many_pods` are, of a peer, containers with namespaces of their own: it
+    makes no links."""
+
+    one: list[float] = field(default_factory=list)
+    many: list[float] = field(default_factory=list)
+    one_pod: list[float] = field(default_factory=list)
+    many_pods: list[float] = field(default_factory=list)
+
+
+async def _time_ours(node: Node, run: int, times_ms: _Times) -> None:
+    uid = f"standing-{run}"
+    await node.runtime.run_sandbox(SandboxSpec(uid, "default", uid, uid))
+    times_ms.one.extend([await _one_ms(node, uid) for _ in range(ONES)])
+    times_ms.many.append(await _many_ms(node, uid))
+    await node.runtime.remove_sandbox(uid)
+    times_ms.one_pod.extend([await _one_pod_ms(node, f"one-{run}-{number}") for number in range(ONES)])
+    times_ms.many_pods.append(await _many_pods_ms(node))
+
+
+async def _time_peer(peer: oci_runtimes.OciRuntime, times_ms: _Times) -> None:
+    async with peer.sandbox(_STAY) as pid:
+        true, stay = peer.bundle(["true"], pid), peer.bundle(_STAY, pid)
+        times_ms.one.extend([await peer.run_ms(true) for _ in range(ONES)])
+        times_ms.many.append(await peer.start_many_ms(stay, CONTAINERS, WIDTH))
+    true, stay = peer.bundle(["true"]), peer.bundle(_STAY)
+    times_ms.one_pod.extend([await peer.run_ms(true) for _ in range(ONES)])
+    times_ms.many_pods.append(await peer.start_many_ms(stay, CONTAINERS, WIDTH))
 
 
 async def _crowd(nodes: list[Node], network: PhysicalNetwork, place: Path, runs: int) -> list[Figure]:
@@ -159,17 +195,31 @@ async def _by_the_api(place: Path, runs: int) -> Figure:
 
 
 async def _one_ms(node: Node, uid: str) -> float:
+    """Return how long a container in that sandbox takes, from its start to when nothing is left of it."""
+    begin = time.perf_counter()
+    async with node.runtime.exits() as exits:
+        container = await node.runtime.start_container(uid, _spec(node, uid, ("true",)))
+        await anext(end async for end in exits if end.id == container.id)
+    return (time.perf_counter() - begin) * 1000
+
+
+async def _many_ms(node: Node, uid: str) -> float:
+    begin = time.perf_counter()
+    specs = [_spec(node, f"{uid}-{number}", _STAY) for number in range(CONTAINERS)]
+    await asyncio.gather(*(node.runtime.start_container(uid, spec) for spec in specs))
+    return (time.perf_counter() - begin) * 1000
+
+
+async def _one_pod_ms(node: Node, uid: str) -> float:
     begin = time.perf_counter()
     async with node.runtime.exits() as exits:
         pod = await _pod(node, uid, ("true",))
-        async for end in exits:
-            if end.id == pod.container.id:
-                break
+        await anext(end async for end in exits if end.id == pod.container.id)
     await node.runtime.remove_sandbox(uid)
     return (time.perf_counter() - begin) * 1000
 
 
-async def _many_ms(node: Node) -> float:
+async def _many_pods_ms(node: Node) -> float:
     begin = time.perf_counter()
     pods = await _start([node], CONTAINERS, _STAY)
     took_ms = (time.perf_counter() - begin) * 1000
@@ -189,8 +239,12 @@ async def _remove(pods: Sequence[Pod]) -> None:
 
 async def _pod(node: Node, uid: str, argv: Sequence[str]) -> Pod:
     sandbox = await node.runtime.run_sandbox(SandboxSpec(uid, "default", uid, uid))
-    spec = ContainerSpec("main", _IMAGE, tuple(argv), {}, node.logs / uid / "main.log")
-    return Pod(node, uid, sandbox, await node.runtime.start_container(uid, spec))
+    container = await node.runtime.start_container(uid, _spec(node, uid, argv))
+    return Pod(node, uid, sandbox, container)
+
+
+def _spec(node: Node, name: str, argv: Sequence[str]) -> ContainerSpec:
+    return ContainerSpec("main", _IMAGE, tuple(argv), {}, node.logs / name / "main.log")
 
 
 @asynccontextmanager

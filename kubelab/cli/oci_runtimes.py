@@ -1,9 +1,11 @@
 """Other OCI runtimes as peers of ours: crun(1) and runc(8), each from its package, if it is there.
 
 Their containers get what a bundle of theirs has by default (`crun spec`): six new namespaces, masked paths,
-capabilities, a cgroup; the root is, as in ours, a read-only view of this host's /usr. crun refuses
-hosts that have controllers in both cgroup hierarchies; there it runs in a mount namespace without the second
-one, and what nsenter(1) takes, about a millisecond, is in its figures.
+capabilities, a cgroup; the root is, as in ours, a read-only view of this host's /usr. In a standing sandbox
+they have three of the namespaces from another one's process, by path, as containerd writes it for a pod's
+containers (internal/cri/server/container_create_linux.go).
+crun refuses hosts that have controllers in both cgroup hierarchies; there it runs in a mount namespace
+without the second one, and what nsenter(1) takes, about a millisecond, is in its figures.
 """
 
 import asyncio
@@ -27,6 +29,7 @@ from kubelab.cluster.linux.threads import in_thread
 from kubelab.language import Text
 
 NAMES = ("crun", "runc")
+_SHARED = {"network": "net", "ipc": "ipc", "uts": "uts"}  # Of a pod's containers; their links in /proc.
 _MERGED = ("bin", "sbin", "lib", "lib64")
 
 
@@ -39,8 +42,9 @@ class OciRuntime:
     within: tuple[str, ...] = ()
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
-    def bundle(self, argv: Sequence[str]) -> Path:
-        """Make a bundle whose container runs *argv*."""
+    def bundle(self, argv: Sequence[str], sandbox_pid: int = 0) -> Path:
+        """Make a bundle whose container runs *argv*, in the namespaces of a standing sandbox if there is
+        one."""
         bundle = self.place / f"bundle-{next(self._numbers)}"
         root = bundle / "rootfs"
         (root / "usr").mkdir(parents=True)
@@ -53,8 +57,23 @@ class OciRuntime:
         config["process"] |= {"terminal": False, "args": list(argv)}
         usr = {"destination": "/usr", "type": "bind", "source": "/usr", "options": ["rbind", "ro"]}
         config["mounts"].append(usr)
+        for namespace in config["linux"]["namespaces"]:
+            if sandbox_pid and namespace["type"] in _SHARED:
+                namespace["path"] = f"/proc/{sandbox_pid}/ns/{_SHARED[namespace['type']]}"
         file.write_text(json.dumps(config), "utf-8")
         return bundle
+
+    @asynccontextmanager
+    async def sandbox(self, argv: Sequence[str]) -> AsyncIterator[int]:
+        """Let a container that runs *argv* stand as a sandbox for others; yield its pid."""
+        id_ = f"bench-{next(self._numbers)}"
+        bundle = self.bundle(argv)
+        file = bundle / "pid"
+        await self._call("run", "--detach", "--bundle", str(bundle), "--pid-file", str(file), id_)
+        try:
+            yield int(file.read_text("ascii"))
+        finally:
+            await self._call("delete", "--force", id_)
 
     async def run_ms(self, bundle: Path) -> float:
         """Run the bundle's container to its end and return how long that took, its removal included."""
