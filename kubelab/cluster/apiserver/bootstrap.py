@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from ipaddress import IPv4Address
 
-from kubelab.cluster.apiserver import kubernetes_service
+from kubelab.cluster.apiserver import kubernetes_service, priority_classes
 from kubelab.cluster.apiserver.authorization.default_roles import default_bindings, default_roles
 from kubelab.cluster.apiserver.authorization.role_reconciliation import must_be_made_anew, reconciled
 from kubelab.cluster.apiserver.kind import Kind
@@ -20,6 +20,7 @@ from kubelab.cluster.objects import (
     CLUSTERROLEBINDINGS,
     CLUSTERROLES,
     NAMESPACES,
+    PRIORITYCLASSES,
     ROLEBINDINGS,
     ROLES,
     Object,
@@ -39,6 +40,8 @@ async def bootstrap(
     """
     for name in BOOTSTRAP:
         await _create(registry, registry.kinds[NAMESPACES], {"metadata": {"name": name}})
+    for class_ in priority_classes.bootstrap():
+        await _create(registry, registry.kinds[PRIORITYCLASSES], class_)
     for role in default_roles():
         await _ensure(registry, role)
     for binding in default_bindings():
