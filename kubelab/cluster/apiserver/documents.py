@@ -41,9 +41,9 @@ def at(kinds: tuple[Kind, ...], path: str, accept: str) -> Document | None:
 
 
 @lru_cache(4)
-def _openapi_v2(kinds: tuple[Kind, ...], protobuf: bool) -> Document:
-    body = openapi_v2.document(kinds, protobuf=protobuf)
-    return Document(body, openapi_v2.PROTOBUF if protobuf else JSON, _hash(body))
+def _openapi_v2(kinds: tuple[Kind, ...], media_type: str) -> Document:
+    body = openapi_v2.document(kinds, protobuf=media_type == openapi_v2.PROTOBUF)
+    return Document(body, media_type, _hash(body))
 
 
 @lru_cache(128)

@@ -6,9 +6,9 @@ Source: k8s.io/kube-openapi/pkg/builder3; kubernetes, staging/src/k8s.io/api (th
 Left out: defaults.
 """
 
-from functools import lru_cache
+from functools import cache
 
-from kubelab.cluster.apiserver import descriptions, schema
+from kubelab.cluster.apiserver import descriptions, merge_topology, schema
 from kubelab.cluster.apiserver.go_types import GoField, GoKind, GoType, GoTypes
 from kubelab.cluster.objects import Object
 
@@ -55,63 +55,75 @@ def reference(go_type: str) -> Object:
     return {"$ref": REFERENCE + name_of(go_type)}
 
 
-@lru_cache(1024)
+@cache
 def of_type(go_type: str) -> Schemas:
     """Return the schema of *go_type* and of all that it holds, by name."""
-    types = schema.bundled().types
-    schemas: Schemas = {}
-    if types.has(go_type):
-        _collect(types, types.of_name(go_type), schemas)
+    types, schemas = schema.bundled().types, Schemas()
+    wanted = [go_type] if types.has(go_type) else []
+    while wanted:
+        name = wanted.pop()
+        if name_of(name) not in schemas:
+            schemas[name_of(name)], held = _of_one(name)
+            wanted += held
     return schemas
 
 
-def _collect(types: GoTypes, type_: GoType, schemas: Schemas) -> None:
-    """Put the schema of *type_* and of all that it holds into *schemas*."""
-    name = name_of(type_.name)
-    if name in schemas:
-        return
-    about = descriptions.of_type(type_.name)
-    if type_.name in _SPECIAL:
-        schemas[name] = _SPECIAL[type_.name] | _described(about.text)
-        return
+@cache
+def _of_one(go_type: str) -> tuple[Object, tuple[str, ...]]:
+    """Return the schema of one struct, and the Go types that it refers to."""
+    types, about = schema.bundled().types, descriptions.of_type(go_type)
+    if go_type in _SPECIAL:
+        return _SPECIAL[go_type] | _described(about.text), ()
     shown: Object = {"type": "object"} | _described(about.text)
-    schemas[name] = shown
-    properties: dict[str, Object] = {}
-    for field_name, each in types.json_fields(type_).items():
-        properties[field_name] = _property(types, each, schemas) | _described(
-            about.fields.get(field_name, "")
-        )
+    if merge_topology.of_type(go_type).atomic:
+        shown["x-kubernetes-map-type"] = "atomic"
+    held: list[str] = []
+    properties = {
+        name: _property(types, go_type, each, held) | _described(about.fields.get(name, ""))
+        for name, each in types.json_fields(types.of_name(go_type)).items()
+    }
     if properties:
         shown["properties"] = properties
     if needed := [each for each in properties if each in about.required]:
         shown["required"] = needed
+    return shown, tuple(dict.fromkeys(held))
 
 
 def _described(text: str) -> Object:
     return {"description": text} if text else {}
 
 
-def _property(types: GoTypes, field: GoField, schemas: Schemas) -> Object:
-    shown = _type(types, field.type, schemas)
+def _property(types: GoTypes, owner: str, field: GoField, held: list[str]) -> Object:
+    shown = _type(types, field.type, held)
     if field.patch_strategy:
         shown = shown | {"x-kubernetes-patch-strategy": ",".join(field.patch_strategy)}
     if field.patch_merge_key:
         shown |= {"x-kubernetes-patch-merge-key": field.patch_merge_key}
-    return shown
+    return shown | _merged(owner, field, shown)
 
 
-def _type(types: GoTypes, type_: GoType, schemas: Schemas) -> Object:
+def _merged(owner: str, field: GoField, shown: Object) -> Object:
+    """Say how server-side apply merges a list, or a map that it does not merge as usual."""
+    topology = merge_topology.of_type(owner).fields.get(field.name)
+    if shown.get("type") == "array":
+        how = topology.how if topology else "atomic"
+        keys = {"x-kubernetes-list-map-keys": list(topology.keys)} if topology and topology.keys else {}
+        return keys | {"x-kubernetes-list-type": how}
+    return {"x-kubernetes-map-type": topology.how} if topology else {}
+
+
+def _type(types: GoTypes, type_: GoType, held: list[str]) -> Object:
     type_ = types.pointed_to(type_)
     match type_.kind:
         case GoKind.STRUCT:
-            _collect(types, type_, schemas)
-            return {"allOf": [{"$ref": REFERENCE + name_of(type_.name)}]}
+            held.append(type_.name)
+            return {"allOf": [reference(type_.name)]}
         case GoKind.MAP:
-            return {"type": "object", "additionalProperties": _type(types, types.element(type_), schemas)}
+            return {"type": "object", "additionalProperties": _type(types, types.element(type_), held)}
         case GoKind.SLICE:
             element = types.element(type_)
             if element.kind is GoKind.UINT8:
                 return {"type": "string", "format": "byte"}
-            return {"type": "array", "items": _type(types, element, schemas)}
+            return {"type": "array", "items": _type(types, element, held)}
         case kind:
             return dict(_FORMATS[kind])
