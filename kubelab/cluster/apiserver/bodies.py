@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubelab.cluster.apiserver import protobuf, refusals, schema
+from kubelab.cluster.apiserver.kind import Custom
 from kubelab.cluster.apiserver.negotiation import BODIES, JSON, PROTOBUF, YAML
 from kubelab.cluster.apiserver.queries import FieldValidation
 from kubelab.cluster.errors import ApiError
@@ -16,11 +17,15 @@ from kubelab.cluster.objects import Object
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """The type that a body must be: its apiVersion and kind, and the Go type that knows its fields."""
+    """The type that a body must be: its apiVersion and kind, and the Go type that knows its fields.
+
+    A custom resource has no Go type.
+    """
 
     api_version: str
     kind: str
     go_type: str
+    custom: Custom | None = None
 
     @property
     def version(self) -> str:
@@ -46,6 +51,8 @@ class Body:
 
 def read(raw: bytes, media_type: str, expected: Expected, validation: FieldValidation) -> Body:
     """Return the object in *raw*, refusing what is not of the *expected* type."""
+    if media_type == PROTOBUF and (expected.custom or not schema.bundled().has_protobuf(expected.go_type)):
+        raise refusals.unsupported_media_type((JSON, YAML))
     if media_type == PROTOBUF:
         return Body(_from_protobuf(raw, expected))
     parsed = _parse(raw, media_type)
@@ -58,7 +65,8 @@ def read(raw: bytes, media_type: str, expected: Expected, validation: FieldValid
 def fit(obj: Object, expected: Expected, validation: FieldValidation) -> Body:
     """Return *obj* with the fields of its type alone; what did not fit is refused, warned of or ignored."""
     try:
-        fitted, problems = schema.bundled().fitted(expected.go_type, obj)
+        fit_custom = expected.custom and expected.custom.fit
+        fitted, problems = fit_custom(obj) if fit_custom else schema.bundled().fitted(expected.go_type, obj)
     except schema.MismatchError as error:
         raise expected.refusal(str(error)) from error
     if problems and validation == "Strict":

@@ -15,7 +15,6 @@ from kubelab.cluster.clock import rfc3339
 from kubelab.cluster.objects import NAMESPACES, Object
 
 Propagation = Literal["Background", "Foreground", "Orphan"]
-_IMMORTAL = frozenset({"default", "kube-system", "kube-public"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +35,6 @@ def check_preconditions(kind: Kind, obj: Object, options: DeleteOptions) -> None
         if wanted and wanted != actual:
             why = f"Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {actual}"
             raise refusals.conflict(kind.resource, metadata["name"], why)
-    if kind.resource == NAMESPACES and metadata["name"] in _IMMORTAL:
-        raise refusals.forbidden(kind.resource, metadata["name"], "this namespace may not be deleted")
 
 
 def delete(kind: Kind, obj: Object, options: DeleteOptions, now: datetime) -> Object | None:

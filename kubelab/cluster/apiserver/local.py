@@ -96,7 +96,7 @@ class LocalApi:
             kind, namespace, obj, subresource=subresource, caller=self._caller
         )
         await _others_turn()
-        return _shown(version, subresource)
+        return _shown(kind, version, subresource)
 
     async def patch(
         self,
@@ -118,7 +118,7 @@ class LocalApi:
             caller=self._caller,
         )
         await _others_turn()
-        return _shown(version, subresource)
+        return _shown(kind, version, subresource)
 
     async def delete(
         self,
@@ -154,5 +154,5 @@ async def _others_turn() -> None:
     await asyncio.sleep(0)
 
 
-def _shown(version: Version, subresource: str) -> Object:
-    return subresources.scale_of(version.object) if subresource == "scale" else version.object
+def _shown(kind: Kind, version: Version, subresource: str) -> Object:
+    return subresources.scale_of(kind, version.object) if subresource == "scale" else version.object

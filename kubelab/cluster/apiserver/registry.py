@@ -20,6 +20,7 @@ from kubelab.cluster.apiserver.access import Access
 from kubelab.cluster.apiserver.admission import Attributes, Chain, Operation, Plugin
 from kubelab.cluster.apiserver.authorization.escalation import RoleEscalation
 from kubelab.cluster.apiserver.caller import SYSTEM, Caller
+from kubelab.cluster.apiserver.claiming import claiming
 from kubelab.cluster.apiserver.deletion import DeleteOptions
 from kubelab.cluster.apiserver.kind import Call, Kind, Write
 from kubelab.cluster.apiserver.kinds import Catalogue
@@ -27,7 +28,7 @@ from kubelab.cluster.apiserver.selection import Matches, selection
 from kubelab.cluster.apiserver.versions import Version, VersionCache, copied, stored_form
 from kubelab.cluster.clock import Clock
 from kubelab.cluster.errors import ApiError
-from kubelab.cluster.objects import NAMESPACES, Object
+from kubelab.cluster.objects import Object
 from kubelab.cluster.store.protocol import (
     CompactedError,
     Compare,
@@ -37,6 +38,7 @@ from kubelab.cluster.store.protocol import (
     KeyValue,
     Put,
     Store,
+    TxnResult,
 )
 
 EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
@@ -220,7 +222,7 @@ class Registry:
 
     def _shared_event(self, type_: EventType, kind: Kind, shown: KeyValue, kv: KeyValue) -> WatchedEvent:
         """Return the event that shows *shown* at the revision of *kv*."""
-        key = (kv.mod_revision, kv.key, type_, kind if kind.conversion else None)
+        key = (kv.mod_revision, kv.key, type_, kind if kind.conversion or kind.custom else None)
         if (shared := self._events.get(key)) is None:
             at_revision = self._versions.peek(kv) if shown is kv else Version(shown.value, kv.mod_revision)
             shared = self._events[key] = WatchedEvent(type_, _seen(kind, at_revision))
@@ -263,21 +265,39 @@ class Registry:
             caller=caller,
             applied=applied,
         )
-        await self._check_namespace(kind, namespace, new["metadata"].get("name", ""))
+        if kind.custom and kind.custom.terminating:
+            why = "create not allowed while custom resource definition is terminating"
+            raise refusals.forbidden(kind.resource, new["metadata"].get("name", ""), why)
         attributes = self._attributes("CREATE", kind, new, None, caller, dry_run=dry_run)
         await self.admission.admit(attributes)
         assert attributes.new is not None
         attributes.new = new = lifecycle.finish_create(kind, attributes.new)
         await self.admission.validate(attributes)
-        key, value = kind.key(namespace, new["metadata"]["name"]), stored_form(new)
-        if dry_run:
-            if await self.store.get(key) is not None:
+        return await self._store_new(kind, namespace, new, dry_run=dry_run)
+
+    async def _store_new(self, kind: Kind, namespace: str, new: Object, *, dry_run: bool) -> Version:
+        key = kind.key(namespace, new["metadata"]["name"])
+        while True:
+            assigned = await self._assigned(kind, new, None)
+            value = _stored(kind, assigned)
+            if dry_run:
+                if await self.store.get(key) is not None:
+                    raise refusals.already_exists(kind.resource, new["metadata"]["name"])
+                return _seen(kind, Version(value, 0))
+            compares, writes = claiming(kind, assigned, None, key)
+            result = await self.store.txn([Compare(key, 0), *compares], [Put(key, value), *writes])
+            if result.succeeded:
+                return _seen(kind, self._versions.put(key, Version(value, result.revision)))
+            if any(kv.key == key for kv in result.kvs):
                 raise refusals.already_exists(kind.resource, new["metadata"]["name"])
-            return Version(value, 0)
-        result = await self.store.txn([Compare(key, 0)], [Put(key, value)])
-        if not result.succeeded:
-            raise refusals.already_exists(kind.resource, new["metadata"]["name"])
-        return self._versions.put(key, Version(value, result.revision))
+
+    async def _assigned(self, kind: Kind, new: Object, old: Object | None) -> Object:
+        """Return *new* with what it is to hold for itself alone; *new* stays as it is."""
+        if kind.claims is None:
+            return new
+        assigned = copied(new)
+        await kind.claims.assign(self.store, assigned, old)
+        return assigned
 
     @staticmethod
     def _attributes(
@@ -344,7 +364,7 @@ class Registry:
         key = kind.key(namespace, name)
         kv = await self._kv(kind, namespace, name)
         while True:
-            old = self._versions.of(kv)
+            old = _seen(kind, self._versions.of(kv))
             wanted = _wanted(kind, old.object, change, "" if applied else subresource)
             asked = (wanted.get("metadata") or {}).get("resourceVersion")
             if asked and asked != str(old.revision):
@@ -352,19 +372,19 @@ class Registry:
             if not asked and not kind.unconditional_update:
                 raise refusals.unversioned(kind.resource, name)
             new = await self._admitted_update(kind, wanted, old.object, write_by, dry_run=dry_run)
-            value = stored_form(new)
+            new = await self._assigned(kind, new, old.object)
+            value = _stored(kind, new)
             if _same(new, old.object):
                 return old
             if dry_run:
-                return Version(value, old.revision)
+                return _seen(kind, Version(value, old.revision))
             finished = deletion.is_finished(new)
-            write = Delete(key) if finished else Put(key, value)
-            result = await self.store.txn([Compare(key, old.revision)], [write])
+            stored = Delete(key) if finished else Put(key, value)
+            compares, writes = claiming(kind, None if finished else new, old.object, key)
+            result = await self.store.txn([Compare(key, old.revision), *compares], [stored, *writes])
             if result.succeeded:
-                return self._written(key, Version(value, result.revision), gone=finished)
-            if not result.kvs:
-                raise refusals.not_found(kind.resource, name)
-            kv = result.kvs[0]
+                return _seen(kind, self._written(key, Version(value, result.revision), gone=finished))
+            kv = _present(kind, name, key, result)
 
     async def _admitted_update(
         self, kind: Kind, wanted: Object, old: Object, write: Write, *, dry_run: bool
@@ -496,15 +516,14 @@ class Registry:
             new = deletion.delete(kind, old.object, options, self.clock.now())
             value = stored_form(new) if new else old.value
             if options.dry_run or (new and value == old.value):
-                return Deleted(Version(value, old.revision), gone=new is None)
+                return Deleted(_seen(kind, Version(value, old.revision)), gone=new is None)
             write = Put(key, value) if new else Delete(key)
-            result = await self.store.txn([Compare(key, old.revision)], [write])
+            compares, writes = claiming(kind, new, old.object, key)
+            result = await self.store.txn([Compare(key, old.revision), *compares], [write, *writes])
             if result.succeeded:
                 written = self._written(key, Version(value, result.revision), gone=new is None)
-                return Deleted(written, gone=new is None)
-            if not result.kvs:
-                raise refusals.not_found(kind.resource, name)
-            kv = result.kvs[0]
+                return Deleted(_seen(kind, written), gone=new is None)
+            kv = _present(kind, name, key, result)
 
     async def delete_collection(
         self,
@@ -541,31 +560,35 @@ class Registry:
         if not kind.resource.namespaced:
             metadata.pop("namespace", None)
 
-    async def _check_namespace(self, kind: Kind, namespace: str, name: str) -> None:
-        """Refuse new content in a namespace that is not there or is on its way out (NamespaceLifecycle)."""
-        if not kind.resource.namespaced:
-            return
-        parent = (await self.get(self.kinds[NAMESPACES], "", namespace)).object
-        if "deletionTimestamp" not in parent["metadata"]:
-            return
-        why = f"unable to create new content in namespace {namespace} because it is being terminated"
-        message = f"namespace {namespace} is being terminated"
-        cause = {"reason": "NamespaceTerminating", "message": message, "field": "metadata.namespace"}
-        raise refusals.forbidden(kind.resource, name, why, causes=[cause])
-
 
 def _seen(kind: Kind, version: Version) -> Version:
     """Return the stored *version* as those see it who ask for *kind*."""
-    if kind.conversion is None:
+    if kind.custom:
+        shown = kind.custom.read(version.object)
+    elif kind.conversion:
+        shown = kind.conversion.from_storage(version.object)
+    else:
         return version
-    return Version(stored_form(kind.conversion.from_storage(version.object)), version.revision)
+    return version if shown is version.object else Version(stored_form(shown), version.revision)
+
+
+def _stored(kind: Kind, new: Object) -> bytes:
+    return stored_form(kind.custom.write(new) if kind.custom else new)
 
 
 def _wanted(kind: Kind, old: Object, change: Change, subresource: str) -> Object:
     """Return what *change* wants of *old*, which stays as it is: nothing is shared between the two."""
     if subresource == "scale":
-        return copied(subresources.scaled(kind, old, change(subresources.scale_of(old))))
+        return copied(subresources.scaled(kind, old, change(subresources.scale_of(kind, old))))
     return copied(change(old))
+
+
+def _present(kind: Kind, name: str, key: str, result: TxnResult) -> KeyValue:
+    """Return what a failed transaction found at *key*; raises ApiError 404 if nothing."""
+    for kv in result.kvs:
+        if kv.key == key:
+            return kv
+    raise refusals.not_found(kind.resource, name)
 
 
 def _same(new: Object, old: Object) -> bool:

@@ -4,7 +4,7 @@ Source: kubernetes, staging/src/k8s.io/apiserver/pkg/endpoints/handlers/{get,cre
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kubelab.cluster.apiserver import applying, bodies, queries, refusals, subresources
 from kubelab.cluster.apiserver.bodies import Body, Expected
@@ -14,6 +14,7 @@ from kubelab.cluster.apiserver.kind import Call, Kind, Write
 from kubelab.cluster.apiserver.negotiation import accepted_form, media_type
 from kubelab.cluster.apiserver.patching import apply_patch
 from kubelab.cluster.apiserver.registry import Registry
+from kubelab.cluster.apiserver.request_warnings import collecting
 from kubelab.cluster.apiserver.routes import Route
 from kubelab.cluster.apiserver.versions import Version, encode
 from kubelab.cluster.client.api import PatchType
@@ -59,7 +60,13 @@ class Resources:
         verb = self._verbs.get(request.route.verb)
         if verb is None or (request.route.kind.review and request.route.verb != "create"):
             raise refusals.method_not_allowed(request.route.kind.resource, request.route.verb)
-        return await verb(request)
+        with collecting() as told:
+            answer = await verb(request)
+        answer = replace(answer, warnings=(*answer.warnings, *told)) if told else answer
+        custom = request.route.kind.custom
+        if custom and custom.deprecation:
+            return replace(answer, warnings=(custom.deprecation, *answer.warnings))
+        return answer
 
     def view(self, request: Request) -> View:
         form = accepted_form(request.accept)
@@ -112,8 +119,8 @@ class Resources:
 
     async def _patch(self, request: Request) -> Answer:
         route, kind = request.route, media_type(request.content_type)
-        if kind not in PATCHES:
-            raise refusals.unsupported_media_type(PATCHES)
+        if kind not in (accepted := _patches(route)):
+            raise refusals.unsupported_media_type(accepted)
         applying.check_options(request.query, "PatchOptions", applies=kind == applying.APPLY)
         if kind == applying.APPLY:
             return await self._apply(request)
@@ -199,7 +206,7 @@ class Resources:
         self, request: Request, version: Version, status: int, warnings: tuple[str, ...] = ()
     ) -> Answer:
         if request.route.subresource == "scale":
-            return Answer(status, encode(subresources.scale_of(version.object)), warnings)
+            return Answer(status, encode(subresources.scale_of(request.route.kind, version.object)), warnings)
         return Answer(status, self.view(request).one(version), warnings)
 
 
@@ -209,7 +216,14 @@ def _expected(route: Route) -> Expected:
 
 def _expected_whole(route: Route) -> Expected:
     resource = route.kind.resource
-    return Expected(resource.api_version, resource.kind, route.kind.go_type)
+    return Expected(resource.api_version, resource.kind, route.kind.go_type, route.kind.custom)
+
+
+def _patches(route: Route) -> tuple[str, ...]:
+    """Return the media types of patches; without a Go type nobody knows how to merge lists strategically."""
+    if route.kind.custom and route.subresource != "scale":
+        return tuple(each for each in PATCHES if each != PatchType.STRATEGIC.value)
+    return PATCHES
 
 
 def _news(kind: Kind, old: Object | None, new: Object) -> tuple[str, ...]:

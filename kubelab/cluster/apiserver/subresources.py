@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from kubelab.cluster.apiserver import columns, refusals
+from kubelab.cluster.apiserver.crd import scale as custom_scale
 from kubelab.cluster.apiserver.fields import FieldError, not_negative
 from kubelab.cluster.apiserver.kind import Call, Kind
 from kubelab.cluster.clock import rfc3339
@@ -20,8 +21,10 @@ BOUND: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status":
 _SHOWN_METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
-def scale_of(obj: Object) -> Object:
-    """Return the `Scale` of a Deployment or ReplicaSet."""
+def scale_of(kind: Kind, obj: Object) -> Object:
+    """Return the `Scale` of a Deployment, say, or of a custom resource."""
+    if kind.custom and kind.custom.scale:
+        return custom_scale.scale_of(obj, kind.custom.scale)
     selector = obj["spec"].get("selector") or {}
     status: dict[str, Any] = {"replicas": (obj.get("status") or {}).get("replicas", 0)}
     if selector:
@@ -40,6 +43,8 @@ def scaled(kind: Kind, obj: Object, scale: Object) -> Object:
     replicas = (scale.get("spec") or {}).get("replicas", 0)
     if errors := list(not_negative(replicas, "spec.replicas")):
         raise refusals.invalid(kind.resource, obj["metadata"]["name"], errors)
+    if kind.custom and kind.custom.scale:
+        return custom_scale.scaled(obj, scale, kind.custom.scale)
     metadata = dict(obj["metadata"])
     if wanted := (scale.get("metadata") or {}).get("resourceVersion"):
         metadata["resourceVersion"] = wanted
