@@ -5,11 +5,15 @@ A folder's conftest imports those that its tests use.
 
 import pytest
 
+from kubelab.cluster.apiserver import plugins
 from kubelab.cluster.apiserver.bootstrap import bootstrap
 from kubelab.cluster.apiserver.local import LocalApi
 from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.clock import VirtualClock
 from kubelab.cluster.store.memory import MemoryStore
+
+# No pod without the accounts that a controller makes, and none on a node that another has not seen ready.
+NEEDING_CONTROLLERS = ("ServiceAccount", "TaintNodesByCondition")
 
 
 @pytest.fixture
@@ -20,6 +24,7 @@ def clock() -> VirtualClock:
 @pytest.fixture
 async def registry(clock: VirtualClock) -> Registry:
     registry = Registry(MemoryStore(), clock)
+    plugins.install(registry, disabled=NEEDING_CONTROLLERS)
     await bootstrap(registry)
     return registry
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kubelab.cluster.apiserver import bundled_kubectl, pki
+from local_cluster import NEEDING_CONTROLLERS
+
+from kubelab.cluster.apiserver import bundled_kubectl, pki, plugins
 from kubelab.cluster.apiserver.bootstrap import bootstrap
 from kubelab.cluster.apiserver.local import LocalApi
 from kubelab.cluster.apiserver.registry import Registry
@@ -92,6 +94,7 @@ current-context: lab
 @asynccontextmanager
 async def serving(home: Path) -> AsyncIterator[Cluster]:
     registry = Registry(MemoryStore(), SystemClock())
+    plugins.install(registry, disabled=NEEDING_CONTROLLERS)
     await bootstrap(registry)
     authority = pki.Authority.create(home / "pki", datetime.now(UTC))
     ca = authority.certificate_path
