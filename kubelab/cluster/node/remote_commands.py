@@ -29,7 +29,7 @@ from kubelab.cluster.streams.remote_command import (
 from kubelab.cluster.streams.until import done_before
 
 OUTPUTS = ("stdout", "stderr")
-GONE_GRACE_S = 2.0  # What a command whose client is gone may still do.
+GONE_GRACE_S = 0.5  # What a command whose client is gone may still do.
 
 
 async def execute(
