@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubelab.cluster.apply.fields import MEMBER, NOTHING, SELF, Fields, union
+from kubelab.cluster.apply.path_element import PathElementError
 from kubelab.cluster.apply.types import ABSENT, Form, ListType, MapType, Type
 
 
@@ -70,13 +71,17 @@ def _compare_as(form: Form | None, type_: Type, old: Any, new: Any) -> Compariso
 def _maps(map_: MapType, old: dict[str, Any], new: dict[str, Any]) -> Comparison:
     written: Fields = {}
     removed: Fields = {}
+    fields, element = map_.fields, map_.element
     for name, value in new.items():
         before = old.get(name, ABSENT)
-        if before is not value and before != value:
-            _note(f"f:{name}", map_.type_of(name), before, value, written, removed)
+        if before is ABSENT:
+            nested = isinstance(value, (dict, list)) and value
+            written[f"f:{name}"] = everything(fields.get(name, element), value) if nested else MEMBER
+        elif before is not value and before != value:
+            _note(f"f:{name}", fields.get(name, element), before, value, written, removed)
     for name, before in old.items():
         if name not in new:
-            removed[f"f:{name}"] = everything(map_.type_of(name), before)
+            removed[f"f:{name}"] = everything(fields.get(name, element), before)
     return Comparison(written, removed)
 
 
@@ -116,7 +121,7 @@ def _by_element(list_: ListType, items: list[Any]) -> dict[str, list[Any]]:
     for item in items:
         try:
             element = list_.path_element(item)
-        except ValueError:
+        except PathElementError:
             continue
         found.setdefault(element, []).append(item)
     return found
@@ -168,6 +173,11 @@ def _all_of_map(map_: MapType, value: dict[str, Any]) -> Fields:
 
 def _all_of_list(list_: ListType, value: list[Any]) -> Fields:
     found: Fields = {SELF: MEMBER}
-    for element, items in _by_element(list_, value).items():
-        found[element] = everything(list_.element, items[0]) if len(items) == 1 else MEMBER
+    type_, path_element = list_.element, list_.path_element
+    for item in value:
+        try:
+            element = path_element(item)
+        except PathElementError:
+            continue
+        found[element] = MEMBER if element in found or not isinstance(item, dict) else everything(type_, item)
     return found

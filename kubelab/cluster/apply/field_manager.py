@@ -86,7 +86,7 @@ class FieldManager:
         if not changed:
             return self._encoded(others, owners, tracked)
         manager = Manager(name or UNKNOWN, UPDATE, self.api_version, self.subresource)
-        if not (changed := difference(fields.recursive_difference(changed, self.ignored), UNOWNED)):
+        if not (changed := difference(changed, UNOWNED)):
             return self._encoded(others, owners, tracked)
         after = dict(others)
         if (mine := after.get(manager)) is not None:

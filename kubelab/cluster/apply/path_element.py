@@ -25,6 +25,11 @@ class PathElementError(ValueError):
     """Something is no path element, or has none."""
 
 
+def of_key(key: str, value: str) -> str:
+    """Return what `of_keys` does for one key that is a text, which nearly all are."""
+    return f'{KEY}{{"{key}":{_encode(value).decode()}}}'
+
+
 def of_keys(keys: dict[str, Any]) -> str:
     return KEY + _encode(_canonical(keys)).decode()
 

@@ -98,6 +98,10 @@ def _keyed(keys: Mapping[str, Any], item: Any) -> str:
         raise PathElementError("associative list with keys may not have a null element")
     if not isinstance(item, dict):
         raise PathElementError("associative list with keys may not have non-map elements")
+    if len(keys) == 1:
+        (only,) = keys
+        if type(value := item.get(only)) is str:
+            return path_element.of_key(only, value)
     found = {key: item.get(key, default) for key, default in keys.items()}
     present = {key: value for key, value in found.items() if value is not None or key in item}
     if not present:
