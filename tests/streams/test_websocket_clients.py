@@ -1,7 +1,9 @@
 """Streams as Python's clients ask for them: v4 channels, text or base64, and what the server refuses."""
 
+import asyncio
 import base64
 import json
+import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator
@@ -10,7 +12,9 @@ from urllib.parse import urlencode
 
 import aiohttp
 import pytest
+from aiohappyeyeballs import AddrInfoType
 from lab_program import RunningLab
+from stream_lab import until
 
 from kubelab.cluster.client import kubeconfig
 
@@ -25,11 +29,18 @@ async def pods(lab: RunningLab, tmp_path: Path) -> AsyncIterator[aiohttp.ClientS
     tls = ssl.create_default_context(cadata=config.ca_pem.decode())
     (tmp_path / "admin.pem").write_bytes(config.certificate_pem + b"\n" + config.key_pem)
     tls.load_cert_chain(tmp_path / "admin.pem")
-    connector = aiohttp.TCPConnector(ssl=tls)
+    opened: list[socket.socket] = []
+
+    def open_socket(address: AddrInfoType) -> socket.socket:
+        opened.append(socket.socket(address[0], address[1]))
+        return opened[-1]
+
+    connector = aiohttp.TCPConnector(ssl=tls, socket_factory=open_socket)
     base = f"{config.server}/api/v1/namespaces/default/pods/"
-    async with aiohttp.ClientSession(base, connector=connector, connector_owner=False) as session:
+    async with aiohttp.ClientSession(base, connector=connector) as session:
         yield session
-    await connector.close(abort_ssl=True)
+    # TLS says farewell after the session was closed.
+    await asyncio.to_thread(until, lambda: all(each.fileno() < 0 for each in opened))
 
 
 def path(pod: str, subresource: str, *query: tuple[str, str]) -> str:
@@ -43,13 +54,13 @@ def exec_path(script: str, *streams: str) -> str:
 
 async def test_text_messages_of_v4_are_input(pods: aiohttp.ClientSession) -> None:
     url = exec_path("read line; echo $line $line; exit 4", "stdin", "stdout", "stderr")
-    async with pods.ws_connect(url, protocols=["v4.channel.k8s.io"]) as socket:
-        assert socket.protocol == "v4.channel.k8s.io"
-        assert await socket.receive_bytes() == bytes([STDOUT])
-        await socket.send_str("\0ñu\n")
-        assert await socket.receive_bytes() == bytes([STDOUT]) + "ñu ñu\n".encode()
-        told = await socket.receive_bytes()
-        assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+    async with pods.ws_connect(url, protocols=["v4.channel.k8s.io"]) as stream:
+        assert stream.protocol == "v4.channel.k8s.io"
+        assert await stream.receive_bytes() == bytes([STDOUT])
+        await stream.send_str("\0ñu\n")
+        assert await stream.receive_bytes() == bytes([STDOUT]) + "ñu ñu\n".encode()
+        told = await stream.receive_bytes()
+        assert (await stream.receive()).type is aiohttp.WSMsgType.CLOSE
     status = json.loads(told[1:])
     assert (told[0], status["reason"]) == (ERROR, "NonZeroExitCode")
     assert status["details"] == {"causes": [{"reason": "ExitCode", "message": "4"}]}
@@ -58,45 +69,45 @@ async def test_text_messages_of_v4_are_input(pods: aiohttp.ClientSession) -> Non
 
 async def test_v5_closes_the_input(pods: aiohttp.ClientSession) -> None:
     url = exec_path("cat", "stdin", "stdout")
-    async with pods.ws_connect(url, protocols=["v5.channel.k8s.io"]) as socket:
-        await socket.receive_bytes()
-        await socket.send_bytes(b"\0all")
-        await socket.send_bytes(b"\xff\0")
-        assert await socket.receive_bytes() == b"\1all"
-        assert json.loads((await socket.receive_bytes())[1:]) == {"metadata": {}, "status": "Success"}
+    async with pods.ws_connect(url, protocols=["v5.channel.k8s.io"]) as stream:
+        await stream.receive_bytes()
+        await stream.send_bytes(b"\0all")
+        await stream.send_bytes(b"\xff\0")
+        assert await stream.receive_bytes() == b"\1all"
+        assert json.loads((await stream.receive_bytes())[1:]) == {"metadata": {}, "status": "Success"}
 
 
 async def test_base64_in_both_directions(pods: aiohttp.ClientSession) -> None:
     url = exec_path("head -c 2", "stdin", "stdout")
-    async with pods.ws_connect(url, protocols=["v4.base64.channel.k8s.io"]) as socket:
-        assert await socket.receive_str() == "1"
-        await socket.send_str("0" + base64.b64encode(b"\xff\0").decode())
-        assert await socket.receive_str() == "1" + base64.b64encode(b"\xff\0").decode()
-        assert json.loads(base64.b64decode((await socket.receive_str())[1:]))["status"] == "Success"
+    async with pods.ws_connect(url, protocols=["v4.base64.channel.k8s.io"]) as stream:
+        assert await stream.receive_str() == "1"
+        await stream.send_str("0" + base64.b64encode(b"\xff\0").decode())
+        assert await stream.receive_str() == "1" + base64.b64encode(b"\xff\0").decode()
+        assert json.loads(base64.b64decode((await stream.receive_str())[1:]))["status"] == "Success"
 
 
 async def test_who_asks_for_no_protocol_is_told_of_failures_in_words(pods: aiohttp.ClientSession) -> None:
-    async with pods.ws_connect(exec_path("exit 1", "stdout")) as socket:
-        assert socket.protocol is None
-        await socket.receive_bytes()
-        told = await socket.receive_bytes()
+    async with pods.ws_connect(exec_path("exit 1", "stdout")) as stream:
+        assert stream.protocol is None
+        await stream.receive_bytes()
+        told = await stream.receive_bytes()
     assert told[:1] == bytes([ERROR])
     assert told[1:].startswith(b"command terminated with non-zero exit code")
 
 
 async def test_ports_on_channels(pods: aiohttp.ClientSession) -> None:
     url = path("web", "portforward", ("ports", "8000,8001"))
-    async with pods.ws_connect(url, protocols=["v4.channel.k8s.io"]) as socket:
-        greetings = [await socket.receive_bytes() for _ in range(4)]
+    async with pods.ws_connect(url, protocols=["v4.channel.k8s.io"]) as stream:
+        greetings = [await stream.receive_bytes() for _ in range(4)]
         assert greetings == [
             bytes([channel]) + struct.pack("<H", port)
             for channel, port in ((0, 8000), (1, 8000), (2, 8001), (3, 8001))
         ]
-        refused = await socket.receive_bytes()
+        refused = await stream.receive_bytes()
         assert refused[:1] == b"\3"
         assert b"connection refused" in refused
-        await socket.send_bytes(b"\0GET /nothing HTTP/1.0\r\n\r\n")
-        assert (await socket.receive_bytes()).startswith(b"\0HTTP/1.0 404")
+        await stream.send_bytes(b"\0GET /nothing HTTP/1.0\r\n\r\n")
+        assert (await stream.receive_bytes()).startswith(b"\0HTTP/1.0 404")
 
 
 @pytest.mark.parametrize("ports", ["", "0", "70000", "http"])
