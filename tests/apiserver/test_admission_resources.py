@@ -221,7 +221,8 @@ def test_a_quota_of_other_things_asks_for_nothing() -> None:
     assert unnamed(["pods", "requests.ephemeral-storage"], pod()) == ""
 
 
-def test_before_it_was_counted_a_quota_lets_nothing_through() -> None:
+def test_before_it_was_counted_a_quota_lets_nothing_through_and_without_limits_in_its_status_all() -> None:
+    assert used_after(quota({"pods": "0"}) | {"status": {}}, charge(pod())) is None
     with pytest.raises(QuotaError) as refusal:
         used_after(quota({"pods": "2"}, {}), charge(pod()))
     assert str(refusal.value) == "status unknown for quota: q, resources: pods"

@@ -28,6 +28,7 @@ from kubelab.cluster.controllers.node_lifecycle import NODE_INDEX, NodeLifecycle
 from kubelab.cluster.controllers.ownership import CONTROLLER_INDEX, controller_uid
 from kubelab.cluster.controllers.pod_garbage import PodGarbageCollector
 from kubelab.cluster.controllers.replicaset import ReplicaSetController
+from kubelab.cluster.controllers.resource_quota import ResourceQuotaController
 from kubelab.cluster.controllers.root_ca_publisher import RootCaPublisher
 from kubelab.cluster.controllers.service_accounts import ServiceAccountController
 from kubelab.cluster.controllers.token_secrets import Issue, TokenSecretController
@@ -37,10 +38,12 @@ from kubelab.cluster.objects import (
     DEPLOYMENTS,
     EVENTS,
     LEASES,
+    LIMITRANGES,
     NAMESPACES,
     NODES,
     PODS,
     REPLICASETS,
+    RESOURCEQUOTAS,
     ROLEBINDINGS,
     ROLES,
     SECRETS,
@@ -60,11 +63,12 @@ WATCHED = (
     DEPLOYMENTS,
     LEASES,
     CLUSTERROLES,
+    RESOURCEQUOTAS,
 )
 # In this order a namespace is emptied: owners before what they would make again.
 NAMESPACED = (
     *(DEPLOYMENTS, REPLICASETS, PODS, CONFIGMAPS, SECRETS, SERVICEACCOUNTS, LEASES),
-    *(ROLEBINDINGS, ROLES, EVENTS),
+    *(ROLEBINDINGS, ROLES, LIMITRANGES, RESOURCEQUOTAS, EVENTS),
 )
 
 Clients = Callable[[str], Api]
@@ -149,6 +153,9 @@ def _controllers(
         ),
         ClusterRoleAggregationController(
             clients("clusterrole-aggregation-controller"), clock, informers[CLUSTERROLES]
+        ),
+        ResourceQuotaController(
+            clients("resourcequota-controller"), clock, informers[RESOURCEQUOTAS], informers
         ),
     ]
 

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from kubelab.cluster.apiserver import plugins
 from kubelab.cluster.apiserver.access import Access
 from kubelab.cluster.apiserver.authentication.claims import legacy_claims
 from kubelab.cluster.apiserver.authorized import AuthorizedApi
@@ -24,6 +25,7 @@ from kubelab.cluster.apiserver.caller import (
     User,
     service_account,
 )
+from kubelab.cluster.apiserver.listers import Listers
 from kubelab.cluster.apiserver.local import LocalApi
 from kubelab.cluster.apiserver.pki import Authority, KeyPair, client_context, server_context
 from kubelab.cluster.apiserver.registry import Registry
@@ -62,6 +64,8 @@ class Master:
     port: int
     requests: RequestLog
     """What has been asked of the API server, since the master was made."""
+    admission: Listers
+    """What admission reads of the cluster."""
 
     @staticmethod
     async def create(
@@ -73,9 +77,10 @@ class Master:
         store = MemoryStore()
         key = await in_thread(authority.service_accounts)
         registry = Registry(store, clock, access=Access(key))
+        admission = plugins.install(registry)
         await bootstrap(registry, [address], PORT)
         server = f"https://{address}:{PORT}"
-        return Master(registry, store, authority, security, server, port, RequestLog())
+        return Master(registry, store, authority, security, server, port, RequestLog(), admission)
 
     @property
     def api(self) -> Api:
@@ -142,6 +147,7 @@ async def start_master(
                 _controllers(master, clock),
                 run_scheduler(master.acting_as(_component(SCHEDULER), "kube-scheduler"), clock),
                 keep_compacted(master.store, clock),
+                master.admission.run(),
             ),
         ):
             yield master
