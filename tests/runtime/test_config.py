@@ -1,5 +1,8 @@
 """A config.json is read as the OCI runtime specification means it, or refused with the field's name."""
 
+import json
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +15,14 @@ from kubelab.cluster.linux.detached_mounts import (
     ATTR_RDONLY,
     SLAVE,
 )
-from kubelab.cluster.runtime.config import ConfigError, User, parse, parse_resources
+from kubelab.cluster.runtime.config import (
+    ConfigError,
+    User,
+    parse,
+    parse_resources,
+    parse_text,
+    with_command,
+)
 from kubelab.cluster.runtime.mount_options import parse_options
 from kubelab.cluster.runtime.oci.arguments import UsageError, parse_arguments
 from kubelab.cluster.runtime.oci.features import default_config
@@ -136,3 +146,20 @@ def test_the_command_line_is_runcs():
 def test_what_is_no_command_line_is_refused(line):
     with pytest.raises(UsageError):
         parse_arguments(line.split())
+
+
+def test_a_description_is_read_once_for_all_commands():
+    text = json.dumps({"process": {"cwd": "/srv", "args": ["first"]}})
+    described = parse_text(text)
+    assert parse_text(text) is described
+    other = with_command(described, ["second", "x"], ["A=b"])
+    assert other == replace(described, process=replace(described.process, args=("second", "x"), env=("A=b",)))
+    assert described.process.args == ("first",)
+
+
+@pytest.mark.parametrize("args", [["zero\0"], [1], "true"])
+def test_a_command_is_checked_as_in_a_description(args):
+    with pytest.raises(ConfigError, match=r"process\.args"):
+        with_command(parse_text('{"process": {"cwd": "/"}}'), args, [])
+    with pytest.raises(ConfigError, match=r"process"):
+        with_command(parse_text("{}"), ["true"], [])

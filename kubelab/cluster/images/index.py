@@ -4,6 +4,7 @@ Changed under the store's lock, and replaced as a whole, so that readers need no
 Source: OCI image specification, image-layout.md; the reference is written as podman and containerd do.
 """
 
+import functools
 import json
 import os
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from kubelab.cluster.images import manifest
 from kubelab.cluster.images.manifest import Descriptor, Index
 
 _IMAGE_NAME = "io.containerd.image.name"
+_DOCUMENTS_MAX = 4
 _REF_NAME = "org.opencontainers.image.ref.name"
 
 
@@ -22,6 +24,12 @@ def read(directory: Path) -> dict[str, Descriptor]:
         document = (directory / "index.json").read_bytes()
     except FileNotFoundError:
         return {}
+    return dict(_named(document))
+
+
+@functools.lru_cache(maxsize=_DOCUMENTS_MAX)
+def _named(document: bytes) -> Mapping[str, Descriptor]:
+    """It is asked for each container, and is seldom another then."""
     found = manifest.parse(document, manifest.OCI_INDEX)
     assert isinstance(found, Index)
     return {each.annotations[_REF_NAME]: each for each in found.manifests if _REF_NAME in each.annotations}

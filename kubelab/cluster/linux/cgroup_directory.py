@@ -70,14 +70,19 @@ def remove_directory(directory: str, timeout_s: float = REMOVE_TIMEOUT_S) -> Non
         KernelError: something keeps it busy beyond the timeout.
     """
     deadline_s = time.monotonic() + timeout_s
-    while os.path.isdir(directory):
-        try:
-            _remove_tree(directory)
-        except OSError as error:
-            if error.errno not in _PASSING or time.monotonic() > deadline_s:
-                raise KernelError("rmdir", directory, error.errno or 0) from None
-            kill_below(directory)
-            time.sleep(0.002)
+    while not _is_removed(directory, deadline_s):
+        kill_below(directory)
+        time.sleep(0.002)
+
+
+def _is_removed(directory: str, deadline_s: float) -> bool:
+    try:
+        _remove_tree(directory)
+    except OSError as error:
+        if error.errno not in _PASSING or time.monotonic() > deadline_s:
+            raise KernelError("rmdir", directory, error.errno or 0) from None
+        return not os.path.isdir(directory)
+    return True
 
 
 def _remove_tree(directory: str) -> None:

@@ -9,9 +9,11 @@ Left out: Solaris, Windows, VM, Intel RDT, memory policies, network devices, hug
 priorities, CPU affinity of exec; SELinux and AppArmor labels are refused by `container`, not dropped.
 """
 
+import functools
+import json
 import stat
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from kubelab.cluster.errors import LabError
@@ -24,6 +26,7 @@ from kubelab.language import Text
 SANDBOX = "sandbox"
 SECCOMP_ANNOTATION = "kubelab/seccomp"
 RUNTIME_DEFAULT = "RuntimeDefault"  # Its value: the default profile, which is long to spell out each time.
+_TEXTS_MAX = 64
 
 _T = TypeVar("_T")
 
@@ -199,6 +202,32 @@ def parse(document: Mapping[str, Any]) -> Config:
         return _config(_Reader(document, ""))
     except (TypeError, ValueError) as error:
         raise ConfigError(_MALFORMED.format(reason=str(error))) from None
+
+
+@functools.lru_cache(maxsize=_TEXTS_MAX)
+def parse_text(text: str) -> Config:
+    """Return the container that a document's JSON describes: most containers are described as another was.
+
+    Raises:
+        ConfigError: it describes none.
+    """
+    return parse(json.loads(text))
+
+
+def with_command(config: Config, args: object, env: object) -> Config:
+    """Return the same container with other arguments and another environment for its process.
+
+    Raises:
+        ConfigError: they are none, or it has no process.
+    """
+    try:
+        reader = _Reader({"args": args, "env": env}, "process.")
+        if config.process is None:
+            raise TypeError("process is missing")
+        process = replace(config.process, args=reader.strings("args"), env=reader.strings("env"))
+    except TypeError as error:
+        raise ConfigError(_MALFORMED.format(reason=str(error))) from None
+    return replace(config, process=process)
 
 
 def parse_process(document: Mapping[str, Any]) -> Process:

@@ -9,6 +9,7 @@ import array
 import contextlib
 import errno
 import fcntl
+import functools
 import os
 import socket
 import stat
@@ -19,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from kubelab.cluster.errors import KernelError
 from kubelab.cluster.linux import detached_mounts
 from kubelab.cluster.linux.detached_mounts import RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS, opened
-from kubelab.cluster.runtime.config import Config, Device
+from kubelab.cluster.runtime.config import Config, Device, Mount
 from kubelab.cluster.runtime.machine_root import PRISTINE_DEVICES
 
 DEFAULT = tuple(
@@ -40,6 +41,7 @@ LINKS = {
     "stderr": "/proc/self/fd/2",
     "ptmx": "pts/ptmx",
 }
+_ASKED_MAX = 64
 _TIOCSPTLCK, _TIOCGPTPEER = 0x40045431, 0x5441
 _NOT_ALLOWED = (errno.EPERM, errno.EACCES)
 
@@ -81,11 +83,16 @@ def _is(fd: int, device: Device) -> bool:
 
 def wanted(config: Config) -> tuple[Device, ...]:
     """Return the devices to be made: none where /dev is somebody else's, bound as it is."""
-    for mount in config.mounts:
+    return _wanted(config.mounts, config.devices)
+
+
+@functools.lru_cache(maxsize=_ASKED_MAX)
+def _wanted(mounts: tuple[Mount, ...], devices: tuple[Device, ...]) -> tuple[Device, ...]:
+    for mount in mounts:
         bound = mount.type in ("bind", "rbind") or {"bind", "rbind"} & set(mount.options)
         if os.path.normpath(mount.destination) == "/dev" and bound:
             return ()
-    asked = {os.path.normpath(each.path): each for each in config.devices}
+    asked = {os.path.normpath(each.path): each for each in devices}
     return (*(each for each in DEFAULT if each.path not in asked), *asked.values())
 
 

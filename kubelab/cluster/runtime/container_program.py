@@ -44,6 +44,7 @@ _KERNEL_TYPES = frozenset({"proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup
 _ACCOUNT_FILES = ("etc", "etc/passwd", "etc/group")
 _CANDIDATES_MAX = 16
 _SHAPES_MAX = 16
+_MOUNTS_MAX = 256
 _CAP_MKNOD = 27
 
 
@@ -79,7 +80,8 @@ def start(wanted: Start, flags: int) -> tuple[int, int] | None:
         # Who is born into a frozen cgroup does nothing, and this process would wait for it.
         if is_frozen(wanted.cgroup):
             return None
-        user, home = _user(wanted.config)
+        assert wanted.config.process is not None
+        user, home = _known(wanted.config.process.user)
         env = _environment(wanted.config, home)
         candidates = _candidates(wanted.config, env)
         program = _program(_shape(wanted, user, len(candidates)))
@@ -145,6 +147,7 @@ def _mounts_are_plain(wanted: Start) -> bool:
     )
 
 
+@functools.lru_cache(maxsize=_MOUNTS_MAX)
 def _mount_is_plain(mount: Mount) -> bool:
     options, path = parse_options(mount.options), _inside(mount.destination)
     # A name for the root, or for /proc, that does not look like it would be taken for another.
@@ -167,10 +170,9 @@ def _inside(path: str) -> str:
     return path.removeprefix("var/") if f"{path}/".startswith("var/run/") else path
 
 
-def _user(config: Config) -> tuple[User, str]:
+@functools.lru_cache(maxsize=_SHAPES_MAX)
+def _known(user: User) -> tuple[User, str]:
     """Return who the process is, by numbers, and his home."""
-    assert config.process is not None
-    user = config.process.user
     if user.name:
         user = replace(users.find_user(user.name, ETC["passwd"], ETC["group"], user), name="")
     return user, users.home_of(user.uid, ETC["passwd"])

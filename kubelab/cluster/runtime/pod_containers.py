@@ -85,7 +85,8 @@ class PodContainers:
     def start(self, params: Params, fds: tuple[int, ...]) -> Answer:
         """Start a container; its terminal, or the write end of its standard input, is handed over."""
         id_, uid = params["id"], params["uid"]
-        description = config.parse(params["config"])
+        described = config.parse_text(params["config"])
+        description = config.with_command(described, params["args"], params["env"])
         container.check(description)
         if description.seccomp:
             # Compiled here it is remembered; each child would do it anew, which takes longer than all else.

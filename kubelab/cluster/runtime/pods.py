@@ -7,6 +7,7 @@ touches the kernel.
 
 import asyncio
 import contextlib
+import json
 import os
 import secrets
 import signal
@@ -362,10 +363,13 @@ def _container_request(
         mounts=mounts,
         ids_from=pod.lease.ids_from,
     )
-    return {
+    # What differs most from one container to the next goes beside the document, which is known then.
+    process = document["process"]
+    command = {"args": process.pop("args"), "env": process.pop("env")}
+    return command | {
         "uid": uid,
         "id": id_,
-        "config": document,
+        "config": json.dumps(document),
         "limits": cgroup_fields(spec.limits),
         "lowers": lowers,
         "files": {} if pod.spec.host_network else pod_config.pod_files(pod.spec, pod.lease.address),
