@@ -7,7 +7,7 @@ containers are started whenever they come, and never again.
 
 Source: kubernetes, pkg/kubelet/kubelet.go (SyncPod, SyncTerminatingPod, SyncTerminatedPod) and
 pkg/kubelet/kuberuntime/kuberuntime_manager.go (computePodActions, doBackOff).
-Left out: probes (a container that runs is ready), life-cycle hooks, sidecar containers,
+Left out: probes (a container that runs is ready), sidecar containers,
 activeDeadlineSeconds, eviction, readiness gates.
 """
 

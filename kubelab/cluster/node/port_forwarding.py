@@ -15,8 +15,7 @@ from typing import Any, Protocol
 
 from kubelab.cluster.errors import ApiError, KernelError
 from kubelab.cluster.linux.background import background
-from kubelab.cluster.linux.namespaces import open_namespace, open_socket_in
-from kubelab.cluster.linux.threads import in_thread
+from kubelab.cluster.node.pod_network import connect_in
 from kubelab.cluster.streams.hijack import ByteChannel
 from kubelab.cluster.streams.inbox import Inbox
 from kubelab.cluster.streams.spdy import first
@@ -46,32 +45,15 @@ async def connect_in_pod(sandbox_pid: int, port: int) -> socket.socket:
     where = f"/proc/{sandbox_pid}/ns/net"
     told = f'failed to execute portforward in network namespace "{where}"'
     try:
-        sock = await in_thread(_socket_in, sandbox_pid)
-    except (KernelError, OSError) as error:
+        return await connect_in(sandbox_pid, LOCALHOST, port)
+    except KernelError as error:
         raise PortForwardError(f"{told}: {error}") from None
-    try:
-        await asyncio.get_running_loop().sock_connect(sock, (LOCALHOST, port))
     except OSError as error:
-        sock.close()
         why = os.strerror(error.errno or 0).lower()
         failure = f"dial tcp4 {LOCALHOST}:{port}: connect: {why}"
         raise PortForwardError(
             f'{told}: failed to connect to localhost:{port} inside namespace "{where}", IPv4: {failure} '
         ) from None
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _socket_in(pid: int) -> socket.socket:
-    namespace = open_namespace(pid, "net")
-    try:
-        sock = open_socket_in(namespace)
-    finally:
-        os.close(namespace)
-    sock.setblocking(False)
-    return sock
 
 
 class Remote(Protocol):

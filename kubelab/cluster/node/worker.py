@@ -47,8 +47,9 @@ from kubelab.cluster.node.lifecycle import (
     decide,
     full_name,
 )
+from kubelab.cluster.node.lifecycle_hooks import HookError, HookPlace, run_hook
 from kubelab.cluster.node.pod_sandbox import sandbox_spec
-from kubelab.cluster.node.record import ContainerRecord, PodRecord, Waiting
+from kubelab.cluster.node.record import ContainerRecord, PodRecord, Running, Waiting
 from kubelab.cluster.node.security import check_non_root, security_of
 from kubelab.cluster.node.status import pod_status
 from kubelab.cluster.node.status_writer import StatusWriter
@@ -64,6 +65,7 @@ from kubelab.cluster.objects import (
     uid_of,
 )
 from kubelab.cluster.runtime.cri import (
+    Container,
     ContainerExit,
     ContainerSpec,
     ImageError,
@@ -71,8 +73,10 @@ from kubelab.cluster.runtime.cri import (
     Sandbox,
     StartError,
 )
+from kubelab.cluster.streams.until import done_before
 
 DELETE_RETRY_S = 1.0
+GRACE_AFTER_HOOK_S = 2.0  # As upstream's minimum.
 VOLUMES_PERIOD_S = 10.0  # Upstream's syncFrequency is a minute.
 
 
@@ -318,8 +322,25 @@ class PodWorker:
         else:
             self._tell("Created", "Container created", name)
             self._tell("Started", "Container started", name)
+            await self._after_start(name, started, sandbox)
             self._set(records.container_started(self._record, name, started))
             self._host.exits.follow(started.id, self)
+
+    async def _after_start(self, name: str, started: Container, sandbox: Sandbox) -> None:
+        """Carry out the hook before the container counts as running; without its success it is ended."""
+        container = _container(self._pod, name)
+        hook = (container.get("lifecycle") or {}).get("postStart")
+        if not hook:
+            return
+        place = HookPlace(started.id, sandbox.pid, sandbox.address)
+        run = run_hook(self._host.runtime, self._host.clock, container, hook, place)
+        try:
+            await self._unless(lambda: is_deleting(self._pod), run)
+        except HookError:
+            self._warn("FailedPostStartHook", "PostStartHook failed", name)
+            self._tell("Killing", "FailedPostStartHook", name)
+            grace_s = float(self._pod["spec"].get("terminationGracePeriodSeconds", 30))
+            await self._host.runtime.stop_container(started.id, grace_s)
 
     async def _container_spec(self, name: str, sandbox: Sandbox) -> ContainerSpec:
         container = _container(self._pod, name)
@@ -398,14 +419,35 @@ class PodWorker:
         running = self._record.running()
         for name in running:
             self._tell("Killing", f"Stopping container {name}", name)
-        stops = (self._host.runtime.stop_container(state.id, grace_s) for state in running.values())
-        await asyncio.gather(*stops)
+        await asyncio.gather(*(self._stop_container(name, state, grace_s) for name, state in running.items()))
         # The exits were reported before the calls returned; wait until they have come this way.
         self._take_exits()
         while running.keys() & self._record.running().keys():
             self._exit_arrived.clear()
             await self._exit_arrived.wait()
             self._take_exits()
+
+    async def _stop_container(self, name: str, state: Running, grace_s: float) -> None:
+        """The hook's time is part of the grace period, but for a last moment to end in."""
+        hook = (_container(self._pod, name).get("lifecycle") or {}).get("preStop")
+        if hook and grace_s > 0:
+            began_s = self._host.clock.monotonic_s()
+            await self._before_stop(name, state, hook, grace_s)
+            grace_s -= self._host.clock.monotonic_s() - began_s
+            grace_s = max(grace_s, GRACE_AFTER_HOOK_S)
+        await self._host.runtime.stop_container(state.id, grace_s)
+
+    async def _before_stop(self, name: str, state: Running, hook: Object, grace_s: float) -> None:
+        sandbox = self._record.sandbox
+        if sandbox is None:
+            return
+        place = HookPlace(state.id, sandbox.pid, sandbox.address)
+        container = _container(self._pod, name)
+        run = run_hook(self._host.runtime, self._host.clock, container, hook, place)
+        try:
+            await done_before(self._host.clock.sleep(grace_s), run)
+        except HookError:
+            self._warn("FailedPreStopHook", "PreStopHook failed", name)
 
     async def _delete(self) -> None:
         """Write the last status, then remove the API object; both until it has worked."""
