@@ -171,6 +171,7 @@ KINDS = (
         short_names=("ep",),
         set_defaults=endpoints.set_defaults,
         validate=endpoints.validate,
+        deprecation="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
     ),
     Kind(
         ENDPOINTSLICES,

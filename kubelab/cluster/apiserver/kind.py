@@ -11,11 +11,25 @@ from typing import TYPE_CHECKING, Any, Protocol
 from kubelab.cluster.apiserver import columns
 from kubelab.cluster.apiserver.caller import Caller
 from kubelab.cluster.apiserver.fields import Check, FieldError, dns_subdomain
-from kubelab.cluster.objects import NODES, Object, Resource
+from kubelab.cluster.objects import (
+    ENDPOINTS,
+    NODES,
+    REPLICATIONCONTROLLERS,
+    SERVICES,
+    Object,
+    Resource,
+)
 from kubelab.cluster.store.protocol import Store
 
 if TYPE_CHECKING:
     from kubelab.cluster.apiserver.registry import Registry
+
+_STORED_AS = {  # Names that are older than those of the resources.
+    ENDPOINTS: "services/endpoints",
+    NODES: "minions",
+    REPLICATIONCONTROLLERS: "controllers",
+    SERVICES: "services/specs",
+}
 
 Act = Callable[["Registry", "Call"], Awaitable[Object]]
 Review = Callable[["Registry", Caller, Object], Awaitable[Object]]
@@ -151,6 +165,7 @@ class Kind:
     `conversion` the objects are kept as another kind's. `actions` are the subresources that are no part of
     the object. With a `review` nothing is kept: a creation is answered with what it returns. `on_delete`
     makes of an object that is asked to go what it is until it has gone. A `custom` kind has no Go type.
+    `deprecation` is told with every answer.
     """
 
     resource: Resource
@@ -186,6 +201,7 @@ class Kind:
     review: Review | None = None
     on_delete: Callable[[Object, datetime], Object] | None = None
     custom: Custom | None = None
+    deprecation: str = ""
 
     @property
     def list_kind(self) -> str:
@@ -208,7 +224,7 @@ class Kind:
         """Return where the store keeps these objects, as a real etcd of Kubernetes shows it."""
         resource = self.conversion.storage if self.conversion else self.resource
         group = f"{resource.group}/" if self.custom else ""
-        root = f"/registry/{group}{'minions' if resource == NODES else resource.plural}/"
+        root = f"/registry/{group}{_STORED_AS.get(resource, resource.plural)}/"
         return f"{root}{namespace}/" if namespace else root
 
     def key(self, namespace: str, name: str) -> str:

@@ -4,15 +4,16 @@ Source: kubernetes, pkg/registry/apps/deployment/storage/storage.go (ScaleREST),
 pkg/registry/core/pod/storage/storage.go (BindingREST).
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from kubelab.cluster.apiserver import columns, refusals
 from kubelab.cluster.apiserver.crd import scale as custom_scale
-from kubelab.cluster.apiserver.fields import FieldError, not_negative
+from kubelab.cluster.apiserver.fields import FieldError, not_negative, required, unsupported_value
 from kubelab.cluster.apiserver.kind import Call, Kind
 from kubelab.cluster.clock import rfc3339
-from kubelab.cluster.objects import Object
+from kubelab.cluster.objects import REPLICATIONCONTROLLERS, Object
 
 if TYPE_CHECKING:
     from kubelab.cluster.apiserver.registry import Registry
@@ -28,7 +29,9 @@ def scale_of(kind: Kind, obj: Object) -> Object:
     selector = obj["spec"].get("selector") or {}
     status: dict[str, Any] = {"replicas": (obj.get("status") or {}).get("replicas", 0)}
     if selector:
-        status["selector"] = columns.selector_text(selector)
+        plain = kind.resource == REPLICATIONCONTROLLERS  # Its selector is older than label selectors.
+        shown = columns.labels_text if plain else columns.selector_text
+        status["selector"] = shown(selector)
     return {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
@@ -51,17 +54,27 @@ def scaled(kind: Kind, obj: Object, scale: Object) -> Object:
     return obj | {"metadata": metadata, "spec": obj["spec"] | {"replicas": replicas}}
 
 
+def _wrong_target(target: Object) -> Iterator[FieldError]:
+    if target.get("kind", "Node") not in {"", "Node"}:
+        yield unsupported_value("target.kind", target["kind"], ("Node", "<empty>"))
+    if not target.get("name"):
+        yield required("target.name")
+
+
 def bound(kind: Kind, pod: Object, binding: Object, now: datetime) -> Object:
     """Return *pod* on the node that *binding* names, its PodScheduled condition true."""
-    name, node = pod["metadata"]["name"], (binding.get("target") or {}).get("name", "")
-    if not node:
-        error = FieldError("FieldValueRequired", "target.name", "Required value")
-        raise refusals.invalid(kind.resource, name, [error])
+    name, target = pod["metadata"]["name"], binding.get("target") or {}
+    node = target.get("name", "")
+    if errors := list(_wrong_target(target)):
+        raise refusals.invalid(kind.resource, name, errors)
     if "deletionTimestamp" in pod["metadata"]:
         why = f"pod {name} is being deleted, cannot be assigned to a host"
         raise refusals.conflict(kind.resource, name, why, subresource="binding")
     if assigned := pod["spec"].get("nodeName"):
         why = f'pod {name} is already assigned to node "{assigned}"'
+        raise refusals.conflict(kind.resource, name, why, subresource="binding")
+    if pod["spec"].get("schedulingGates"):
+        why = f"pod {name} has non-empty .spec.schedulingGates"
         raise refusals.conflict(kind.resource, name, why, subresource="binding")
     metadata = dict(pod["metadata"])
     if annotations := (binding.get("metadata") or {}).get("annotations"):
