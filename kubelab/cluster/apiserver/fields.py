@@ -55,7 +55,7 @@ def unsupported_value(field: str, value: Any, supported: Iterable[str]) -> Field
 
 
 def too_many(field: str, actual: int, maximum: int) -> FieldError:
-    message = f"Too many: {actual}: must have at most {maximum} items"
+    message = f"Too many: {actual}: must have at most {maximum} item{'' if maximum == 1 else 's'}"
     return FieldError("FieldValueTooMany", field, message)
 
 

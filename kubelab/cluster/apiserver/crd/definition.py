@@ -85,8 +85,7 @@ def with_condition(crd: Object, wanted: dict[str, str], now: datetime) -> Object
     """Return *crd* with the condition; its time is kept while its status is the same."""
     old = condition(crd, wanted["type"])
     since = old["lastTransitionTime"] if old and old["status"] == wanted["status"] else rfc3339(now)
-    observed = crd["metadata"].get("generation", 1)
-    new: Object = {"lastTransitionTime": since, "observedGeneration": observed} | wanted
+    new: Object = {"lastTransitionTime": since} | wanted
     status = crd.get("status") or {}
     others = {each["type"]: each for each in status.get("conditions") or ()}
     conditions = list((others | {wanted["type"]: new}).values())

@@ -7,7 +7,7 @@ Left out: a watch on a kind that goes does not end by itself.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from kubelab.cluster.apiserver.crd import naming
@@ -22,7 +22,7 @@ from kubelab.cluster.apiserver.deletion import DeleteOptions
 from kubelab.cluster.apiserver.kind import Kind
 from kubelab.cluster.apiserver.registry import Change, ListOptions, Registry
 from kubelab.cluster.errors import ApiError
-from kubelab.cluster.objects import Object, Resource
+from kubelab.cluster.objects import Object, Resource, revision_of
 
 _IN_PROGRESS = ("True", "InstanceDeletionInProgress", "CustomResource deletion is in progress")
 _COMPLETED = ("False", "InstanceDeletionCompleted", "removed all instances")
@@ -87,27 +87,28 @@ class _Definitions:
     def _note(self, crd: Object) -> None:
         """Serve the kinds of *crd* as it now is; those that nothing changed about stay the same ones."""
         name, old = crd["metadata"]["name"], self._known.get(crd["metadata"]["name"])
+        if old is not None and revision_of(old) > revision_of(crd):
+            return  # The event of a write that was noted when it was made.
         self._known[name] = crd
         if not is_true(crd, "Established"):
             self._withdraw(name)
         elif old is None or name not in self._served or _served_form(old) != _served_form(crd):
-            new = kinds_of(crd)
-            gone = [each.resource for each in self._served.get(name, ())]
-            kept = {each.resource for each in new}
-            self._registry.kinds.remove(*(each for each in gone if each not in kept))
+            self._withdraw(name)
+            new = tuple(kind for kind in kinds_of(crd) if self._is_free(kind.resource))
             self._registry.kinds.add(*new)
             self._served[name] = new
+
+    def _is_free(self, resource: Resource) -> bool:
+        """Tell whether nothing that the server has by itself is where *resource* would be served."""
+        return (resource.group, resource.version, resource.plural) not in self._registry.kinds.by_path
 
     def _forget(self, name: str) -> None:
         self._known.pop(name, None)
         self._withdraw(name)
 
     def _withdraw(self, name: str) -> None:
-        self._registry.kinds.remove(*self._resources(name))
-        self._served.pop(name, None)
-
-    def _resources(self, name: str) -> Iterator[Resource]:
-        return (each.resource for each in self._served.get(name, ()))
+        if served := self._served.pop(name, ()):
+            self._registry.kinds.remove(*(kind.resource for kind in served))
 
     # What the server adds to definitions
 
@@ -123,11 +124,10 @@ class _Definitions:
         named = naming.named(crd, self._known.values(), self._registry.clock.now())
         if named["status"] == crd.get("status"):
             return
-        status = named["status"] | {"observedGeneration": crd["metadata"].get("generation", 1)}
-        await self._write(crd, crd | {"status": status})
+        await self._write(crd, named)
 
-    async def _write(self, crd: Object, wanted: Object) -> Object | None:
-        """Write the status that is wanted of *crd*; None when it changed meanwhile, which will be told."""
+    async def _write(self, crd: Object, wanted: Object) -> None:
+        """Write the status that is wanted of *crd*, unless that changed meanwhile, which will be told."""
         name = crd["metadata"]["name"]
         try:
             version = await self._registry.change(
@@ -136,9 +136,8 @@ class _Definitions:
         except ApiError as error:
             if error.code not in {404, 409}:
                 raise
-            return None
-        self._note(version.object)
-        return version.object
+        else:
+            self._note(version.object)
 
     async def _empty(self, name: str) -> None:
         """Delete the objects that the definition brought, then let it go."""

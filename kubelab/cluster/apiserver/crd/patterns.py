@@ -37,6 +37,7 @@ _TOKEN = re.compile(
     r"|(?P<other>.)",
     re.DOTALL,
 )
+_FLAGS = re.compile(r"\(\?([ims]+)\)")  # For the whole pattern; Python wants a scope.
 _POSIX_CLASS = re.compile(r"\[:(\w+):\]")
 
 
@@ -52,7 +53,9 @@ def compiled(pattern: str) -> re.Pattern[str]:
         PatternError: it is none.
     """
     try:
-        return re.compile("".join(_translated(pattern)), re.ASCII)
+        flags = _FLAGS.match(pattern)
+        scope, rest = (flags[1], pattern[flags.end() :]) if flags else ("", pattern)
+        return re.compile(f"(?a{scope}:{''.join(_translated(rest))})")
     except (re.error, OverflowError, RecursionError) as error:
         raise PatternError(f"error parsing regexp: {error}: `{pattern}`") from error
 
