@@ -1,8 +1,9 @@
 """Print the table of kubelab/cluster/apiserver/merge_topology.py from Kubernetes' own schemas.
 
-    python docs/merge_topology.py internal.go
+    python docs/merge_topology.py FILE...
 
-Source: k8s.io/client-go, applyconfigurations/internal/internal.go, which holds the schema of all types, as
+Source: k8s.io/client-go, applyconfigurations/internal/internal.go, and k8s.io/apiextensions-apiserver,
+pkg/client/applyconfiguration/internal/internal.go: each holds the schema of its types, as
 structured-merge-diff reads it, in one string. The table is of release 1.37.
 """
 # ruff: noqa: T201
@@ -20,7 +21,7 @@ import yaml
 Type = dict[str, Any]
 
 _SERVED = re.compile(
-    r"io\.k8s\.(apimachinery|api\.(core|apps|batch|autoscaling|policy|scheduling|coordination|discovery"
+    r"io\.k8s\.(apimachinery|apiextensions-apiserver|api\.(core|apps|batch|autoscaling|policy|scheduling|coordination|discovery"
     r"|networking|rbac|node|certificates|events)\.v[12]\.).*"
 )
 
@@ -33,7 +34,7 @@ def types(path: Path) -> dict[str, Type]:
 def rows(known: dict[str, Type]) -> Iterator[str]:
     """Yield a line for each type that is atomic, or has a field that is not merged as its type says."""
     for name, type_ in sorted(known.items()):
-        if not _SERVED.fullmatch(name):
+        if not _SERVED.fullmatch(name) or "beta" in name:
             continue
         map_ = type_.get("map") or {}
         fields = [

@@ -15,6 +15,7 @@ from kubelab.cluster.objects import Object
 
 OBJECT_META = "k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"
 _UNTYPED = frozenset({schema.QUANTITY, schema.INT_OR_STRING, schema.TIME, schema.MICRO_TIME})
+_FREE_FORM = schema.FREE_FORM | {schema.SCHEMA_OR_BOOL, schema.SCHEMA_OR_LIST, schema.SCHEMA_OR_STRINGS}
 _ZERO: dict[str, Any] = {schema.QUANTITY: "0", schema.INT_OR_STRING: 0}
 
 
@@ -41,7 +42,7 @@ class FieldTypes:
             return Type(Scalar.UNTYPED)
         if type_.name == schema.DURATION:
             return Type(Scalar.STRING)
-        if type_.name in schema.FREE_FORM or type_.kind is GoKind.INTERFACE:
+        if type_.name in _FREE_FORM or type_.kind is GoKind.INTERFACE:
             return DEDUCED
         if type_.kind is GoKind.STRUCT:
             return self._struct(type_, topology)
@@ -79,14 +80,18 @@ class FieldTypes:
         return {name: self._zero(each.type) for name, each in fields.items() if self._is_written(each)}
 
     def _is_written(self, field: GoField) -> bool:
-        """Whether Go writes *field* if nothing was set; to `omitempty` a struct is never empty."""
-        return not field.omit_zero and (not field.omit_empty or field.type.kind is GoKind.STRUCT)
+        """Whether Go writes *field* if nothing was set; to `omitempty` a struct is never empty.
+
+        A type that the binary does not carry does not tell a struct from a pointer to one.
+        """
+        is_struct = field.type.kind is GoKind.STRUCT and field.type.address > 0
+        return not field.omit_zero and (not field.omit_empty or is_struct)
 
     def _zero(self, type_: GoType) -> Any:
         if type_.name in _ZERO:
             return _ZERO[type_.name]
         if type_.kind is GoKind.STRUCT:
-            return None if type_.name in _UNTYPED | schema.FREE_FORM else self._empty_struct(type_)
+            return None if type_.name in _UNTYPED | _FREE_FORM else self._empty_struct(type_)
         if type_.kind in {GoKind.SLICE, GoKind.MAP, GoKind.POINTER, GoKind.INTERFACE}:
             return None
         return {Scalar.STRING: "", Scalar.BOOLEAN: False}.get(_scalar(type_.kind), 0)

@@ -4,9 +4,10 @@ Usually a list is atomic, a map or a struct granular. The table has a line for e
 (`atomic`), or one of whose fields does: `field=atomic`, `field=granular`, `field=set`, or the keys by which
 the list's items are known, each with its default in JSON (`ports=containerPort:0,protocol:"TCP"`).
 
-Source: the markers listType, listMapKey, mapType and structType in the Go types of k8s.io/api 1.37 and
-k8s.io/apimachinery (https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy); the
-table is printed by docs/merge_topology.py. The kubectl that knows the types' fields does not carry them.
+Source: the markers listType, listMapKey, mapType and structType in the Go types of k8s.io/api 1.37,
+k8s.io/apiextensions-apiserver and k8s.io/apimachinery
+(https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy); the table is printed by
+docs/merge_topology.py. The kubectl that knows the types' fields does not carry them.
 """
 
 import json
@@ -82,6 +83,8 @@ node/v1.Scheduling nodeSelector=atomic
 policy/v1.PodDisruptionBudgetStatus conditions=type:""
 rbac/v1.RoleRef atomic
 rbac/v1.Subject atomic
+apiextensions-apiserver/pkg/apis/apiextensions/v1.CustomResourceDefinitionStatus conditions=type:""
+apiextensions-apiserver/pkg/apis/apiextensions/v1.JSONSchemaProps x-kubernetes-validations=rule:""
 apimachinery/pkg/apis/meta/v1.LabelSelector atomic
 apimachinery/pkg/apis/meta/v1.ObjectMeta finalizers=set ownerReferences=uid:""
 apimachinery/pkg/apis/meta/v1.OwnerReference atomic
@@ -107,18 +110,18 @@ USUAL = TypeTopology()
 
 def of_type(go_type: str) -> TypeTopology:
     """Return how the Go type of that name (`k8s.io/api/core/v1.Pod`) merges."""
-    return _topologies().get(go_type, USUAL)
+    return all_types().get(go_type, USUAL)
 
 
 @cache
-def _topologies() -> Mapping[str, TypeTopology]:
+def all_types() -> Mapping[str, TypeTopology]:
     lines = _TABLE.strip().replace("\n  ", " ").splitlines()
     return dict(map(_parsed, lines))
 
 
 def _parsed(line: str) -> tuple[str, TypeTopology]:
     name, *words = line.split()
-    path = name if name.startswith("apimachinery/") else f"api/{name}"
+    path = name if name.startswith(("apimachinery/", "apiextensions-apiserver/")) else f"api/{name}"
     fields = dict(word.split("=", 1) for word in words if word != "atomic")
     topologies = {key: _field_topology(how) for key, how in fields.items()}
     return f"k8s.io/{path}", TypeTopology("atomic" in words, topologies)

@@ -580,7 +580,19 @@ def _wanted(kind: Kind, old: Object, change: Change, subresource: str) -> Object
     """Return what *change* wants of *old*, which stays as it is: nothing is shared between the two."""
     if subresource == "scale":
         return copied(subresources.scaled(kind, old, change(subresources.scale_of(kind, old))))
-    return copied(change(old))
+    return _apart(change(old), old)
+
+
+def _apart(wanted: Object, old: Object) -> Object:
+    """Return *wanted* anew, but for the owners of *old*, which nobody changes and which are as long."""
+    owners = old["metadata"].get("managedFields")
+    metadata = wanted.get("metadata")
+    if not owners or not metadata or metadata.get("managedFields") is not owners:
+        return copied(wanted)
+    others = {key: value for key, value in metadata.items() if key != "managedFields"}
+    copy = copied(wanted | {"metadata": others})
+    copy["metadata"]["managedFields"] = owners
+    return copy
 
 
 def _present(kind: Kind, name: str, key: str, result: TxnResult) -> KeyValue:
