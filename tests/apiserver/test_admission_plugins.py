@@ -4,10 +4,15 @@ Sentences are upstream's (plugin/pkg/admission), as kubectl shows them behind "E
 """
 
 import asyncio
+import base64
 import re
 
 import pytest
 from api_manifests import configmap, node, pod
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from kubelab.cluster.apiserver import plugins
 from kubelab.cluster.apiserver.bootstrap import bootstrap
@@ -22,6 +27,7 @@ from kubelab.cluster.clock import VirtualClock
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.linux.background import background
 from kubelab.cluster.objects import (
+    CERTIFICATESIGNINGREQUESTS,
     CONFIGMAPS,
     DEPLOYMENTS,
     LEASES,
@@ -29,7 +35,9 @@ from kubelab.cluster.objects import (
     NAMESPACES,
     NODES,
     PODS,
+    PRIORITYCLASSES,
     RESOURCEQUOTAS,
+    RUNTIMECLASSES,
     SERVICEACCOUNTS,
     Object,
     Resource,
@@ -205,6 +213,95 @@ async def test_limits_of_the_namespace_are_given_and_enforced(admitting: Admitti
 async def test_a_new_node_takes_no_pods_yet(admitting: Admitting) -> None:
     created = await admitting.api.create(NODES, node())
     assert created["spec"]["taints"] == [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]
+
+
+# Priority and runtime classes
+
+
+def priority_class(name: str, value: int, **more: object) -> Object:
+    return {"metadata": {"name": name}, "value": value, **more}
+
+
+async def test_a_priority_class_becomes_a_number_and_a_policy(admitting: Admitting) -> None:
+    await admitting.api.create(PRIORITYCLASSES, priority_class("high", 1000, preemptionPolicy="Never"))
+    spec = (await admitting.api.create(PODS, pod(priorityClassName="high")))["spec"]
+    assert (spec["priority"], spec["preemptionPolicy"]) == (1000, "Never")
+    assert await admitting.refused(PODS, pod("a", priorityClassName="none")) == (
+        'pods "a" is forbidden: no PriorityClass with name none was found'
+    )
+    assert await admitting.refused(PODS, pod("a", priorityClassName="high", priority=5)) == (
+        'pods "a" is forbidden: the integer value of priority (5) must not be provided in pod spec; priority '
+        "admission controller computed 1000 from the given PriorityClass name"
+    )
+    critical = await admitting.api.create(PODS, pod("b", priorityClassName="system-node-critical"))
+    assert critical["spec"]["priority"] == 2_000_001_000
+
+
+async def test_one_class_can_be_for_all_pods_that_name_none(admitting: Admitting) -> None:
+    await admitting.api.create(PRIORITYCLASSES, priority_class("usual", 7, globalDefault=True))
+    spec = (await admitting.api.create(PODS, pod()))["spec"]
+    assert (spec["priorityClassName"], spec["priority"]) == ("usual", 7)
+    assert await admitting.refused(PRIORITYCLASSES, priority_class("other", 8, globalDefault=True)) == (
+        'priorityclasses.scheduling.k8s.io "other" is forbidden: PriorityClass usual is already marked as '
+        "default. Only one default can exist"
+    )
+    await admitting.api.patch(PRIORITYCLASSES, "", "usual", {"description": "For most."})
+
+
+async def test_a_runtime_class_brings_its_overhead_and_its_nodes(admitting: Admitting) -> None:
+    sandboxed = {
+        "metadata": {"name": "sandboxed"},
+        "handler": "kata",
+        "overhead": {"podFixed": {"cpu": "250m"}},
+        "scheduling": {"nodeSelector": {"virtual": "yes"}, "tolerations": [{"operator": "Exists"}]},
+    }
+    selector = "nodeSelector[virtual]"
+    await admitting.api.create(RUNTIMECLASSES, sandboxed)
+    spec = (await admitting.api.create(PODS, pod(runtimeClassName="sandboxed")))["spec"]
+    assert (spec["overhead"], spec["nodeSelector"]) == ({"cpu": "250m"}, {"virtual": "yes"})
+    assert {"operator": "Exists"} in spec["tolerations"]
+    for made, why in (
+        (pod(runtimeClassName="none"), 'pod rejected: RuntimeClass "none" not found'),
+        (
+            pod(runtimeClassName="sandboxed", overhead={"cpu": "1"}),
+            "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead",
+        ),
+        (
+            pod(overhead={"cpu": "1"}),
+            "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead",
+        ),
+        (
+            pod(runtimeClassName="sandboxed", nodeSelector={"virtual": "no"}),
+            f"conflict: runtimeClass.scheduling.{selector} = yes; pod.spec.{selector} = no",
+        ),
+    ):
+        assert await admitting.refused(PODS, made) == f'pods "web" is forbidden: {why}'
+
+
+# Certificates
+
+
+def certificate_request(*groups: str) -> Object:
+    names = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ana"), *names])
+    key = ec.generate_private_key(ec.SECP256R1())
+    csr = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    encoded = base64.b64encode(csr.public_bytes(serialization.Encoding.PEM)).decode()
+    spec = {
+        "request": encoded,
+        "signerName": "kubernetes.io/kube-apiserver-client",
+        "usages": ["client auth"],
+    }
+    return {"metadata": {"name": "ana"}, "spec": spec}
+
+
+async def test_nobody_asks_for_a_certificate_of_the_masters(admitting: Admitting) -> None:
+    said = await admitting.refused(CERTIFICATESIGNINGREQUESTS, certificate_request("system:masters"))
+    assert said == (
+        'certificatesigningrequests.certificates.k8s.io "ana" is forbidden: use of '
+        "kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed"
+    )
+    await admitting.api.create(CERTIFICATESIGNINGREQUESTS, certificate_request("developers"))
 
 
 # Quotas

@@ -1,7 +1,7 @@
 """Priority: a pod's priority class becomes the number by which the scheduler orders and preempts.
 
-Source: kubernetes, plugin/pkg/admission/priority/admission.go; pkg/apis/scheduling/v1/helpers.go (the classes
-of the system).
+Source: kubernetes, plugin/pkg/admission/priority/admission.go. The system's own classes are in
+`priority_classes`.
 """
 
 from collections.abc import Sequence
@@ -12,33 +12,6 @@ from kubelab.cluster.apiserver.listers import Reader
 from kubelab.cluster.objects import PODS, PRIORITYCLASSES, Object
 
 _PREEMPTS = "PreemptLowerPriority"
-_CRITICAL = 2_000_000_000
-
-
-def _system_class(name: str, value: int, description: str) -> Object:
-    return {
-        "apiVersion": PRIORITYCLASSES.api_version,
-        "kind": PRIORITYCLASSES.kind,
-        "metadata": {"name": name},
-        "value": value,
-        "description": description,
-        "preemptionPolicy": _PREEMPTS,
-    }
-
-
-SYSTEM_CLASSES = (
-    _system_class(
-        "system-node-critical",
-        _CRITICAL + 1000,
-        "Used for system critical pods that must not be moved from their current node.",
-    ),
-    _system_class(
-        "system-cluster-critical",
-        _CRITICAL,
-        "Used for system critical pods that must run in the cluster, but can be moved to another node if "
-        "necessary.",
-    ),
-)
 
 
 class Resolved(NamedTuple):
