@@ -31,6 +31,7 @@ $(VENV)/.dev: $(VENV)/.lab
 	@$(call unpack,docker-registry)
 	@echo "Installing what the checks need"
 	@$(PIP) --editable '.[dev]'
+	@$(BIN)/python tests/old_kubectls.py $(VENV)/kubectl
 	@touch $@
 
 test: lint types layers unit lessons

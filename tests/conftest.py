@@ -23,6 +23,12 @@ def short_path() -> Iterator[Path]:
         yield Path(place)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--golden-record", action="store_true", help="write what kubectl prints into its transcripts"
+    )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if os.geteuid() == 0:
         return

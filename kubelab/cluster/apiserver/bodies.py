@@ -4,6 +4,7 @@ Source: kubernetes, staging/src/k8s.io/apiserver/pkg/endpoints/handlers/create.g
 https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation.
 """
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +20,14 @@ from kubelab.cluster.objects import Object
 class Expected:
     """The type that a body must be: its apiVersion and kind, and the Go type that knows its fields.
 
-    A custom resource has no Go type.
+    A custom resource has no Go type. `also` are older versions, of the same fields.
     """
 
     api_version: str
     kind: str
     go_type: str
     custom: Custom | None = None
+    also: tuple[str, ...] = ()
 
     @property
     def version(self) -> str:
@@ -65,19 +67,33 @@ def read(raw: bytes, media_type: str, expected: Expected, validation: FieldValid
 def fit(obj: Object, expected: Expected, validation: FieldValidation) -> Body:
     """Return *obj* with the fields of its type alone; what did not fit is refused, warned of or ignored."""
     try:
-        fit_custom = expected.custom and expected.custom.fit
-        fitted, problems = fit_custom(obj) if fit_custom else schema.bundled().fitted(expected.go_type, obj)
+        return _fit(obj, expected, validation)
     except schema.MismatchError as error:
         raise expected.refusal(str(error)) from error
+
+
+def _fit(obj: Object, expected: Expected, validation: FieldValidation) -> Body:
+    """As `fit`, but raises MismatchError."""
+    fit_custom = expected.custom and expected.custom.fit
+    fitted, problems = fit_custom(obj) if fit_custom else schema.bundled().fitted(expected.go_type, obj)
     if problems and validation == "Strict":
-        raise expected.refusal(f"strict decoding error: {', '.join(problems)}")
+        raise schema.MismatchError(f"strict decoding error: {', '.join(problems)}")
     return Body(fitted, tuple(problems) if validation == "Warn" else ())
 
 
-def fit_patched(new: Object, old: Object, expected: Expected, validation: FieldValidation) -> Body:
-    """Return the patched object *new*, fitted in its parts that differ from *old*, which did fit."""
+def fit_patched(
+    new: Object, old: Object, expected: Expected, validation: FieldValidation, patch: Any = None
+) -> Body:
+    """Return the patched object *new*, fitted in its parts that differ from *old*, which did fit.
+
+    In a refusal upstream shows a strategic merge *patch* as Go prints it, otherwise the patched object.
+    """
     changed = {key: value for key, value in new.items() if key not in old or value != old[key]}
-    fitted = fit(changed, expected, validation)
+    try:
+        fitted = _fit(changed, expected, validation)
+    except schema.MismatchError as error:
+        shown = json.dumps(new, separators=(",", ":")) if patch is None else go_printed(patch)
+        raise refusals.invalid_patch(shown, str(error)) from error
     same = {key: value for key, value in new.items() if key not in changed}
     return Body(same | fitted.object, fitted.warnings)
 
@@ -139,7 +155,9 @@ def _parse_yaml(raw: bytes) -> Any:
 def _check_type(obj: Object, expected: Expected) -> None:
     """Refuse an object of another type than the path is for; one that names no type is taken as it."""
     api_version, kind = obj.get("apiVersion") or expected.api_version, obj.get("kind") or expected.kind
-    if (api_version, kind) == (expected.api_version, expected.kind) or expected is DELETE_OPTIONS:
+    if expected is DELETE_OPTIONS:
+        return
+    if kind == expected.kind and api_version in (expected.api_version, *expected.also):
         return
     if kind != expected.kind:
         version = str(api_version).rpartition("/")[2]
@@ -151,3 +169,14 @@ def _check_type(obj: Object, expected: Expected) -> None:
         f"the API version in the data ({api_version}) does not match the expected API version "
         f"({expected.api_version})"
     )
+
+
+def go_printed(value: Any) -> str:
+    """Return decoded JSON as Go's %v prints it: `map[spec:map[paused:true replicas:<nil>]]`."""
+    if isinstance(value, dict):
+        return f"map[{' '.join(f'{key}:{go_printed(value[key])}' for key in sorted(value))}]"
+    if isinstance(value, list):
+        return f"[{' '.join(map(go_printed, value))}]"
+    if value is None:
+        return "<nil>"
+    return str(value).lower() if isinstance(value, bool) else str(value)

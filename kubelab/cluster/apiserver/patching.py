@@ -16,13 +16,19 @@ from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import Object
 from kubelab.cluster.patch import MergeKeys, PatchError, json_patch, merge_patch, strategic_merge_patch
 
+OPERATIONS_MAX = 10_000  # Of a JSON patch.
+
+NOT_STRATEGIC = (PatchType.JSON.value, PatchType.MERGE.value)  # Nobody knows how a custom list is merged.
+
 
 def apply_patch(kind: Kind, old: Object, patch: Object | Sequence[Any], patch_type: PatchType) -> Object:
     """Return *old* with *patch* applied; *old* stays as it was."""
+    if isinstance(patch, list) and len(patch) > OPERATIONS_MAX:
+        raise refusals.too_many_operations(OPERATIONS_MAX, len(patch))
     try:
         patched: Object = _patched(kind, old, patch, patch_type)
     except PatchError as error:
-        raise _refusal(kind, old, error) from error
+        raise _refusal(error) from error
     if not isinstance(patched, dict):
         raise refusals.bad_request("the patched document is not an object")
     return patched
@@ -34,18 +40,15 @@ def _patched(kind: Kind, old: Object, patch: Any, patch_type: PatchType) -> Any:
             return json_patch(old, patch)
         case PatchType.MERGE:
             return merge_patch(old, patch)
+        case PatchType.STRATEGIC if kind.custom:
+            raise refusals.unsupported_media_type(NOT_STRATEGIC)
         case PatchType.STRATEGIC:
             types = schema.bundled().types
             return strategic_merge_patch(old, patch, merge_keys(types, types.of_name(kind.go_type)))
 
 
-def _refusal(kind: Kind, old: Object, error: PatchError) -> ApiError:
-    if error.code == 400:
-        return refusals.bad_request(str(error))
-    message = f"the server rejected our request due to an error in our request: {error}"
-    resource, name = kind.resource, old["metadata"]["name"]
-    details = {"name": name, "group": resource.group, "kind": resource.plural}
-    return ApiError(error.code, "Invalid", message, {key: value for key, value in details.items() if value})
+def _refusal(error: PatchError) -> ApiError:
+    return refusals.bad_request(str(error)) if error.code == 400 else refusals.inapplicable_patch()
 
 
 def merge_keys(types: GoTypes, root: GoType) -> MergeKeys:

@@ -67,6 +67,18 @@ def invalid(resource: Resource, name: str, errors: Sequence[FieldError]) -> ApiE
     return ApiError(422, "Invalid", f'{kind} "{name}" is invalid: {summary}', details)
 
 
+def invalid_patch(shown: str, why: str) -> ApiError:
+    """Return the refusal of a patch whose result is no object of its kind: of no kind and no name."""
+    error = invalid_value("patch", shown, why)
+    message = f' "" is invalid: {error}'
+    return ApiError(422, "Invalid", message, {"causes": [error.cause()]})
+
+
+def inapplicable_patch() -> ApiError:
+    """Return the refusal of a patch that does not fit its object; upstream does not say why."""
+    return ApiError(422, "Invalid", "the server rejected our request due to an error in our request")
+
+
 def bad_request(message: str) -> ApiError:
     return ApiError(400, "BadRequest", message)
 
@@ -114,6 +126,11 @@ def not_acceptable(offered: Sequence[str]) -> ApiError:
 
 def unauthorized() -> ApiError:
     return ApiError(401, "Unauthorized", "Unauthorized")
+
+
+def too_many_operations(allowed: int, given: int) -> ApiError:
+    message = f"The allowed maximum operations in a JSON patch is {allowed}, got {given}"
+    return ApiError(413, "RequestEntityTooLarge", f"Request entity too large: {message}")
 
 
 def too_large_body(limit_bytes: int) -> ApiError:

@@ -132,7 +132,8 @@ class Resources:
         def patched(old: Object) -> Object:
             nonlocal warnings
             new = apply_patch(route.kind, old, patch, patch_type)
-            body = bodies.fit_patched(new, old, _expected(route), validation)
+            shown = patch if patch_type is PatchType.STRATEGIC else None
+            body = bodies.fit_patched(new, old, _expected(route), validation, shown)
             _check_name(body.object, route.name)
             warnings = (*body.warnings, *(() if route.subresource else _news(route.kind, old, body.object)))
             return body.object
