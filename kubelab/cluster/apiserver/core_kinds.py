@@ -84,7 +84,13 @@ KINDS = (
         subresources=(pods.EPHEMERAL_CONTAINERS, "attach", "exec", "portforward", "log", "status"),
         actions={
             "binding": Action("v1", "Binding", "k8s.io/api/core/v1.Binding", subresources.bind),
-            "eviction": Action("policy/v1", "Eviction", "k8s.io/api/policy/v1.Eviction", evictions.evict),
+            "eviction": Action(
+                "policy/v1",
+                "Eviction",
+                "k8s.io/api/policy/v1.Eviction",
+                evictions.evict,
+                also=("policy/v1beta1",),
+            ),
         },
         fields=(
             "spec.nodeName",

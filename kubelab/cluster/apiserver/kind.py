@@ -82,13 +82,14 @@ class Claims(Protocol):
 class Action:
     """A subresource to which documents of another kind are POSTed (binding, eviction, token).
 
-    `run` returns what the client is answered.
+    `run` returns what the client is answered. `also` are older versions of the document, of the same fields.
     """
 
     api_version: str
     kind: str
     go_type: str
     run: Act
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,9 +63,9 @@ class Resources:
         with collecting() as told:
             answer = await verb(request)
         answer = replace(answer, warnings=(*answer.warnings, *told)) if told else answer
-        custom = request.route.kind.custom
-        if custom and custom.deprecation:
-            return replace(answer, warnings=(custom.deprecation, *answer.warnings))
+        kind = request.route.kind
+        if deprecation := kind.deprecation or (kind.custom.deprecation if kind.custom else ""):
+            return replace(answer, warnings=(deprecation, *answer.warnings))
         return answer
 
     def view(self, request: Request) -> View:
@@ -87,7 +87,8 @@ class Resources:
         route = request.route
         dry_run = queries.dry_run(request.query)
         if action := route.kind.actions.get(route.subresource):
-            body = self._read(request, Expected(action.api_version, action.kind, action.go_type))
+            expected = Expected(action.api_version, action.kind, action.go_type, also=action.also)
+            body = self._read(request, expected)
             call = Call(route.kind, route.namespace, route.name, body.object, request.caller, dry_run)
             answered = await self._registry.act(route.subresource, call)
             return Answer(201, encode(answered), body.warnings)
