@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -47,7 +48,9 @@ class OciRuntime:
         one."""
         bundle = self.place / f"bundle-{next(self._numbers)}"
         root = bundle / "rootfs"
-        (root / "usr").mkdir(parents=True)
+        # Several containers at once must not want to make the same place for a mount.
+        for name in ("usr", "proc", "sys", "dev"):
+            (root / name).mkdir(parents=True)
         for name in _MERGED:
             if Path(f"/{name}").is_symlink():
                 (root / name).symlink_to(f"usr/{name}")
@@ -101,16 +104,18 @@ class OciRuntime:
 
     async def _call(self, *arguments: str) -> None:
         command = (*self.within, self.name, "--root", str(self.place / "state"), *arguments)
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            # A pipe would stay open for as long as a detached container runs.
-            stderr=asyncio.subprocess.DEVNULL,
-            close_fds=False,
-        )
-        if await process.wait():
-            raise LabError(_FAILED.format(command=" ".join(command), code=process.returncode))
+        # A pipe would stay open for as long as a detached container runs.
+        with tempfile.TemporaryFile("w+", dir=self.place) as errors:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=errors,
+                close_fds=False,
+            )
+            if await process.wait():
+                errors.seek(0)
+                raise LabError(_FAILED.format(command=" ".join(command), reason=errors.read().strip()))
 
 
 @asynccontextmanager
@@ -154,6 +159,6 @@ def _made(place: Path) -> Path:
 
 
 _FAILED = Text(
-    es="«{command}» terminó con código {code}: pruébalo a mano",
-    en="`{command}` ended with code {code}: try it by hand",
+    es="«{command}» falló ({reason}): pruébalo a mano",
+    en="`{command}` failed ({reason}): try it by hand",
 )
