@@ -201,7 +201,9 @@ def container_exited(record: PodRecord, exit_: ContainerExit) -> PodRecord:
 
 
 def _ended(state: Running, exit_: ContainerExit) -> Terminated:
-    return Terminated(exit_.id, exit_.exit_code, exit_.reason, state.started_at, exit_.finished_at)
+    return Terminated(
+        exit_.id, exit_.exit_code, exit_.reason, state.started_at, exit_.finished_at, exit_.message
+    )
 
 
 def next_restart_count(container: ContainerRecord) -> int:

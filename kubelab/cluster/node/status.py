@@ -2,7 +2,7 @@
 
 Source: kubernetes, pkg/kubelet/kubelet_pods.go (getPhase, convertStatusToAPIStatus) and
 pkg/kubelet/status/generate.go (conditions and their messages).
-Left out: probes (ready means running), resize, termination messages.
+Left out: probes (ready means running), resize.
 """
 
 from collections.abc import Sequence

@@ -7,7 +7,7 @@ words are those of pkg/kubelet/images/image_manager.go and pkg/kubelet/kuberunti
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ from kubelab.cluster.node.record import ContainerRecord, PodRecord, Running, Wai
 from kubelab.cluster.node.security import check_non_root, security_of
 from kubelab.cluster.node.status import pod_status
 from kubelab.cluster.node.status_writer import StatusWriter
+from kubelab.cluster.node.termination import end_of_log, falls_back_to_log
 from kubelab.cluster.node.volumes import has_files_of_objects, mounts_of, volumes_of
 from kubelab.cluster.objects import (
     CONFIGMAPS,
@@ -184,7 +185,15 @@ class PodWorker:
     def _take_exits(self) -> None:
         arrived, self._arrived = self._arrived, []
         for exit_ in arrived:
-            self._set(records.container_exited(self._record, exit_))
+            self._set(records.container_exited(self._record, self._with_message(exit_)))
+
+    def _with_message(self, exit_: ContainerExit) -> ContainerExit:
+        """Take the end of the log for the message where the container asks for that."""
+        name = next((name for name, state in self._record.running().items() if state.id == exit_.id), "")
+        if not name or not falls_back_to_log(_container(self._pod, name), exit_.exit_code, exit_.message):
+            return exit_
+        path = self.log_path(name, self._record.containers[name].restart_count)
+        return replace(exit_, message=end_of_log(path))
 
     async def _sleep(self, wait_s: float | None) -> None:
         if wait_s is None:
@@ -366,6 +375,7 @@ class PodWorker:
             tty=bool(container.get("tty")),
             stop_signal=(container.get("lifecycle") or {}).get("stopSignal", ""),
             processes_of=self._target_of(container),
+            message_path=container.get("terminationMessagePath", ""),
         )
 
     def _target_of(self, container: Object) -> str:

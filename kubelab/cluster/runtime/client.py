@@ -37,6 +37,7 @@ class Exit:
     exit_code: int
     oom_killed: bool
     at_s: float
+    message: str = ""
 
 
 class MachineGoneError(LabError):
@@ -180,7 +181,7 @@ class Shim:
         if body.get("event") == "exit":
             process = self._processes.pop(body["pid"], None)
             if process:
-                process.end(Exit(body["exit_code"], body.get("oom_killed", False), body["at_s"]))
+                process.end(_exit(body))
         elif body.get("event") in self._listeners:
             self._listeners[body["event"]](body)
         elif "event" in body:
@@ -358,6 +359,10 @@ def _reap(program: "subprocess.Popen[bytes]", shim: Shim) -> None:
     if init_pid := shim.pid or shim.late_pid():
         os.kill(init_pid, signal.SIGKILL)
         os.waitpid(init_pid, 0)
+
+
+def _exit(event: Mapping[str, Any]) -> Exit:
+    return Exit(event["exit_code"], event.get("oom_killed", False), event["at_s"], event.get("message", ""))
 
 
 def _fail(future: "asyncio.Future[Any]", error: LabError) -> None:

@@ -78,6 +78,11 @@ class FilesVolume:
 Volume = EmptyDir | HostPath | FilesVolume
 
 
+def message_file(uid: str, container: str, id_: str) -> str:
+    """Return where on the machine a container's message is, as a kubelet lays it out."""
+    return f"/var/lib/kubelet/pods/{uid}/containers/{container}/{id_[:8]}"
+
+
 def volume_path(uid: str, volume: Volume) -> str:
     """Return where on the machine the pod's volume is, as a kubelet lays it out."""
     if isinstance(volume, HostPath):
@@ -193,7 +198,8 @@ class ContainerSpec:
     """`command` takes the place of the image's entrypoint, `args` that of its cmd (which goes unused as well
     when there is a `command`). `cwd` and `stop_signal` empty: the image's own. With `stdin` its standard
     input is open for `attach`; with `tty` all three streams are a terminal. `processes_of`: the id of a
-    running container whose process namespace it joins."""
+    running container whose process namespace it joins. `message_path`: the file in which it may leave why it
+    has ended."""
 
     name: str
     image: str
@@ -213,6 +219,7 @@ class ContainerSpec:
     tty: bool = False
     stop_signal: str = ""
     processes_of: str = ""
+    message_path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,12 +237,13 @@ class Container:
 @dataclass(frozen=True, slots=True)
 class ContainerExit:
     """`exit_code` is 128 + signal for a killed process, as a shell has it. `reason`: Completed, Error or
-    OOMKilled."""
+    OOMKilled. `message`: the beginning of what it has left at its `message_path`."""
 
     id: str
     exit_code: int
     oom_killed: bool
     finished_at: datetime
+    message: str = ""
 
     @property
     def reason(self) -> str:

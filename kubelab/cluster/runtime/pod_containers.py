@@ -21,6 +21,7 @@ from kubelab.cluster.runtime import (
     container_exec,
     container_namespaces,
     container_program,
+    pod_messages,
     pod_volumes,
     terminal,
 )
@@ -39,13 +40,14 @@ STATISTICS = ("cpu.stat", "memory.current", "memory.stat", "memory.max", "pids.c
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """`sub_paths` are mounted for it on the machine as long as it lives."""
+    """`sub_paths` are mounted for it on the machine as long as it lives, and `message_file` is there."""
 
     config: config.Config
     pidfd: int
     cgroup: Cgroup
     output: Output
     sub_paths: tuple[str, ...]
+    message_file: str
 
 
 class PodContainers:
@@ -103,6 +105,9 @@ class PodContainers:
             undo.callback(cgroup.remove)
             cgroup.create()
             limit(cgroup, params["limits"])
+            if message_file := params["message_file"]:
+                undo.callback(pod_messages.take, message_file)
+                pod_messages.lay_out(message_file)
             for volume, sub_path, target in params["sub_paths"]:
                 undo.callback(pod_volumes.unbind, target)
                 pod_volumes.bind_sub_path(volume, sub_path, target)
@@ -129,7 +134,7 @@ class PodContainers:
             handed_over = ends.hand_over()
         output.watch()
         sub_paths = tuple(target for _, _, target in params["sub_paths"])
-        self._running[id_] = Running(description, pidfd, cgroup, output, sub_paths)
+        self._running[id_] = Running(description, pidfd, cgroup, output, sub_paths, message_file)
         self._children.add(Child(pid, pidfd, lambda: self._ended(id_)))
         return started(pid, pidfd, handed_over)
 
@@ -217,7 +222,7 @@ class PodContainers:
         oom_killed = leave_cgroup(running.cgroup)
         for target in running.sub_paths:
             pod_volumes.unbind(target)
-        return {"oom_killed": oom_killed}
+        return {"oom_killed": oom_killed, "message": pod_messages.take(running.message_file)}
 
 
 class _Ends:

@@ -39,6 +39,7 @@ from kubelab.cluster.runtime.cri import (
     StartError,
     Statistics,
     Volume,
+    message_file,
 )
 from kubelab.cluster.runtime.executed_process import ExecutedProcess
 from kubelab.cluster.runtime.shim_requests import (
@@ -333,7 +334,7 @@ class _Exits:
 
 def _exit_report(id_: str, end: Exit) -> ContainerExit:
     finished_at = datetime.fromtimestamp(end.at_s, UTC) if end.at_s else datetime.now(UTC)
-    return ContainerExit(id_, end.exit_code, end.oom_killed, finished_at)
+    return ContainerExit(id_, end.exit_code, end.oom_killed, finished_at, end.message)
 
 
 def _signal_number(name: str) -> int:
@@ -353,6 +354,9 @@ def _container_request(
     uid = pod.sandbox.uid
     targets = sub_path_targets(uid, spec, id_)
     mounts = [replace(mount, source=targets.get(mount, mount.source)) for mount in spec.mounts]
+    message = message_file(uid, spec.name, id_) if spec.message_path else ""
+    if message:
+        mounts.append(Mount(spec.message_path, message))
     if pod.spec.host_network:
         mounts = [Mount(path, path, read_only=True) for path in MACHINE_FILES] + mounts
     document = pod_config.container_config(
@@ -376,6 +380,7 @@ def _container_request(
         "sub_paths": [(mount.source, mount.sub_path, target) for mount, target in targets.items()],
         "stdin": spec.stdin,
         "processes_of": spec.processes_of,
+        "message_file": message,
         "log_bytes_max": log_rotation.BYTES_MAX,
     }
 
