@@ -13,7 +13,7 @@ import pytest
 from served_cluster import Cluster
 
 from kubelab.cluster.apiserver import pki
-from kubelab.cluster.objects import CONFIGMAPS, DEPLOYMENTS, PODS, Object
+from kubelab.cluster.objects import CLUSTERROLES, CONFIGMAPS, DEPLOYMENTS, PODS, Object
 
 DEPLOYMENT = """
 apiVersion: apps/v1
@@ -260,3 +260,87 @@ async def test_the_server_keeps_the_owners_of_a_client_that_sends_none(cluster: 
     stored = await cluster.api.get(CONFIGMAPS, "default", "settings")
     assert owned(stored, "kubectl-create", "Update") == {"f:data": {".": {}, "f:a": {}}}
     assert owned(stored, "kubectl-replace", "Update") == {"f:data": {"f:b": {}}}
+
+
+CRD: Object = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "gadgets.example.org"},
+    "spec": {
+        "group": "example.org",
+        "scope": "Namespaced",
+        "names": {"plural": "gadgets", "singular": "gadget", "kind": "Gadget"},
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "subresources": {
+                    "status": {},
+                    "scale": {"specReplicasPath": ".spec.count", "statusReplicasPath": ".status.count"},
+                },
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "properties": {
+                            "spec": {
+                                "type": "object",
+                                "properties": {
+                                    "count": {"type": "integer"},
+                                    "tags": {
+                                        "type": "array",
+                                        "items": {"type": "string"},
+                                        "x-kubernetes-list-type": "set",
+                                    },
+                                },
+                            },
+                            "status": {"type": "object", "properties": {"count": {"type": "integer"}}},
+                        },
+                    }
+                },
+            }
+        ],
+    },
+}
+
+
+async def test_custom_resources_merge_as_their_schema_says(cluster: Cluster, patch: Patch) -> None:
+    definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/gadgets.example.org"
+    status, _ = await patch(CRD, definitions, fieldManager="one")
+    assert status == 201
+    await cluster.ok("wait", "--for=condition=Established", "crd/gadgets.example.org", "--timeout=10s")
+
+    path = "/apis/example.org/v1/namespaces/default/gadgets/a"
+    gadget = {"apiVersion": "example.org/v1", "kind": "Gadget"}
+    await patch(gadget | {"spec": {"count": 1, "tags": ["a", "b"]}}, path, fieldManager="one")
+    status, shared = await patch(gadget | {"spec": {"tags": ["c"]}}, path, fieldManager="two")
+    assert (status, shared["spec"]) == (200, {"count": 1, "tags": ["a", "b", "c"]})
+    status, less = await patch(gadget | {"spec": {"count": 1, "tags": ["b"]}}, path, fieldManager="one")
+    assert less["spec"]["tags"] == ["b", "c"]
+    assert owned(less, "two") == {"f:spec": {"f:tags": {'v:"c"': {}}}}
+
+    scale = {"apiVersion": "autoscaling/v1", "kind": "Scale", "spec": {"replicas": 3}}
+    status, refusal = await patch(scale, f"{path}/scale", fieldManager="two")
+    assert (status, refusal["details"]["causes"][0]["field"]) == (409, ".spec.count")
+    status, scaled = await patch(scale, f"{path}/scale", fieldManager="two", force="true")
+    assert (status, scaled["spec"]) == (200, {"replicas": 3})
+
+
+async def test_who_may_only_patch_applies_no_new_objects(cluster: Cluster, patch: Patch) -> None:
+    """As upstream, to apply what is not there needs the verb create, too."""
+    rule = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["patch"]}
+    await cluster.api.create(
+        CLUSTERROLES,
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRole",
+            "metadata": {"name": "patcher"},
+            "rules": [rule],
+        },
+    )
+    await cluster.ok("create", "clusterrolebinding", "p", "--clusterrole=patcher", "--user=someone")
+    manifest = ("apply", "--server-side", "--as=someone", "-f", "-")
+    told = await cluster.refused(*manifest, stdin=CONFIG)
+    assert 'User "someone" cannot create resource "configmaps"' in told
+    await patch(config({"a": "one", "b": "two"}), fieldManager="one")
+    await cluster.ok(*manifest, stdin=CONFIG)

@@ -1,10 +1,12 @@
 """A request to apply a configuration: its options, its body, and the object that comes of it.
 
 Source: kubernetes, staging/src/k8s.io/apiserver/pkg/endpoints/handlers/patch.go (applyPatcher);
-apimachinery/pkg/apis/meta/v1/validation/validation.go (ValidatePatchOptions, ValidateFieldManager).
+create.go (prefixFromUserAgent); apimachinery/pkg/apis/meta/v1/validation/validation.go
+(ValidatePatchOptions, ValidateFieldManager).
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from kubelab.cluster.apiserver import bodies, ownership, queries, refusals
 from kubelab.cluster.apiserver.fields import FieldError, invalid_value, required, too_long
@@ -13,7 +15,13 @@ from kubelab.cluster.objects import Object, Resource
 
 APPLY = "application/apply-patch+yaml"
 MANAGER_BYTES_MAX = 128
-_SCALE_FIELDS = ("metadata", "spec")
+_REPLICAS = ("spec", "replicas")
+
+
+def manager_of(user_agent: str) -> str:
+    """Return the field manager of who names none: `kubectl` of `kubectl/v1.37.0 (linux/amd64)`."""
+    name = "".join(filter(str.isprintable, user_agent.partition("/")[0]))
+    return name.encode()[:MANAGER_BYTES_MAX].decode(errors="ignore")
 
 
 def check_options(query: Mapping[str, str], options: str, *, applies: bool = False) -> None:
@@ -71,5 +79,14 @@ def _of_scale(kind: Kind, config: Object) -> Object:
         raise refusals.bad_request(
             f"invalid object type: {config.get('apiVersion')}, Kind={config.get('kind')}"
         )
-    known = {"apiVersion": kind.resource.api_version, "kind": kind.resource.kind}
-    return known | {key: config[key] for key in _SCALE_FIELDS if key in config}
+    whole: Object = {"apiVersion": kind.resource.api_version, "kind": kind.resource.kind}
+    whole["metadata"] = config.get("metadata") or {}
+    if (replicas := (config.get("spec") or {}).get("replicas")) is not None:
+        path = kind.custom.scale.replicas if kind.custom and kind.custom.scale else _REPLICAS
+        whole |= _nested(path, replicas)
+    return whole
+
+
+def _nested(path: tuple[str, ...], value: Any) -> Object:
+    first, *rest = path
+    return {first: _nested(tuple(rest), value) if rest else value}

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from kubelab.cluster.apiserver import applying, bodies, queries, refusals, subresources
+from kubelab.cluster.apiserver.authorization.requests import of_resource
 from kubelab.cluster.apiserver.bodies import Body, Expected
 from kubelab.cluster.apiserver.caller import Caller
 from kubelab.cluster.apiserver.forms import View, deleted_status
@@ -86,6 +87,7 @@ class Resources:
     async def _create(self, request: Request) -> Answer:
         route = request.route
         dry_run = queries.dry_run(request.query)
+        applying.check_options(request.query, "CreateOptions")
         if action := route.kind.actions.get(route.subresource):
             expected = Expected(action.api_version, action.kind, action.go_type, also=action.also)
             body = self._read(request, expected)
@@ -105,6 +107,7 @@ class Resources:
 
     async def _update(self, request: Request) -> Answer:
         route = request.route
+        applying.check_options(request.query, "UpdateOptions")
         body = self._read(request, _expected(route))
         _check_name(body.object, route.name)
         version = await self._registry.update(
@@ -157,6 +160,8 @@ class Resources:
 
         def configured(old: Object | None, write: Write) -> Object:
             nonlocal warnings
+            if old is None:
+                self._check_may_create(request)
             new = applying.configured(route.kind, old, config, route.name, write, forced=forced)
             body = bodies.fit_patched(new, old or {}, _expected_whole(route), "Ignore")
             _check_name(body.object, route.name)
@@ -173,6 +178,13 @@ class Resources:
             dry_run=queries.dry_run(request.query),
         )
         return self._shown(request, version, 201 if is_new else 200, warnings)
+
+    def _check_may_create(self, request: Request) -> None:
+        """To apply what is not there is to create it; raises ApiError 403 if the caller may not."""
+        route = request.route
+        where = (route.namespace, route.name, route.subresource)
+        create = of_resource(request.caller.user, "create", route.kind.resource, where)
+        self._registry.access.authorizer.check(create)
 
     async def _delete(self, request: Request) -> Answer:
         route = request.route

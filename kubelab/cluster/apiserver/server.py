@@ -21,6 +21,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 
 from kubelab.cluster.apiserver import (
+    applying,
     discovery,
     documents,
     logs,
@@ -59,7 +60,6 @@ _METRICS = {"Content-Type": metrics.CONTENT_TYPE}
 GZIP_FROM_BYTES = 128 * 1024  # As upstream: below that the wire is quicker than the compressor.
 _GZIP_LEVEL = 1
 _YEAR_S = 31536000
-_MANAGER_CHARACTERS_MAX = 128
 _STORE_ANSWERS_S = 2
 
 
@@ -342,9 +342,8 @@ async def _read(request: web.BaseRequest, route: routes.Route, caller: Caller) -
 
 
 def _field_manager(request: web.BaseRequest) -> str:
-    """Return the name that the client gives itself: `kubectl` of `kubectl/v1.37.0 (linux/amd64)`."""
-    agent = request.headers.get("User-Agent", "").partition("/")[0][:_MANAGER_CHARACTERS_MAX]
-    return request.query.get("fieldManager") or agent
+    named = request.query.get("fieldManager")
+    return named or applying.manager_of(request.headers.get("User-Agent", ""))
 
 
 async def _told(request: web.BaseRequest, document: Document) -> web.Response:
