@@ -344,3 +344,31 @@ async def test_who_may_only_patch_applies_no_new_objects(cluster: Cluster, patch
     assert 'User "someone" cannot create resource "configmaps"' in told
     await patch(config({"a": "one", "b": "two"}), fieldManager="one")
     await cluster.ok(*manifest, stdin=CONFIG)
+
+
+TWICE = "apiVersion: v1\nkind: ConfigMap\ndata:\n  a: one\n  a: two\n"
+BOMB = "a: &a [x, x]\n" + "".join(
+    f"{name}: &{name} [*{below}, *{below}]\n"
+    for below, name in zip("abcdefghijklmnopqrst", "bcdefghijklmnopqrstu", strict=True)
+)
+
+
+async def test_keys_that_come_twice_are_told_by_their_line(patch: Patch) -> None:
+    told = 'error converting YAML to JSON: yaml: unmarshal errors:\n  line 5: key "a" already set in map'
+    status, refusal = await patch(TWICE, fieldManager="one", fieldValidation="Strict")
+    assert (status, refusal["message"]) == (400, f"error strict decoding patch: {told}")
+    for body in (TWICE, '{"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "one", "a": "two"}}'):
+        status, applied = await patch(body, fieldManager="one", fieldValidation="Warn", force="true")
+        assert (status in {200, 201}, applied["data"]) == (True, {"a": "two"})
+
+
+async def test_bodies_that_grow_or_nest_beyond_measure_are_refused(patch: Patch) -> None:
+    status, refusal = await patch(BOMB, fieldManager="one")
+    assert (status, "excessive aliasing" in refusal["message"]) == (400, True)
+    status, refusal = await patch("a: &a [*a]\n", fieldManager="one")
+    assert (status, "contains itself" in refusal["message"]) == (400, True)
+    deep = '{"apiVersion": "v1", "kind": "ConfigMap", "data": ' + '{"a": ' * 900 + "1" + "}" * 901
+    for body in (deep, "[" * 5000, '{"a": ' * 5000, "- a", "\t"):
+        status, refusal = await patch(body, fieldManager="one")
+        assert status in {400, 500}
+        assert refusal["kind"] == "Status"

@@ -8,7 +8,7 @@ create.go (prefixFromUserAgent); apimachinery/pkg/apis/meta/v1/validation/valida
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kubelab.cluster.apiserver import bodies, ownership, queries, refusals
+from kubelab.cluster.apiserver import bodies, ownership, refusals
 from kubelab.cluster.apiserver.fields import FieldError, invalid_value, required, too_long
 from kubelab.cluster.apiserver.kind import Kind, Write
 from kubelab.cluster.objects import Object, Resource
@@ -47,18 +47,6 @@ def _problems(query: Mapping[str, str], *, patches: bool, applies: bool) -> Iter
         if not character.isprintable():
             code = f"U+{ord(character):04X}"
             yield invalid_value("fieldManager", manager, f"invalid character {code} (at position {position})")
-
-
-def read(raw: bytes) -> Object:
-    """Return the configuration in *raw*, which is YAML or JSON."""
-    config = bodies.read_apply(raw)
-    if not isinstance(config, dict):
-        raise refusals.bad_request("error decoding patch: the configuration is not an object")
-    return config
-
-
-def force(query: Mapping[str, str]) -> bool:
-    return queries.flag(query, "force")
 
 
 def configured(

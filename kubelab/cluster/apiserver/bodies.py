@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from kubelab.cluster.apiserver import protobuf, refusals, schema
+from kubelab.cluster.apiserver import protobuf, refusals, schema, yaml_document
 from kubelab.cluster.apiserver.kind import Custom
 from kubelab.cluster.apiserver.negotiation import BODIES, JSON, PROTOBUF, YAML
 from kubelab.cluster.apiserver.queries import FieldValidation
@@ -106,12 +106,30 @@ def read_patch(raw: bytes) -> Any:
         raise refusals.bad_request(f"error decoding patch: {error}") from error
 
 
-def read_apply(raw: bytes) -> Any:
-    """Return the applied configuration in *raw*: YAML, or JSON, which is nearly always sent."""
+def read_apply(raw: bytes, validation: FieldValidation) -> Body:
+    """Return the applied configuration in *raw*: YAML, or JSON, which is nearly always sent.
+
+    Unknown fields are told by its type, when it is applied; keys that come twice are told here.
+    """
     try:
-        return _parse(raw, JSON if raw[:1] == b"{" else YAML)
-    except ApiError as error:
+        config = schema.parse_json(raw) if raw[:1] == b"{" else yaml_document.load(raw)
+        twice = _keys_twice(raw, config) if validation != "Ignore" else []
+    except (ValueError, RecursionError) as error:
         raise refusals.bad_request(f"error decoding patch: {error}") from error
+    if not isinstance(config, dict):
+        raise refusals.bad_request("error decoding patch: the configuration is not an object")
+    if twice and validation == "Strict":
+        lines = [f"  {each}" for each in twice]
+        problem = "\n".join(["error converting YAML to JSON: yaml: unmarshal errors:", *lines])
+        raise refusals.bad_request(f"error strict decoding patch: {problem}")
+    return Body(config, tuple(twice))
+
+
+def _keys_twice(raw: bytes, config: Any) -> list[str]:
+    """Return what is said of keys that come twice; JSON is read as YAML only if there are any."""
+    if raw[:1] == b"{" and not any(schema.all_duplicates(config)):
+        return []
+    return yaml_document.duplicates(raw)
 
 
 def _from_protobuf(raw: bytes, expected: Expected) -> Object:
@@ -131,25 +149,9 @@ def _parse(raw: bytes, media_type: str) -> Any:
         if media_type == JSON:
             return schema.parse_json(raw)
         assert media_type == YAML
-        return _parse_yaml(raw)
+        return yaml_document.load(raw)
     except (ValueError, RecursionError) as error:
         raise refusals.bad_request(f"the object provided is unrecognized: {error}") from error
-
-
-def _parse_yaml(raw: bytes) -> Any:
-    import yaml  # 20 ms, and hardly any client sends it.
-
-    class Loader(yaml.CSafeLoader):
-        """YAML as JSON has it: a timestamp is a string."""
-
-    Loader.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-    }
-    try:
-        return yaml.load(raw, Loader)  # noqa: S506  (a safe loader)
-    except yaml.YAMLError as error:
-        raise ValueError(f"error converting YAML to JSON: {error}") from error
 
 
 def _check_type(obj: Object, expected: Expected) -> None:

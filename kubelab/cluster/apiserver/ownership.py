@@ -18,6 +18,7 @@ from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import Object
 
 _MANAGERS_KEPT = 1024  # A few for each kind; those of custom resources that are gone fall out.
+_TOO_DEEP = "the object is nested too deeply"
 _STATUS = {"f:status": dict[str, Any]()}
 _SPEC = {"f:spec": dict[str, Any]()}
 
@@ -27,7 +28,10 @@ def note(kind: Kind, live: Object | None, new: Object, write: Write) -> None:
     if write.applied:
         return
     manager = field_manager(kind, write.subresource)
-    entries = manager.updated(live, new, write.caller.field_manager, rfc3339(write.now))
+    try:
+        entries = manager.updated(live, new, write.caller.field_manager, rfc3339(write.now))
+    except RecursionError as error:
+        raise refusals.bad_request(_TOO_DEEP) from error
     metadata = new["metadata"]
     if entries:
         metadata["managedFields"] = entries
@@ -49,6 +53,8 @@ def applied(kind: Kind, live: Object | None, config: Object, write: Write, *, fo
         return manager.applied(live, config, write.caller.field_manager, rfc3339(write.now), force=force)
     except ConflictError as error:
         raise _conflict(error) from error
+    except RecursionError as error:
+        raise refusals.bad_request(_TOO_DEEP) from error
     except ApplyError as error:
         raise ApiError(500, "", str(error)) from error
 

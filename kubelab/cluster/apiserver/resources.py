@@ -154,18 +154,19 @@ class Resources:
         return self._shown(request, version, 200, warnings)
 
     async def _apply(self, request: Request) -> Answer:
-        route, config = request.route, applying.read(request.body)
-        forced = queries.flag(request.query, "force")
-        warnings: tuple[str, ...] = ()
+        route, forced = request.route, queries.flag(request.query, "force")
+        config = bodies.read_apply(request.body, queries.field_validation(request.query))
+        warnings = config.warnings
 
         def configured(old: Object | None, write: Write) -> Object:
             nonlocal warnings
             if old is None:
                 self._check_may_create(request)
-            new = applying.configured(route.kind, old, config, route.name, write, forced=forced)
+            new = applying.configured(route.kind, old, config.object, route.name, write, forced=forced)
             body = bodies.fit_patched(new, old or {}, _expected_whole(route), "Ignore")
             _check_name(body.object, route.name)
-            warnings = () if route.subresource else _news(route.kind, old, body.object)
+            news = () if route.subresource else _news(route.kind, old, body.object)
+            warnings = (*config.warnings, *news)
             return body.object
 
         version, is_new = await self._registry.apply(
