@@ -89,6 +89,16 @@ async def test_a_list_comes_in_the_form_that_is_asked_for(cluster: Cluster) -> N
     assert kinds == ["PodList", "Table", "PartialObjectMetadataList"]
 
 
+async def test_a_warning_that_no_header_can_carry_is_not_told(cluster: Cluster) -> None:
+    body = {"metadata": {"name": "a"}, "two\nlines": 1, "one": 1}
+    async with (
+        admin(cluster) as session,
+        session.post("/api/v1/namespaces/default/configmaps", json=body) as response,
+    ):
+        assert response.status == 201
+        assert response.headers.getall("Warning") == ['299 - "unknown field \\"one\\""']
+
+
 async def test_yaml_bodies_are_read(cluster: Cluster) -> None:
     path = "/api/v1/namespaces/default/configmaps"
     async with admin(cluster) as session:

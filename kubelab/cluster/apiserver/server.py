@@ -364,7 +364,9 @@ def _json(
     body: bytes, status: int = 200, warnings: Sequence[str] = (), *, content_type: str = JSON
 ) -> web.Response:
     headers = [("Content-Type", content_type), ("Cache-Control", "no-cache, private")]
-    headers += [("Warning", f'299 - "{_quoted(warning)}"') for warning in warnings]
+    # As upstream: what a header cannot carry (a line break in a field's name) is not told.
+    told = filter(str.isprintable, warnings)
+    headers += [("Warning", f'299 - "{_quoted(warning)}"') for warning in told]
     return web.Response(body=body + b"\n", status=status, headers=headers)
 
 
