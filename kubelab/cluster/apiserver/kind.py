@@ -165,7 +165,8 @@ class Kind:
     replaces; with `orphans_dependents` a deletion that does not say otherwise leaves them. With a
     `conversion` the objects are kept as another kind's. `actions` are the subresources that are no part of
     the object. With a `review` nothing is kept: a creation is answered with what it returns. `on_delete`
-    makes of an object that is asked to go what it is until it has gone. A `custom` kind has no Go type.
+    makes of an object that is asked to go what it is until it has gone. What is done `in_threads` may take
+    longer than the loop can wait. A `custom` kind has no Go type.
     `deprecation` is told with every answer.
     """
 
@@ -202,6 +203,7 @@ class Kind:
     review: Review | None = None
     on_delete: Callable[[Object, datetime], Object] | None = None
     custom: Custom | None = None
+    in_threads: bool = False
     deprecation: str = ""
 
     @property

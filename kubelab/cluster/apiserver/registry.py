@@ -13,7 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVarTuple
 
 from kubelab.cluster.apiserver import deletion, lifecycle, ownership, paging, refusals, subresources
 from kubelab.cluster.apiserver.access import Access
@@ -41,6 +41,7 @@ from kubelab.cluster.store.protocol import (
     TxnResult,
 )
 
+Arguments = TypeVarTuple("Arguments")
 EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
 Change = Callable[[Object], Object]  # From what is stored to what a client wants.
 Configured = Callable[[Object | None, Write], Object]  # The same for a configuration, of nothing as well.
@@ -271,7 +272,7 @@ class Registry:
         attributes = self._attributes("CREATE", kind, new, None, caller, dry_run=dry_run)
         await self.admission.admit(attributes)
         assert attributes.new is not None
-        attributes.new = new = lifecycle.finish_create(kind, attributes.new)
+        attributes.new = new = await _thought(kind, lifecycle.finish_create, kind, attributes.new)
         await self.admission.validate(attributes)
         return await self._store_new(kind, namespace, new, dry_run=dry_run)
 
@@ -365,7 +366,7 @@ class Registry:
         kv = await self._kv(kind, namespace, name)
         while True:
             old = _seen(kind, self._versions.of(kv))
-            wanted = _wanted(kind, old.object, change, "" if applied else subresource)
+            wanted = await _thought(kind, _wanted, kind, old.object, change, "" if applied else subresource)
             asked = (wanted.get("metadata") or {}).get("resourceVersion")
             if asked and asked != str(old.revision):
                 raise refusals.modified(kind.resource, name)
@@ -396,7 +397,9 @@ class Registry:
         )
         await self.admission.admit(attributes)
         assert attributes.new is not None
-        attributes.new = lifecycle.finish_update(kind, attributes.new, old, write.subresource)
+        attributes.new = await _thought(
+            kind, lifecycle.finish_update, kind, attributes.new, old, write.subresource
+        )
         await self.admission.validate(attributes)
         return ownership.settled(attributes.new, old)
 
@@ -574,6 +577,13 @@ def _seen(kind: Kind, version: Version) -> Version:
 
 def _stored(kind: Kind, new: Object) -> bytes:
     return stored_form(kind.custom.write(new) if kind.custom else new)
+
+
+async def _thought(kind: Kind, decide: Callable[[*Arguments], Object], *arguments: *Arguments) -> Object:
+    """Return what *decide* makes of its arguments, in a thread for a kind that this may take long for."""
+    if kind.in_threads:
+        return await asyncio.to_thread(decide, *arguments)
+    return decide(*arguments)
 
 
 def _wanted(kind: Kind, old: Object, change: Change, subresource: str) -> Object:

@@ -3,6 +3,7 @@
 Source: kubernetes, staging/src/k8s.io/apiserver/pkg/endpoints/handlers/{get,create,update,patch,delete}.go.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -23,6 +24,7 @@ from kubelab.cluster.objects import Object
 
 PATCHES = (*(each.value for each in PatchType), applying.APPLY)
 
+_LONG_BODY_BYTES = 64 * 1024  # Takes some 5 ms to read; longer ones are read in threads.
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -90,25 +92,25 @@ class Resources:
         applying.check_options(request.query, "CreateOptions")
         if action := route.kind.actions.get(route.subresource):
             expected = Expected(action.api_version, action.kind, action.go_type, also=action.also)
-            body = self._read(request, expected)
+            body = await self._read(request, expected)
             call = Call(route.kind, route.namespace, route.name, body.object, request.caller, dry_run)
             answered = await self._registry.act(route.subresource, call)
             return Answer(201, encode(answered), body.warnings)
         if route.name:
             raise refusals.method_not_allowed(route.kind.resource, "create")
-        body = self._read(request, _expected(route))
+        body = await self._read(request, _expected(route))
         if review := route.kind.review:
             _check_namespace(body.object, route.namespace)
             return Answer(201, encode(await review(self._registry, request.caller, body.object)))
         version = await self._registry.create(
             route.kind, route.namespace, body.object, caller=request.caller, dry_run=dry_run
         )
-        return self._shown(request, version, 201, (*body.warnings, *route.kind.warnings(version.object)))
+        return self._shown(request, version, 201, (*body.warnings, *await _warnings(route.kind, version)))
 
     async def _update(self, request: Request) -> Answer:
         route = request.route
         applying.check_options(request.query, "UpdateOptions")
-        body = self._read(request, _expected(route))
+        body = await self._read(request, _expected(route))
         _check_name(body.object, route.name)
         version = await self._registry.update(
             route.kind,
@@ -118,7 +120,7 @@ class Resources:
             caller=request.caller,
             dry_run=queries.dry_run(request.query),
         )
-        told = () if route.subresource else route.kind.warnings(version.object)
+        told = () if route.subresource else await _warnings(route.kind, version)
         return self._shown(request, version, 200, (*body.warnings, *told))
 
     async def _patch(self, request: Request) -> Answer:
@@ -206,9 +208,11 @@ class Resources:
         )
         return Answer(200, self.view(request).many(page))
 
-    def _read(self, request: Request, expected: Expected) -> Body:
-        validation = queries.field_validation(request.query)
-        return bodies.read(request.body, media_type(request.content_type), expected, validation)
+    async def _read(self, request: Request, expected: Expected) -> Body:
+        validation, form = queries.field_validation(request.query), media_type(request.content_type)
+        if len(request.body) > _LONG_BODY_BYTES:
+            return await asyncio.to_thread(bodies.read, request.body, form, expected, validation)
+        return bodies.read(request.body, form, expected, validation)
 
     def _read_options(self, request: Request) -> Object:
         if not request.body:
@@ -250,6 +254,12 @@ def _news(kind: Kind, old: Object | None, new: Object) -> tuple[str, ...]:
 def _check_namespace(review: Object, namespace: str) -> None:
     """Put the path's *namespace* into a namespaced review that names none."""
     if namespace:
+async def _warnings(kind: Kind, version: Version) -> tuple[str, ...]:
+    if kind.in_threads:
+        return await asyncio.to_thread(lambda: tuple(kind.warnings(version.object)))
+    return tuple(kind.warnings(version.object))
+
+
         review.setdefault("metadata", {}).setdefault("namespace", namespace)
 
 

@@ -15,10 +15,10 @@ import msgspec
 from kubelab.cluster.apiserver import schema as go_schema
 from kubelab.cluster.apiserver.columns import Column
 from kubelab.cluster.apiserver.crd import embedded, list_types, printing, scale, selectable, values
-from kubelab.cluster.apiserver.crd.defaulting import drop_nulls, has_defaults, set_defaults
+from kubelab.cluster.apiserver.crd.defaulting import drop_nulls, set_defaults
 from kubelab.cluster.apiserver.crd.definition import is_true, storage_version
 from kubelab.cluster.apiserver.crd.pruning import prune
-from kubelab.cluster.apiserver.crd.structural import Schema, properties
+from kubelab.cluster.apiserver.crd.structural import EMBEDDED, LIST_TYPE, Schema, properties, walk
 from kubelab.cluster.apiserver.fields import FieldError, invalid_value, label_key
 from kubelab.cluster.apiserver.kind import Custom, Kind, ScalePaths, Write
 from kubelab.cluster.apiserver.quoting import quoted
@@ -138,16 +138,17 @@ class _Rules:
         self._has_status = "status" in (version.get("subresources") or {})
 
     @cached_property
+    def _said(self) -> frozenset[str]:
+        """What is said anywhere in the schema, so that what nothing asks for is not looked for."""
+        return frozenset(key for each in walk(self.schema) for key in each if key.startswith("x-"))
+
+    @property
     def _has_embedded(self) -> bool:
-        return embedded.has_embedded(self.schema)
+        return EMBEDDED in self._said
 
-    @cached_property
+    @property
     def _has_lists(self) -> bool:
-        return list_types.has_sets_or_maps(self.schema)
-
-    @cached_property
-    def _has_defaults(self) -> bool:
-        return has_defaults(self.schema)
+        return LIST_TYPE in self._said
 
     # What comes in
 

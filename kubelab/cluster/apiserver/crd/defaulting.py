@@ -8,11 +8,7 @@ prunenulls}.go; https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resour
 import copy
 from typing import Any
 
-from kubelab.cluster.apiserver.crd.structural import Schema, additional, items, properties, walk
-
-
-def has_defaults(schema: Schema) -> bool:
-    return any(each.get("default") is not None for each in walk(schema))
+from kubelab.cluster.apiserver.crd.structural import Schema, additional, items, properties
 
 
 def set_defaults(value: Any, schema: Schema | None) -> None:

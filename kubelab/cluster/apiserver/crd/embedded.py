@@ -9,7 +9,7 @@ from typing import Any
 
 from kubelab.cluster.apiserver import metadata as metadata_rules
 from kubelab.cluster.apiserver import schema as go_schema
-from kubelab.cluster.apiserver.crd.structural import EMBEDDED, Schema, additional, items, properties, walk
+from kubelab.cluster.apiserver.crd.structural import EMBEDDED, Schema, additional, items, properties
 from kubelab.cluster.apiserver.fields import FieldError, dns_1035_label, invalid_value, required
 from kubelab.cluster.objects import Object, Resource
 
@@ -17,10 +17,6 @@ OBJECT_META = "k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"
 _PATH_SEGMENT_FORBIDDEN = ("/", "%")
 
 Visit = Callable[[Object, str], Iterator[FieldError]]
-
-
-def has_embedded(schema: Schema) -> bool:
-    return any(each.get(EMBEDDED) for each in walk(schema))
 
 
 def fit_metadata(metadata: Any, path: str = "metadata") -> tuple[Object, list[str]]:

@@ -15,15 +15,10 @@ from kubelab.cluster.apiserver.crd.structural import (
     additional,
     items,
     properties,
-    walk,
 )
 from kubelab.cluster.apiserver.fields import FieldError, duplicate, invalid_value
 
 _identity = msgspec.json.Encoder(order="sorted").encode  # Tells 1 from true, which Python takes for equal.
-
-
-def has_sets_or_maps(schema: Schema) -> bool:
-    return any(each.get(LIST_TYPE) in {"set", "map"} for each in walk(schema))
 
 
 def duplicates(value: Any, schema: Schema | None, path: str = "") -> Iterator[FieldError]:

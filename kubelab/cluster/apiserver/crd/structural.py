@@ -70,14 +70,14 @@ def additional(schema: Schema) -> Schema | None:
 
 def walk(schema: Schema) -> Iterator[Schema]:
     """Yield *schema* and every schema below it, junctors included."""
-    yield schema
-    children: list[Any] = [schema.get(key) for key in ("items", "not", "additionalProperties")]
-    for key in _JUNCTORS:
-        children += schema.get(key) or ()
-    children += properties(schema).values()
-    for child in children:
-        if isinstance(child, dict):
-            yield from walk(child)
+    waiting: list[Any] = [schema]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            yield each
+            waiting += [each.get(key) for key in ("additionalProperties", "not", "items")]
+            waiting += [below for key in _JUNCTORS for below in each.get(key) or ()]
+            waiting += reversed((each.get("properties") or {}).values())
 
 
 def violations(schema: Schema, path: str) -> list[FieldError]:
