@@ -183,6 +183,16 @@ async def test_kubectl_sends_what_it_creates_and_shows_what_is_not_done_with_it(
     assert unchanged == 'The Job "pi" is invalid: spec.completions: Invalid value: 9: field is immutable'
 
 
+async def test_some_kinds_are_made_by_a_put_and_others_are_not(cluster: Cluster) -> None:
+    role = "{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: shop}, rules: []}"
+    assert (
+        await cluster.ok("replace", "-f", "-", stdin=role) == "role.rbac.authorization.k8s.io/shop replaced\n"
+    )
+    class_ = "{apiVersion: node.k8s.io/v1, kind: RuntimeClass, metadata: {name: shop}, handler: runc}"
+    missing = await cluster.refused("replace", "-f", "-", stdin=class_)
+    assert missing.endswith('runtimeclasses.node.k8s.io "shop" not found')
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if not kind.review], ids=lambda kind: kind.go_type)
 def test_columns_are_described_by_what_they_show(kind: Any) -> None:
     for column in kind.columns:

@@ -128,6 +128,7 @@ KINDS = (
         prepare_update=podtemplates.prepare_update,
         validate=podtemplates.validate,
         returns_deleted=True,
+        creates_on_update=True,
     ),
     Kind(
         REPLICATIONCONTROLLERS,
@@ -167,6 +168,7 @@ KINDS = (
         validate_parts={"status": services.validate_status},
         claims=ServiceClaims(),
         returns_deleted=True,
+        creates_on_update=True,
     ),
     Kind(
         ENDPOINTS,
@@ -178,6 +180,7 @@ KINDS = (
         set_defaults=endpoints.set_defaults,
         validate=endpoints.validate,
         deprecation="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+        creates_on_update=True,
     ),
     Kind(
         ENDPOINTSLICES,
@@ -246,6 +249,7 @@ KINDS = (
         short_names=("limits",),
         set_defaults=limitranges.set_defaults,
         validate=limitranges.validate,
+        creates_on_update=True,
     ),
     Kind(
         EVENTS,
@@ -257,6 +261,7 @@ KINDS = (
         fields=events.FIELDS,
         computed_fields=events.COMPUTED_FIELDS,
         validate=events.validate,
+        creates_on_update=True,
     ),
     Kind(
         EVENTS_V1,
@@ -267,5 +272,6 @@ KINDS = (
         short_names=("ev",),
         fields=events.FIELDS_V1,
         conversion=Conversion(EVENTS, events.to_core, events.from_core),
+        creates_on_update=True,
     ),
 )

@@ -162,11 +162,11 @@ class Kind:
     `validate_create` for a new one alone. `validate_parts` gets the new object and the old one when a
     subresource that is a part of it (status, approval) is written. `computed_fields` can be selected by
     as well, though they are no path. Without `unconditional_update`, a PUT must name the version that it
-    replaces; with `orphans_dependents` a deletion that does not say otherwise leaves them. With a
-    `conversion` the objects are kept as another kind's. `actions` are the subresources that are no part of
-    the object. With a `review` nothing is kept: a creation is answered with what it returns. `on_delete`
-    makes of an object that is asked to go what it is until it has gone. What is done `in_threads` may take
-    longer than the loop can wait. A `custom` kind has no Go type.
+    replaces; with `creates_on_update` it may also make the object. With `orphans_dependents` a deletion that
+    does not say otherwise leaves them. With a `conversion` the objects are kept as another kind's. `actions`
+    are the subresources that are no part of the object. With a `review` nothing is kept: a creation is
+    answered with what it returns. `on_delete` makes of an object that is asked to go what it is until it has
+    gone. What is done `in_threads` may take longer than the loop can wait. A `custom` kind has no Go type.
     `deprecation` is told with every answer.
     """
 
@@ -193,6 +193,7 @@ class Kind:
     )
     computed_fields: Mapping[str, Callable[[Object], str]] = field(default_factory=dict)
     unconditional_update: bool = True
+    creates_on_update: bool = False
     orphans_dependents: bool = False
     warnings: Callable[[Object], Iterator[str]] = _no_warnings
     grace_period_s: Callable[[Object, int | None], int] | None = None

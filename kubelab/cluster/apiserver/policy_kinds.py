@@ -75,6 +75,7 @@ KINDS = (
         name_check=path_segment,
         set_defaults=roles.set_role_defaults,
         validate=roles.validate_role,
+        creates_on_update=True,
     ),
     Kind(
         ROLEBINDINGS,
@@ -86,6 +87,7 @@ KINDS = (
         set_defaults=roles.set_binding_defaults,
         validate=roles.validate_binding,
         validate_update=roles.validate_binding_update,
+        creates_on_update=True,
     ),
     Kind(
         CLUSTERROLES,
@@ -96,6 +98,7 @@ KINDS = (
         name_check=path_segment,
         set_defaults=roles.set_role_defaults,
         validate=roles.validate_cluster_role,
+        creates_on_update=True,
     ),
     Kind(
         CLUSTERROLEBINDINGS,
@@ -107,6 +110,7 @@ KINDS = (
         set_defaults=roles.set_binding_defaults,
         validate=roles.validate_cluster_binding,
         validate_update=roles.validate_binding_update,
+        creates_on_update=True,
     ),
     Kind(
         RUNTIMECLASSES,
@@ -146,6 +150,7 @@ KINDS = (
         leases.COLUMNS,
         leases.cells,
         unconditional_update=False,
+        creates_on_update=True,
         validate=leases.validate,
     ),
 )

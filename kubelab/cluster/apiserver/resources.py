@@ -20,6 +20,7 @@ from kubelab.cluster.apiserver.request_warnings import collecting
 from kubelab.cluster.apiserver.routes import Route
 from kubelab.cluster.apiserver.versions import Version, encode
 from kubelab.cluster.client.api import PatchType
+from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import Object
 
 PATCHES = (*(each.value for each in PatchType), applying.APPLY)
@@ -112,16 +113,24 @@ class Resources:
         applying.check_options(request.query, "UpdateOptions")
         body = await self._read(request, _expected(route))
         _check_name(body.object, route.name)
-        version = await self._registry.update(
-            route.kind,
-            route.namespace,
-            body.object,
-            subresource=route.subresource,
-            caller=request.caller,
-            dry_run=queries.dry_run(request.query),
-        )
+        version, status = await self._updated(request, body.object)
         told = () if route.subresource else await _warnings(route.kind, version)
-        return self._shown(request, version, 200, (*body.warnings, *told))
+        return self._shown(request, version, status, (*body.warnings, *told))
+
+    async def _updated(self, request: Request, obj: Object) -> tuple[Version, int]:
+        """Replace an object by *obj*, or create it if it is of a kind that a PUT may create."""
+        route, dry_run = request.route, queries.dry_run(request.query)
+        where = (route.kind, route.namespace, obj)
+        try:
+            version = await self._registry.update(
+                *where, subresource=route.subresource, caller=request.caller, dry_run=dry_run
+            )
+        except ApiError as error:
+            if not error.is_not_found or route.subresource or not route.kind.creates_on_update:
+                raise
+            self._check_may_create(request)
+            return await self._registry.create(*where, caller=request.caller, dry_run=dry_run), 201
+        return version, 200
 
     async def _patch(self, request: Request) -> Answer:
         route, kind = request.route, media_type(request.content_type)
@@ -183,7 +192,7 @@ class Resources:
         return self._shown(request, version, 201 if is_new else 200, warnings)
 
     def _check_may_create(self, request: Request) -> None:
-        """To apply what is not there is to create it; raises ApiError 403 if the caller may not."""
+        """To write what is not there is to create it; raises ApiError 403 if the caller may not."""
         route = request.route
         where = (route.namespace, route.name, route.subresource)
         create = of_resource(request.caller.user, "create", route.kind.resource, where)
