@@ -4,12 +4,16 @@ The store keeps an object without its resource version, which is the revision of
 served carries it: spliced into the encoded form just behind `"metadata":{`, put into the decoded one.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
 from kubelab.cluster.objects import Object
 from kubelab.cluster.store.protocol import KeyValue
 
 _METADATA = b'"metadata":{'
+_OWNED_KEPT = 1024
+_owned: dict[bytes, Object] = {}  # Sets of fields by their encoded form.
 _decode = msgspec.json.Decoder(type=dict).decode
 encode = msgspec.json.Encoder().encode
 
@@ -24,6 +28,16 @@ def copied(obj: Object) -> Object:
     """Return *obj* anew through its encoded form: 12 us for a pod, where `copy.deepcopy` takes 78."""
     copy: Object = _decode(encode(obj))
     return copy
+
+
+def _share_owners(entries: Iterable[Object]) -> None:
+    """Let like objects share what their managers own: pods of one template do, and it is half of a pod."""
+    for entry in entries:
+        fields = entry.get("fieldsV1")
+        if fields:
+            if len(_owned) >= _OWNED_KEPT:
+                _owned.clear()
+            entry["fieldsV1"] = _owned.setdefault(encode(fields), fields)
 
 
 class Version:
@@ -49,6 +63,7 @@ class Version:
         if self._object is None:
             decoded: Object = _decode(self.value)
             decoded["metadata"]["resourceVersion"] = str(self.revision)
+            _share_owners(decoded["metadata"].get("managedFields") or ())
             self._object = decoded
         return self._object
 
