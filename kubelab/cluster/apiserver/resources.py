@@ -24,8 +24,8 @@ from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import Object
 
 PATCHES = (*(each.value for each in PatchType), applying.APPLY)
-
 _LONG_BODY_BYTES = 64 * 1024  # Takes some 5 ms to read; longer ones are read in threads.
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -254,6 +254,12 @@ def _patches(route: Route) -> tuple[str, ...]:
     return PATCHES
 
 
+async def _warnings(kind: Kind, version: Version) -> tuple[str, ...]:
+    if kind.in_threads:
+        return await asyncio.to_thread(lambda: tuple(kind.warnings(version.object)))
+    return tuple(kind.warnings(version.object))
+
+
 def _news(kind: Kind, old: Object | None, new: Object) -> tuple[str, ...]:
     """Return the warnings about what *new* asks for and *old* did not."""
     known = set(kind.warnings(old)) if old else set()
@@ -263,12 +269,6 @@ def _news(kind: Kind, old: Object | None, new: Object) -> tuple[str, ...]:
 def _check_namespace(review: Object, namespace: str) -> None:
     """Put the path's *namespace* into a namespaced review that names none."""
     if namespace:
-async def _warnings(kind: Kind, version: Version) -> tuple[str, ...]:
-    if kind.in_threads:
-        return await asyncio.to_thread(lambda: tuple(kind.warnings(version.object)))
-    return tuple(kind.warnings(version.object))
-
-
         review.setdefault("metadata", {}).setdefault("namespace", namespace)
 
 
