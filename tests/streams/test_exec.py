@@ -149,3 +149,15 @@ def test_which_container_is_meant_must_be_said(any_kubectl: Kubectl) -> None:
     assert any_kubectl.refused("exec", "web", "-c", "other", "--", "true") == (
         "error: container other is not valid for pod web out of: main, beside, doctor (ephem)"
     )
+
+
+def test_a_killed_client_is_noticed_even_if_nobody_reads_its_input(any_kubectl: Kubectl) -> None:
+    seconds = f"8{uuid.uuid4().int % 10**8}"
+    client = any_kubectl.start("exec", "-i", "shell", "--", "sleep", seconds)
+    assert client.stdin
+    until(lambda: is_running(f"sleep {seconds}"))
+    os.set_blocking(client.stdin.fileno(), False)
+    until(lambda: client.stdin.write(MEGABYTES_10) is None)
+    client.kill()
+    client.communicate()
+    until(lambda: not is_running(f"sleep {seconds}"))

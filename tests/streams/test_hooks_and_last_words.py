@@ -60,6 +60,8 @@ def test_hooks_run_in_the_container_and_from_inside_its_pod(any_kubectl: Kubectl
     any_kubectl.run("apply", "-f", "-", stdin=HOOKED.encode())
     any_kubectl.run("wait", "--for=condition=Ready", "pod/hooked")
     follower = any_kubectl.start("logs", "-f", "hooked")
+    assert follower.stdout
+    assert follower.stdout.readline().startswith(b"Serving HTTP")
     any_kubectl.run("delete", "pod", "hooked")
     said, _ = follower.communicate(timeout=20)
     assert b'"GET /farewell HTTP/1.1"' in said

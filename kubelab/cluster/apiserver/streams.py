@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from ssl import SSLContext, SSLError
+from typing import Protocol
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -28,7 +29,7 @@ from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.apiserver.routes import Route
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import NODES, PODS, Object
-from kubelab.cluster.streams.hijack import ByteChannel, Finished, HijackedConnection
+from kubelab.cluster.streams.hijack import Finished, HijackedConnection
 from kubelab.cluster.streams.until import done_before
 
 SUBRESOURCES = ("attach", "exec", "portforward")
@@ -47,7 +48,7 @@ _FORWARDED_HEADERS = (
 _RETURNED_HEADERS = ("Content-Type", "X-Accepted-Stream-Protocol-Versions")
 CHUNK_BYTES = 64 * 1024
 HEAD_BYTES_MAX = 64 * 1024
-CLOSE_TIMEOUT_S = 1.0
+CLOSE_TIMEOUT_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,8 @@ class StreamProxy:
             with contextlib.suppress(ConnectionError):
                 async with limit:
                     await client.write(head)
-                    await done_before(_copy(client, kubelet), _copy(kubelet, client))
+                    joined = done_before(_copy(client, kubelet), _copy(kubelet, client))
+                    await done_before(client.lost(), joined)
         return Finished()
 
     @asynccontextmanager
@@ -175,9 +177,15 @@ def _undialled(address: str, why: str) -> ApiError:
     return refusals.unreachable(f"error dialing backend: dial tcp {address}:{KUBELET_PORT}: {why}")
 
 
-class _KubeletConnection:
-    """See `ByteChannel`."""
+class _Sink(Protocol):
+    async def write(self, data: bytes) -> None: ...
 
+
+class _Source(Protocol):
+    async def read(self) -> bytes: ...
+
+
+class _KubeletConnection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self._writer = writer
@@ -202,7 +210,7 @@ class _KubeletConnection:
             self._writer.transport.abort()
 
 
-async def _copy(source: ByteChannel, target: ByteChannel) -> None:
+async def _copy(source: _Source, target: _Sink) -> None:
     """Pass on all that comes; returns when either side is gone."""
     with contextlib.suppress(ConnectionError):
         while data := await source.read():

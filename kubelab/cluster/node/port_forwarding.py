@@ -142,9 +142,7 @@ async def serve_spdy(channel: ByteChannel, connect: Connect, pod: str) -> None:
     """Forward connections as the client asks for them, until it is gone; then all of them end."""
     async with asyncio.TaskGroup() as group:
         forwarding = SpdyForwarding(connect, pod, group)
-        connection = SpdyConnection(channel, forwarding.take)
-        async with background(connection.keep_alive()):
-            await connection.run()
+        await SpdyConnection(channel, forwarding.take).run()
 
 
 # Channels: two for each port that the query names, and one connection for each.
@@ -198,7 +196,8 @@ async def serve_channels(socket: ChannelSocket, ports: Sequence[int], connect: C
     remotes = [_Channel(socket, 2 * number, port) for number, port in enumerate(ports)]
     for remote in remotes:
         await remote.begin()
-    await done_before(_receive(socket, remotes), _serve_all(remotes, connect, pod))
+    gone = done_before(socket.lost(), _receive(socket, remotes))
+    await done_before(gone, _serve_all(remotes, connect, pod))
 
 
 async def _receive(socket: ChannelSocket, remotes: Sequence[_Channel]) -> None:

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from kubelab.cluster.errors import ApiError
-from kubelab.cluster.linux.background import background
 from kubelab.cluster.node import port_forwarding, remote_commands
 from kubelab.cluster.node.record import Running
 from kubelab.cluster.node.worker import PodWorker
@@ -156,7 +155,7 @@ async def _forward_by_websocket(
     asked = websocket_streams.asked_subprotocols(request)
     if tunnel := channels.tunnelled(asked, port_forwarding.PROTOCOL):
         response = await websocket_streams.open_websocket(request, tunnel)
-        await port_forwarding.serve_spdy(WebSocketBytes(response), connect, pod_uid)
+        await port_forwarding.serve_spdy(WebSocketBytes(request, response), connect, pod_uid)
         await response.close()
         return response
     protocol = channels.chosen(asked, PORT_SUBPROTOCOLS)
@@ -164,7 +163,6 @@ async def _forward_by_websocket(
         return web.Response(text=channels.refusal(asked, PORT_SUBPROTOCOLS), status=403)
     ports = port_forwarding.ports_of(request.query.getall("port", []))
     response = await websocket_streams.open_websocket(request, protocol.name)
-    async with background(websocket_streams.keep_alive(response)):
-        await port_forwarding.serve_channels(ChannelSocket(response, protocol), ports, connect, pod_uid)
+    await port_forwarding.serve_channels(ChannelSocket(request, response, protocol), ports, connect, pod_uid)
     await response.close()
     return response

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol, cast
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
+from kubelab.cluster.streams.hang_up import hung_up
+
 if TYPE_CHECKING:
     from aiohttp._websocket.reader import WebSocketReader
 
@@ -29,6 +31,9 @@ class ByteChannel(Protocol):
         Raises:
             ConnectionError: it is gone.
         """
+
+    async def lost(self) -> None:
+        """Wait until the other side is gone, even if nobody reads."""
 
 
 class HijackedConnection:
@@ -72,6 +77,9 @@ class HijackedConnection:
 
     async def write(self, data: bytes) -> None:
         await self._writer.write(data)
+
+    async def lost(self) -> None:
+        await hung_up(self._transport)
 
 
 class Finished(web.StreamResponse):

@@ -5,9 +5,12 @@ Left out: streams that the server opens; priorities.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
+from kubelab.cluster.linux.background import background
 from kubelab.cluster.streams import spdy
+from kubelab.cluster.streams.hang_up import ping
 from kubelab.cluster.streams.hijack import ByteChannel
 from kubelab.cluster.streams.inbox import Inbox
 from kubelab.cluster.streams.spdy import (
@@ -22,8 +25,8 @@ from kubelab.cluster.streams.spdy import (
     SynReply,
     SynStream,
 )
+from kubelab.cluster.streams.until import done_before
 
-PING_PERIOD_S = 5.0  # As upstream's; a client that is gone is noticed, even when nobody reads what it sends.
 STREAMS_MAX = 4096
 _SERVER_PING_ID = 2
 
@@ -87,27 +90,21 @@ class SpdyConnection:
 
     async def run(self) -> None:
         """Take what comes, until the client says farewell or is gone; then all streams have ended."""
-        decoder = Decoder()
         try:
+            async with background(ping(lambda: self.send(Ping(_SERVER_PING_ID)))):
+                await done_before(self._channel.lost(), self._receive())
+        finally:
+            for stream in tuple(self._streams.values()):
+                stream.give_up()
+
+    async def _receive(self) -> None:
+        decoder = Decoder()
+        with contextlib.suppress(spdy.SpdyError, ConnectionError):
             while data := await self._channel.read():
                 for frame in decoder.feed(data):
                     if isinstance(frame, GoAway):
                         return
                     await self._take(frame)
-        except (spdy.SpdyError, ConnectionError):
-            return
-        finally:
-            for stream in tuple(self._streams.values()):
-                stream.give_up()
-
-    async def keep_alive(self) -> None:
-        """Send a ping from time to time; ends when the client is gone."""
-        while True:
-            await asyncio.sleep(PING_PERIOD_S)
-            try:
-                await self.send(Ping(_SERVER_PING_ID))
-            except ConnectionError:
-                return
 
     def forget_if_over(self, stream: SpdyStream) -> None:
         if stream.is_over:

@@ -150,5 +150,5 @@ async def command_streams(
     channel = await hijack(request, protocol)
     streams = SpdyCommandStreams(protocol)
     connection = SpdyConnection(channel, streams.take)
-    async with background(streams.serve(connection), connection.keep_alive()):
+    async with background(streams.serve(connection)):
         yield streams if await streams.all_opened(options) else None

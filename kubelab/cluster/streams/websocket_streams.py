@@ -13,9 +13,10 @@ from aiohttp import WSMsgType, web
 from kubelab.cluster.linux.background import background
 from kubelab.cluster.streams import channels, remote_command
 from kubelab.cluster.streams.channels import Subprotocol
+from kubelab.cluster.streams.hang_up import hung_up, ping
 from kubelab.cluster.streams.inbox import Inbox
 from kubelab.cluster.streams.remote_command import OutputName, Status, StreamOptions
-from kubelab.cluster.streams.spdy_connection import PING_PERIOD_S
+from kubelab.cluster.streams.until import done_before
 
 MESSAGE_BYTES_MAX = 32 * 1024 * 1024  # As golang.org/x/net/websocket's.
 # As upstream: the client closes when it has read everything, and may take its time for that.
@@ -36,9 +37,17 @@ def is_websocket(request: web.BaseRequest) -> bool:
 class ChannelSocket:
     """A WebSocket whose messages belong to channels."""
 
-    def __init__(self, socket: web.WebSocketResponse, protocol: Subprotocol) -> None:
-        self.response = socket
+    def __init__(
+        self, request: web.BaseRequest, response: web.WebSocketResponse, protocol: Subprotocol
+    ) -> None:
+        self.response = response
         self.protocol = protocol
+        self._transport = request.transport
+
+    async def lost(self) -> None:
+        """Wait until the client is gone, even if nobody reads what it has sent."""
+        async with background(ping(self.response.ping)):
+            await hung_up(self._transport)
 
     async def send(self, channel: int, data: bytes) -> None:
         """Raises ConnectionError: the client is gone."""
@@ -64,16 +73,6 @@ async def open_websocket(request: web.BaseRequest, subprotocol: str) -> web.WebS
     )
     await socket.prepare(request)
     return socket
-
-
-async def keep_alive(socket: web.WebSocketResponse) -> None:
-    """Ping from time to time: so a client that is gone is noticed even when nobody reads what it has sent."""
-    while True:
-        await asyncio.sleep(PING_PERIOD_S)
-        try:
-            await socket.ping()
-        except ConnectionError:
-            return
 
 
 class WebSocketStreams:
@@ -121,18 +120,21 @@ class WebSocketStreams:
     async def receive(self) -> None:
         """Sort what comes; returns when the client is gone."""
         self._receiving = asyncio.current_task()
-        inboxes = {channels.STDIN: self._stdin, channels.RESIZE: self._sizes}
         try:
-            async for channel, data in self._socket.messages():
-                if channel == channels.CLOSE and self._socket.protocol.closes and data:
-                    if inbox := inboxes.get(data[0]):
-                        inbox.end()
-                elif inbox := inboxes.get(channel):
-                    await inbox.put(data)
+            await done_before(self._socket.lost(), self._sort())
         finally:
             self._stdin.end()
             self._sizes.end()
             self._gone.set()
+
+    async def _sort(self) -> None:
+        inboxes = {channels.STDIN: self._stdin, channels.RESIZE: self._sizes}
+        async for channel, data in self._socket.messages():
+            if channel == channels.CLOSE and self._socket.protocol.closes and data:
+                if inbox := inboxes.get(data[0]):
+                    inbox.end()
+            elif inbox := inboxes.get(channel):
+                await inbox.put(data)
 
 
 @asynccontextmanager
@@ -141,11 +143,11 @@ async def command_streams(
 ) -> AsyncIterator[tuple[web.StreamResponse, WebSocketStreams]]:
     """Accept the WebSocket, and receive from it while the block runs."""
     response = await open_websocket(request, protocol.name)
-    socket = ChannelSocket(response, protocol)
+    socket = ChannelSocket(request, response, protocol)
     streams = WebSocketStreams(socket, options)
     # So that the client knows that it is connected, though the command may say nothing for long.
     first = channels.STDOUT if options.stdout else channels.STDERR if options.stderr else channels.ERROR
-    async with background(streams.receive(), keep_alive(response)):
+    async with background(streams.receive()):
         await socket.send(first, b"")
         yield response, streams
 
@@ -153,8 +155,9 @@ async def command_streams(
 class WebSocketBytes:
     """See `ByteChannel`: each message is a piece of what goes through (KEP-4006)."""
 
-    def __init__(self, socket: web.WebSocketResponse) -> None:
-        self._socket = socket
+    def __init__(self, request: web.BaseRequest, response: web.WebSocketResponse) -> None:
+        self._socket = response
+        self._transport = request.transport
 
     async def read(self) -> bytes:
         while True:
@@ -166,3 +169,6 @@ class WebSocketBytes:
 
     async def write(self, data: bytes) -> None:
         await self._socket.send_bytes(data)
+
+    async def lost(self) -> None:
+        await hung_up(self._transport)
