@@ -203,8 +203,8 @@ class Kind:
     actions: Mapping[str, Action] = field(default_factory=dict)
     review: Review | None = None
     on_delete: Callable[[Object, datetime], Object] | None = None
-    custom: Custom | None = None
     in_threads: bool = False
+    custom: Custom | None = None
     deprecation: str = ""
 
     @property
