@@ -29,7 +29,7 @@ CAREFUL = container(
 )
 
 
-def judged(level: str, pod: Object, minor: int = LATEST, **annotations: str) -> list[str]:
+def judged(level: str, pod: Object, minor: int = LATEST, annotations: Object | None = None) -> list[str]:
     found = violations(level, minor, {"annotations": annotations}, pod)
     return [f"{each.reason} ({each.detail})" for each in found]
 
@@ -145,7 +145,7 @@ def test_older_standards_ask_for_less() -> None:
 
 def test_an_annotation_is_judged_as_the_field_it_stands_for() -> None:
     annotation = {"container.apparmor.security.beta.kubernetes.io/a": "unconfined"}
-    (said,) = judged("baseline", spec(), **annotation)
+    (said,) = judged("baseline", spec(), annotations=annotation)
     assert said == (
         "forbidden AppArmor profile (annotation must not set AppArmor profile type to "
         '"container.apparmor.security.beta.kubernetes.io/a="unconfined"")'

@@ -121,7 +121,7 @@ async def test_yaml_bodies_are_read(cluster: Cluster) -> None:
         ("GET", "/api/v1/pods?continue=nonsense", 400),
         ("GET", "/api/v1/pods?resourceVersion=x", 400),
         ("GET", "/api/v1/pods?resourceVersion=99999", 504),
-        ("GET", "/api/v1/pods?watch=1&sendInitialEvents=true", 400),
+        ("GET", "/api/v1/pods?watch=1&sendInitialEvents=true", 422),
     ],
 )
 async def test_every_path_has_its_answer(cluster: Cluster, method: str, path: str, status: int) -> None:

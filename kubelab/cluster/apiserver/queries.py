@@ -4,31 +4,37 @@ Source: kubernetes, staging/src/k8s.io/apimachinery/pkg/apis/meta/v1/types.go (L
 the validation beside it (internalversion/validation/validation.go).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 from kubelab.cluster.apiserver import refusals
 from kubelab.cluster.apiserver.deletion import DeleteOptions, Propagation
 from kubelab.cluster.apiserver.durations import parse_duration
+from kubelab.cluster.apiserver.fields import FieldError, forbidden_field, unsupported_value
 from kubelab.cluster.apiserver.registry import ListOptions
-from kubelab.cluster.objects import Object
+from kubelab.cluster.objects import Object, Resource
 
 FieldValidation = Literal["Strict", "Warn", "Ignore"]
 _TRUE, _FALSE = {"1", "true", "True", "t", "T", "TRUE"}, {"", "0", "false", "False", "f", "F", "FALSE"}
 _MATCH = "resourceVersionMatch"
+_LIST_OPTIONS = Resource("meta.k8s.io", "v1", "listoptions", "ListOptions", namespaced=False)
 REQUEST_TIMEOUT_S = 60
 WATCH_TIMEOUT_S = 3600  # When the client sets none; upstream takes 30 to 60 minutes, at random.
 
 
 @dataclass(frozen=True, slots=True)
 class WatchOptions:
-    """`revision` None: begin with what is there now. `initial_events`: tell where that ends."""
+    """`revision` None: begin with what is there now, or at that version or a later one (`not_older_than`).
+
+    `revision` 0: begin with what comes from now on. `initial_events_end`: tell where what is there ends.
+    """
 
     label_selector: str
     field_selector: str
     revision: int | None
-    initial_events: bool
+    not_older_than: str
+    initial_events_end: bool
     bookmarks: bool
     timeout_s: float
 
@@ -76,50 +82,79 @@ def field_validation(query: Mapping[str, str]) -> FieldValidation:
 
 
 def list_options(query: Mapping[str, str]) -> ListOptions:
-    match = query.get("resourceVersionMatch", "")
-    version = query.get("resourceVersion", "")
-    if match not in {"", "Exact", "NotOlderThan"}:
-        supported = 'supported values: "Exact", "NotOlderThan", ""'
-        raise refusals.bad_request(f'{_MATCH}: Unsupported value: "{match}": {supported}')
-    if match and not version:
-        why = f"{_MATCH} is forbidden unless resourceVersion is provided"
-        raise refusals.bad_request(f"{_MATCH}: Forbidden: {why}")
-    if match == "Exact" and version == "0":
-        why = f'{_MATCH} "exact" is forbidden for resourceVersion "0"'
-        raise refusals.bad_request(f"{_MATCH}: Forbidden: {why}")
+    """Return what to list.
+
+    Raises:
+        ApiError: 422, also when the options are those of a watch.
+    """
+    _refuse(_list_faults(query))
     return ListOptions(
         label_selector=query.get("labelSelector", ""),
         field_selector=query.get("fieldSelector", ""),
         limit=max(0, number(query, "limit") or 0),
         continue_=query.get("continue", ""),
-        resource_version=version,
-        exact=match == "Exact",
+        resource_version=query.get("resourceVersion", ""),
+        exact=query.get(_MATCH) == "Exact",
     )
+
+
+def _list_faults(query: Mapping[str, str]) -> Iterator[FieldError]:
+    match, version = query.get(_MATCH, ""), query.get("resourceVersion", "")
+    if match and not version:
+        yield forbidden_field(_MATCH, f"{_MATCH} is forbidden unless resourceVersion is provided")
+    if match and query.get("continue"):
+        yield forbidden_field(_MATCH, f"{_MATCH} is forbidden when continue is provided")
+    if match not in {"", "Exact", "NotOlderThan"}:
+        yield unsupported_value(_MATCH, match, ("Exact", "NotOlderThan", ""))
+    if match == "Exact" and version == "0":
+        yield forbidden_field(_MATCH, f'{_MATCH} "exact" is forbidden for resourceVersion "0"')
+    if "sendInitialEvents" in query:
+        yield forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for list")
 
 
 def watch_options(query: Mapping[str, str]) -> WatchOptions:
     """Return how to watch.
 
-    Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#semantics-for-watch.
+    Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#semantics-for-watch and
+    #streaming-lists (KEP-3157).
+
+    Raises:
+        ApiError: 422.
     """
     version = query.get("resourceVersion", "")
     initial_events = flag(query, "sendInitialEvents")
     bookmarks = flag(query, "allowWatchBookmarks")
-    if initial_events and (query.get("resourceVersionMatch") != "NotOlderThan" or not bookmarks):
-        raise refusals.bad_request(
-            "sendInitialEvents: Forbidden: sendInitialEvents needs resourceVersionMatch=NotOlderThan and "
-            "allowWatchBookmarks=true"
-        )
+    _refuse(_watch_faults(query))
     begins_with_state = initial_events or (version in {"", "0"} and "sendInitialEvents" not in query)
     timeout_s = number(query, "timeoutSeconds")
     return WatchOptions(
         label_selector=query.get("labelSelector", ""),
         field_selector=query.get("fieldSelector", ""),
         revision=None if begins_with_state else refusals.revision(version),
-        initial_events=initial_events,
+        not_older_than=version if initial_events else "",
+        initial_events_end=initial_events and bookmarks,
         bookmarks=bookmarks,
         timeout_s=WATCH_TIMEOUT_S if timeout_s is None else max(0, timeout_s),
     )
+
+
+def _watch_faults(query: Mapping[str, str]) -> Iterator[FieldError]:
+    match, has_initial = query.get(_MATCH, ""), "sendInitialEvents" in query
+    if has_initial and match != "NotOlderThan":
+        why = f"sendInitialEvents requires setting {_MATCH} to NotOlderThan"
+        yield forbidden_field(_MATCH, why)
+    if match and not has_initial:
+        why = f"{_MATCH} is forbidden for watch unless sendInitialEvents is provided"
+        yield forbidden_field(_MATCH, why)
+    if match and match != "NotOlderThan":
+        yield unsupported_value(_MATCH, match, ("NotOlderThan",))
+    if match and query.get("continue"):
+        yield forbidden_field(_MATCH, f"{_MATCH} is forbidden when continue is provided")
+
+
+def _refuse(faults: Iterator[FieldError]) -> None:
+    if errors := list(faults):
+        raise refusals.invalid(_LIST_OPTIONS, "", errors)
 
 
 def delete_options(query: Mapping[str, str], body: Object) -> DeleteOptions:

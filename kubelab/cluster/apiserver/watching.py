@@ -14,6 +14,7 @@ from kubelab.cluster.apiserver.registry import ListOptions, Registry, WatchedEve
 from kubelab.cluster.errors import ApiError
 
 BOOKMARK_INTERVAL_S = 60
+_INITIAL_EVENTS_AT_ONCE = 100
 Write = Callable[[bytes], Awaitable[None]]
 
 
@@ -72,14 +73,18 @@ class Watch:
             await self._write(error_event(refusal.status()))
 
     async def _begin(self) -> int:
-        if self._options.revision is not None:
-            return self._options.revision
-        select = ListOptions(self._options.label_selector, self._options.field_selector)
+        options = self._options
+        if options.revision is not None:
+            return options.revision or self._registry.store.revision
+        select = ListOptions(
+            options.label_selector, options.field_selector, resource_version=options.not_older_than
+        )
         page = await self._registry.list(self._view.kind, self._namespace, select)
-        events = tuple(WatchedEvent("ADDED", version) for version in page.versions)
-        if events:
-            await self._deliver(events)
-        if self._options.initial_events:
+        for start in range(0, len(page.versions), _INITIAL_EVENTS_AT_ONCE):
+            versions = page.versions[start : start + _INITIAL_EVENTS_AT_ONCE]
+            await self._deliver(tuple(WatchedEvent("ADDED", version) for version in versions))
+            await asyncio.sleep(0)  # To encode thousands of objects must not hold the loop.
+        if options.initial_events_end:
             await self._write(self._view.bookmark(page.revision, initial_events_end=True))
         return page.revision
 
