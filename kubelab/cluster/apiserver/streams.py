@@ -134,11 +134,8 @@ class StreamProxy:
                 return await _handed_on(kubelet.reader, status, headers)
             client = HijackedConnection(request)
             began(status)
-            with contextlib.suppress(ConnectionError):
-                async with limit:
-                    await client.write(head)
-                    joined = done_before(_copy(client, kubelet), _copy(kubelet, client))
-                    await done_before(client.lost(), joined)
+            async with limit:
+                await _joined(client, kubelet, head)
         return Finished()
 
     @asynccontextmanager
@@ -175,6 +172,21 @@ class StreamProxy:
 
 def _undialled(address: str, why: str) -> ApiError:
     return refusals.unreachable(f"error dialing backend: dial tcp {address}:{KUBELET_PORT}: {why}")
+
+
+async def _joined(client: HijackedConnection, kubelet: "_KubeletConnection", head: bytes) -> None:
+    """Pass bytes on until either is gone. A client that goes is a stream's usual end: aiohttp's way to tell
+    of it, a cancellation, ends here."""
+    try:
+        with contextlib.suppress(ConnectionError):
+            await client.write(head)
+            copying = done_before(_copy(client, kubelet), _copy(kubelet, client))
+            await done_before(client.lost(), copying)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if not client.at_end or task is None:
+            raise
+        task.uncancel()
 
 
 class _Sink(Protocol):

@@ -64,6 +64,11 @@ class HijackedConnection:
         self._at_end = True
         self._changed.set()
 
+    @property
+    def at_end(self) -> bool:
+        """Whether the connection is lost."""
+        return self._at_end
+
     async def read(self) -> bytes:
         while not self._arrived and not self._at_end:
             self._changed.clear()
