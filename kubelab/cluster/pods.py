@@ -23,7 +23,7 @@ def parse_time(text: str) -> datetime:
 
 def condition_of(obj: Object, type_: str) -> Object | None:
     conditions = obj.get("status", {}).get("conditions") or ()
-    return next((condition for condition in conditions if condition["type"] == type_), None)
+    return next((condition for condition in conditions if condition.get("type") == type_), None)
 
 
 def with_condition(conditions: Iterable[Object], new: Object, now: datetime) -> list[Object]:
@@ -58,7 +58,7 @@ def ready_since(pod: Object) -> datetime | None:
 
 def is_ready(pod: Object) -> bool:
     condition = condition_of(pod, "Ready")
-    return condition is not None and condition["status"] == "True"
+    return condition is not None and condition.get("status") == "True"
 
 
 def available_in_s(pod: Object, min_ready_s: int, now: datetime) -> float | None:

@@ -200,7 +200,8 @@ def _event_source(obj: Object) -> str:
 
 def node(obj: Object, now: datetime) -> Cells:
     status = obj.get("status") or {}
-    addresses = {address["type"]: address["address"] for address in reversed(status.get("addresses") or ())}
+    listed = reversed(status.get("addresses") or ())
+    addresses = {address.get("type"): address.get("address") for address in listed}
     info = status.get("nodeInfo") or {}
     return [
         obj["metadata"]["name"],
@@ -219,7 +220,7 @@ def node(obj: Object, now: datetime) -> Cells:
 def node_status(obj: Object) -> str:
     """Return what kubectl prints in a node's STATUS column."""
     conditions = {
-        each["type"]: each.get("status") for each in (obj.get("status") or {}).get("conditions") or ()
+        each.get("type"): each.get("status") for each in (obj.get("status") or {}).get("conditions") or ()
     }
     ready = {"True": "Ready", None: "Unknown"}.get(conditions.get("Ready"), "NotReady")
     cordoned = (obj.get("spec") or {}).get("unschedulable")
@@ -253,7 +254,7 @@ def pod(obj: Object, now: datetime) -> Cells:
 
 def _readiness_gates(spec: Object, status: Object) -> str:
     gates = spec.get("readinessGates") or ()
-    true = {each["type"] for each in status.get("conditions") or () if each.get("status") == "True"}
+    true = {each.get("type") for each in status.get("conditions") or () if each.get("status") == "True"}
     met = sum(gate["conditionType"] in true for gate in gates)
     return f"{met}/{len(gates)}" if gates else NONE
 
@@ -279,12 +280,13 @@ def summarize_pod(obj: Object) -> PodSummary:
     init_statuses = status.get("initContainerStatuses") or []
     word, seen = _init_word(init_statuses, sidecars, len(spec.get("initContainers") or ()))
     counted = seen
-    ready = sum(bool(each.get("ready")) for each in seen if each["name"] in sidecars and each.get("started"))
+    beside = [each for each in seen if each.get("name") in sidecars]
+    ready = sum(bool(each.get("ready") and each.get("started")) for each in beside)
     if not word or _has_condition(status, "Initialized"):
         statuses = status.get("containerStatuses") or []
         word = _container_word(statuses, status) or word
         ready += sum(bool(each.get("ready")) and "running" in each.get("state", {}) for each in statuses)
-        counted = [each for each in seen if each["name"] in sidecars] + statuses
+        counted = beside + statuses
     reason = _final_word(obj, status, word or _first_word(status))
     restarts = sum(each.get("restartCount", 0) for each in counted)
     ends = [each.get("lastState", {}).get("terminated", {}).get("finishedAt") or "" for each in counted]
@@ -298,7 +300,8 @@ def _first_word(status: Object) -> str:
 
 
 def _has_condition(status: Object, type_: str) -> bool:
-    return any(each["type"] == type_ and each["status"] == "True" for each in status.get("conditions") or ())
+    wanted = (type_, "True")
+    return any((each.get("type"), each.get("status")) == wanted for each in status.get("conditions") or ())
 
 
 def _ended(terminated: Object) -> str:
@@ -316,7 +319,7 @@ def _init_word(statuses: Sequence[Object], sidecars: set[str], total: int) -> tu
         terminated, waiting = state.get("terminated"), (state.get("waiting") or {}).get("reason", "")
         if terminated is not None and not terminated.get("exitCode"):
             continue
-        if container["name"] in sidecars and container.get("started"):
+        if container.get("name") in sidecars and container.get("started"):
             continue
         if terminated is not None:
             word = f"Init:{_ended(terminated)}"

@@ -79,8 +79,8 @@ def validate_status(new: Object, old: Object) -> Iterator[FieldError]:
         yield from not_negative(status.get(count), f"status.{count}")
     replicas, ready = status.get("replicas", 0), status.get("readyReplicas", 0)
     for count in _COUNTS[1:4]:
-        if status.get(count, 0) > replicas:
-            yield invalid_value(f"status.{count}", status[count], "cannot be greater than status.replicas")
+        if (number := status.get(count, 0)) > replicas:
+            yield invalid_value(f"status.{count}", number, "cannot be greater than status.replicas")
     if (available := status.get("availableReplicas", 0)) > ready:
         yield invalid_value("status.availableReplicas", available, "cannot be greater than readyReplicas")
 

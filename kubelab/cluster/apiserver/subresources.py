@@ -80,7 +80,7 @@ def bound(kind: Kind, pod: Object, binding: Object, now: datetime) -> Object:
     if annotations := (binding.get("metadata") or {}).get("annotations"):
         metadata["annotations"] = (metadata.get("annotations") or {}) | annotations
     status = dict(pod.get("status") or {})
-    conditions = [each for each in status.get("conditions") or () if each["type"] != "PodScheduled"]
+    conditions = [each for each in status.get("conditions") or () if each.get("type") != "PodScheduled"]
     scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": rfc3339(now)}
     status["conditions"] = [*conditions, scheduled]
     return pod | {"metadata": metadata, "spec": pod["spec"] | {"nodeName": node}, "status": status}
