@@ -16,8 +16,10 @@ from kubelab.cluster.apiserver.local import LocalApi
 from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.client.api import PatchType
 from kubelab.cluster.clock import VirtualClock
+from kubelab.cluster.controllers.manager import run_controllers
 from kubelab.cluster.errors import ApiError
-from kubelab.cluster.objects import Object, Resource
+from kubelab.cluster.linux.background import background
+from kubelab.cluster.objects import NAMESPACES, Object, Resource
 from kubelab.cluster.store.memory import MemoryStore
 
 CRONTABS = Resource(GROUP, "v1", "crontabs", "CronTab", namespaced=True)
@@ -348,6 +350,21 @@ async def test_columns_are_found_by_their_paths(api: LocalApi, registry: Registr
         ("Age", "date", 0),
     ]
     assert kind.cells(created, registry.clock.now()) == ["my", "* * * * *", 1, "x", "0s"]
+
+
+async def test_a_namespace_takes_its_objects_with_it(api: LocalApi, clock: VirtualClock) -> None:
+    await established(api, definition())
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
+    await api.create(NAMESPACES, namespace)
+    obj = crontab()
+    await api.create(CRONTABS, obj | {"metadata": {"name": "my", "namespace": "shop"}})
+    async with background(run_controllers(api, clock)):
+        await clock.advance(0)
+        await api.delete(NAMESPACES, "", "shop")
+        await clock.advance(5)
+    assert (await api.list(CRONTABS)).items == ()
+    with pytest.raises(ApiError):
+        await api.get(NAMESPACES, "", "shop")
 
 
 async def test_a_strategic_patch_has_no_meaning_for_them(api: LocalApi) -> None:

@@ -4,7 +4,7 @@ aiohttp's low-level `web.Server` carries it (10k GETs a second with one client w
 4k to 9k for the ASGI servers): it shows the client's certificate and leaves routing, which here is the
 table of kinds, to us. HTTP/1.1 only; kubectl and every client library speak it.
 Source: https://kubernetes.io/docs/reference/using-api/.
-Left out: server-side apply (415), the definitions of OpenAPI v2.
+Left out: webhooks, and API servers behind this one (aggregation).
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The namespace controller: empties a namespace that is being deleted, then lets go of it.
 
 Source: kubernetes, pkg/controller/namespace/deletion/namespaced_resources_deleter.go.
-Left out: the conditions of a terminating namespace; resources found by discovery (the lab's are known).
+Left out: the conditions of a terminating namespace.
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ class NamespaceController:
         namespace = self._namespaces.get(key)
         if namespace is None or not wants_emptying(namespace):
             return None
-        left = [await self._empty(resource, key.name) for resource in self._resources]
+        left = [await self._empty(resource, key.name) for resource in await self._namespaced()]
         if any(left):
             return RETRY_S
         try:
@@ -57,6 +57,11 @@ class NamespaceController:
             if not refusal.is_not_found:
                 raise
         return None
+
+    async def _namespaced(self) -> list[Resource]:
+        """Return what a namespace can hold: the known resources in their order, then all that is served."""
+        served = (each for each in await self._api.resources() if each.namespaced)
+        return list(dict.fromkeys([*self._resources, *served]))
 
     async def _empty(self, resource: Resource, namespace: str) -> bool:
         """Delete what there is; return whether anything is left."""
@@ -78,5 +83,5 @@ class NamespaceController:
         try:
             await self._api.delete(resource, *key, propagation="Background")
         except ApiError as refusal:
-            if not refusal.is_not_found:
+            if refusal.code not in {404, 405}:  # Measurements, say, go with what they are of.
                 raise
