@@ -416,37 +416,28 @@ class Registry:
     ) -> tuple[Version, bool]:
         """Write what *configured* makes of the object (None: there is none); return whether it is new."""
         write = Write(caller, self.clock.now(), subresource, applied=True)
-
-        def change(old: Object) -> Object:
-            return configured(old, write)
-
         while True:
-            try:
-                version = await self.change(
+            if there := bool(subresource) or await self._is_there(kind, namespace, name):
+                writing = self.change(
                     kind,
                     namespace,
                     name,
-                    change,
+                    lambda old: configured(old, write),
                     subresource=subresource,
                     caller=caller,
                     dry_run=dry_run,
                     applied=True,
                 )
-            except ApiError as error:
-                if not error.is_not_found or subresource or await self._is_there(kind, namespace, name):
-                    raise
             else:
-                return version, False
-            try:
                 new = configured(None, write)
-                version = await self.create(
-                    kind, namespace, new, caller=caller, dry_run=dry_run, applied=True
-                )
-            except ApiError as error:
-                if error.reason != "AlreadyExists":  # Someone else was quicker: apply to what is there.
-                    raise
+                writing = self.create(kind, namespace, new, caller=caller, dry_run=dry_run, applied=True)
+            try:
+                version = await writing
+            except ApiError:
+                if there == (bool(subresource) or await self._is_there(kind, namespace, name)):
+                    raise  # Else it came or went meanwhile: once more.
             else:
-                return version, True
+                return version, not there
 
     async def _is_there(self, kind: Kind, namespace: str, name: str) -> bool:
         return await self.store.get(kind.key(namespace, name)) is not None

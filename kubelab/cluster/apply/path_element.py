@@ -27,7 +27,7 @@ class PathElementError(ValueError):
 
 def of_key(key: str, value: str) -> str:
     """Return what `of_keys` does for one key that is a text, which nearly all are."""
-    return f'{KEY}{{"{key}":{_encode(value).decode()}}}'
+    return KEY + _encode({key: value}).decode()
 
 
 def of_keys(keys: dict[str, Any]) -> str:
