@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 
 from served_cluster import Cluster
 
-from kubelab.cluster.apiserver.access import Access
 from kubelab.cluster.apiserver.authentication.claims import legacy_claims
 from kubelab.cluster.controllers.manager import Signing, run_controllers
 from kubelab.cluster.linux.background import background
@@ -24,17 +23,16 @@ def with_token(cluster: Cluster, token: str) -> tuple[str, ...]:
     return "--kubeconfig=/dev/null", f"--server={server}", f"--certificate-authority={ca}", f"--token={token}"
 
 
-def signing(access: Access, ca_pem: bytes) -> Signing:
+def signing(cluster: Cluster) -> Signing:
     def issue(account: Object, secret: Object) -> str:
-        return access.key.sign(legacy_claims(account, secret))
+        return cluster.registry.access.key.sign(legacy_claims(account, secret))
 
-    return Signing(ca_pem, issue)
+    ca_pem = cluster.authority.certificate_path.read_bytes()
+    return Signing(ca_pem, issue, cluster.authority.sign_request)
 
 
 @asynccontextmanager
 async def controlled(cluster: Cluster) -> AsyncIterator[None]:
     """Run the controllers beside the server."""
-    ca_pem = cluster.authority.certificate_path.read_bytes()
-    signer = signing(cluster.registry.access, ca_pem)
-    async with background(run_controllers(cluster.api, cluster.registry.clock, signing=signer)):
+    async with background(run_controllers(cluster.api, cluster.registry.clock, signing=signing(cluster))):
         yield

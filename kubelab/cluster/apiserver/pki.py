@@ -9,6 +9,7 @@ certificate for a year).
 import os
 import ssl
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address
@@ -34,6 +35,15 @@ SERVER_NAMES = (
 )
 SERVICE_ADDRESS = IPv4Address("10.96.0.1")
 LOOPBACK = IPv4Address("127.0.0.1")
+_PURPOSES = {
+    "any": ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+    "server auth": ExtendedKeyUsageOID.SERVER_AUTH,
+    "client auth": ExtendedKeyUsageOID.CLIENT_AUTH,
+    "code signing": ExtendedKeyUsageOID.CODE_SIGNING,
+    "email protection": ExtendedKeyUsageOID.EMAIL_PROTECTION,
+    "timestamping": ExtendedKeyUsageOID.TIME_STAMPING,
+    "ocsp signing": ExtendedKeyUsageOID.OCSP_SIGNING,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +143,38 @@ class Authority:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return self._write(file_name, key, builder.sign(self._key, hashes.SHA256()))
 
+    def sign_request(
+        self, request_pem: bytes, usages: Sequence[str], lasting: timedelta, now: datetime
+    ) -> bytes:
+        """Return the certificate (PEM) that a request asks for, for *usages* as Kubernetes names them.
+
+        What else it asks for, but for its subject and alternative names, is not given. A certificate does not
+        outlive the authority's.
+        """
+        request = x509.load_pem_x509_csr(request_pem)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(request.subject)
+            .issuer_name(self._certificate.subject)
+            .public_key(request.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - _BACKDATED)
+            .not_valid_after(min(now + lasting, self._certificate.not_valid_after_utc))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
+            )
+        )
+        if (key_usage := _key_usage_of(usages)) != _NO_KEY_USAGE:  # One without any is good for nothing.
+            builder = builder.add_extension(key_usage, critical=True)
+        if purposes := [_PURPOSES[usage] for usage in usages if usage in _PURPOSES]:
+            builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+        with suppress(x509.ExtensionNotFound):
+            names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+            builder = builder.add_extension(names.value, critical=False)
+        certificate = builder.sign(self._key, hashes.SHA256())
+        return certificate.public_bytes(serialization.Encoding.PEM)
+
     def _write(self, name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> KeyPair:
         pair = KeyPair(self.directory / f"{name}.crt", self.directory / f"{name}.key")
         _write_private(pair.certificate, certificate.public_bytes(serialization.Encoding.PEM))
@@ -179,6 +221,25 @@ def _builder(
         .not_valid_before(now - _BACKDATED)
         .not_valid_after(now + VALIDITY)
     )
+
+
+def _key_usage_of(usages: Sequence[str]) -> x509.KeyUsage:
+    """Return what *usages*, as Kubernetes names them, let a key do."""
+    agreement = "key agreement" in usages
+    return x509.KeyUsage(
+        digital_signature=bool({"signing", "digital signature"} & set(usages)),
+        content_commitment="content commitment" in usages,
+        key_encipherment="key encipherment" in usages,
+        data_encipherment="data encipherment" in usages,
+        key_agreement=agreement,
+        key_cert_sign="cert sign" in usages,
+        crl_sign="crl sign" in usages,
+        encipher_only=agreement and "encipher only" in usages,
+        decipher_only=agreement and "decipher only" in usages,
+    )
+
+
+_NO_KEY_USAGE = _key_usage_of(())
 
 
 def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:

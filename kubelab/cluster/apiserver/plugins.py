@@ -2,12 +2,13 @@
 
 Source: kubernetes, pkg/kubeapiserver/options/plugins.go (AllOrderedPlugins, the ones that are on by default).
 Left out: those for storage and ingress classes and for device and node features, which this cluster has not;
-webhooks and policies; CertificateApproval and CertificateSigning.
+webhooks and policies.
 """
 
 from collections.abc import Container
 
 from kubelab.cluster.apiserver.admission import Plugin
+from kubelab.cluster.apiserver.certificate_signers import certificate_approval, certificate_signing
 from kubelab.cluster.apiserver.certificate_subject import CertificateSubjectRestriction
 from kubelab.cluster.apiserver.default_tolerations import DefaultTolerationSeconds
 from kubelab.cluster.apiserver.limit_ranger import LimitRanger
@@ -48,6 +49,8 @@ def plugins(registry: Registry, listers: Listers) -> dict[str, Plugin]:
         "Priority": Priority(listers[PRIORITYCLASSES]),
         "DefaultTolerationSeconds": DefaultTolerationSeconds(),
         "RuntimeClass": RuntimeClassAdmission(listers[RUNTIMECLASSES]),
+        "CertificateApproval": certificate_approval(registry.access.authorizer.authorize),
+        "CertificateSigning": certificate_signing(registry.access.authorizer.authorize),
         "CertificateSubjectRestriction": CertificateSubjectRestriction(),
         "ResourceQuota": ResourceQuota(registry, listers[RESOURCEQUOTAS]),
     }

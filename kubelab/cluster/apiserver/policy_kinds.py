@@ -141,7 +141,6 @@ KINDS = (
             "approval": certificate_signing_requests.validate_approval,
             "status": certificate_signing_requests.validate_status,
         },
-        warnings=warns("no controller of this lab signs certificates yet"),
     ),
     Kind(
         LEASES,

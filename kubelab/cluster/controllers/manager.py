@@ -13,6 +13,8 @@ from kubelab.cluster.client.api import Api
 from kubelab.cluster.client.events import EventRecorder
 from kubelab.cluster.client.informer import Informer
 from kubelab.cluster.clock import Clock
+from kubelab.cluster.controllers.certificate_approving import CertificateApprovingController
+from kubelab.cluster.controllers.certificate_signing import CertificateSigningController, SignRequest
 from kubelab.cluster.controllers.clusterrole_aggregation import ClusterRoleAggregationController
 from kubelab.cluster.controllers.deployment import DeploymentController
 from kubelab.cluster.controllers.event_garbage import EventGarbageCollector
@@ -33,6 +35,7 @@ from kubelab.cluster.controllers.root_ca_publisher import RootCaPublisher
 from kubelab.cluster.controllers.service_accounts import ServiceAccountController
 from kubelab.cluster.controllers.token_secrets import Issue, TokenSecretController
 from kubelab.cluster.objects import (
+    CERTIFICATESIGNINGREQUESTS,
     CLUSTERROLES,
     CONFIGMAPS,
     DEPLOYMENTS,
@@ -63,6 +66,7 @@ WATCHED = (
     DEPLOYMENTS,
     LEASES,
     CLUSTERROLES,
+    CERTIFICATESIGNINGREQUESTS,
     RESOURCEQUOTAS,
 )
 # In this order a namespace is emptied: owners before what they would make again.
@@ -77,10 +81,11 @@ Clients = Callable[[str], Api]
 
 @dataclass(frozen=True, slots=True)
 class Signing:
-    """What some controllers have besides the cluster: its authority's certificate, the key of its tokens."""
+    """What some controllers have besides the cluster: its authority's certificate and its keys."""
 
     ca_pem: bytes
     issue_token: Issue
+    sign_request: SignRequest
 
 
 def informers_for(
@@ -151,6 +156,9 @@ def _controllers(
         ServiceAccountController(
             clients("service-account-controller"), clock, informers[NAMESPACES], informers[SERVICEACCOUNTS]
         ),
+        CertificateApprovingController(
+            clients("certificate-controller"), clock, informers[CERTIFICATESIGNINGREQUESTS]
+        ),
         ClusterRoleAggregationController(
             clients("clusterrole-aggregation-controller"), clock, informers[CLUSTERROLES]
         ),
@@ -167,6 +175,12 @@ def _signers(
     publisher, ca_pem = clients("root-ca-cert-publisher"), signing.ca_pem
     return [
         RootCaPublisher(publisher, clock, namespaces, informers[CONFIGMAPS], ca_pem),
+        CertificateSigningController(
+            clients("certificate-controller"),
+            clock,
+            informers[CERTIFICATESIGNINGREQUESTS],
+            signing.sign_request,
+        ),
         # The controller manager's own: who hands out tokens cannot wait for one.
         TokenSecretController(api, clock, accounts, informers[SECRETS], signing.issue_token, ca_pem),
     ]

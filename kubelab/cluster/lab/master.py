@@ -168,8 +168,9 @@ async def _controllers(master: Master, clock: Clock) -> None:
         return key.sign(legacy_claims(account, secret))
 
     ca_pem = master.authority.certificate_path.read_bytes()
+    signing = Signing(ca_pem, issue_token, master.authority.sign_request)
     api = master.acting_as(_component(CONTROLLER_MANAGER), program)
-    await run_controllers(api, clock, clients=client, signing=Signing(ca_pem, issue_token))
+    await run_controllers(api, clock, clients=client, signing=signing)
 
 
 def _security(authority: Authority, name: str, address: IPv4Address) -> Security:
