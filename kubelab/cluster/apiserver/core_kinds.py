@@ -10,6 +10,7 @@ from kubelab.cluster.apiserver import (
     limitranges,
     namespaces,
     nodes,
+    pod_warnings,
     pods,
     podtemplates,
     replicationcontrollers,
@@ -24,6 +25,7 @@ from kubelab.cluster.apiserver import (
 from kubelab.cluster.apiserver.fields import dns_1035_label, dns_label
 from kubelab.cluster.apiserver.kind import Action, Conversion, Kind
 from kubelab.cluster.apiserver.service_allocation import ServiceClaims
+from kubelab.cluster.apiserver.unattended import warns
 from kubelab.cluster.objects import (
     CONFIGMAPS,
     ENDPOINTS,
@@ -113,7 +115,7 @@ KINDS = (
             "status": pods.validate_status,
             pods.EPHEMERAL_CONTAINERS: pods.validate_ephemeral_containers,
         },
-        warnings=warnings.of_pod,
+        warnings=pod_warnings.of_pod,
         grace_period_s=pods.grace_period_s,
         returns_deleted=True,
     ),
@@ -146,7 +148,7 @@ KINDS = (
         validate=replicationcontrollers.validate,
         validate_parts={"status": replicationcontrollers.validate_status},
         orphans_dependents=True,
-        warnings=warnings.of_workload,
+        warnings=warns("no controller of this lab makes its pods yet", warnings.of_workload),
     ),
     Kind(
         SERVICES,
