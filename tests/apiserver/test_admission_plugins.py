@@ -341,6 +341,19 @@ async def test_of_many_at_once_no_more_come_through_than_there_is_room_for(admit
     assert len((await admitting.api.list(CONFIGMAPS, "default")).items) == 5
 
 
+async def test_two_servers_of_one_store_cannot_both_give_away_the_last_place(admitting: Admitting) -> None:
+    await make_quota(admitting, configmaps="5")
+    other = Registry(admitting.registry.store, admitting.registry.clock)
+    plugins.install(other)
+    servers = (admitting.api, LocalApi(other))
+    made = await asyncio.gather(
+        *(servers[number % 2].create(CONFIGMAPS, configmap(f"c{number}")) for number in range(20)),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(each, ApiError) for each in made) == 15
+    assert await used(admitting) == {"configmaps": "5"}
+
+
 async def test_when_the_second_quota_refuses_the_first_is_not_charged(admitting: Admitting) -> None:
     await make_quota(admitting, pods="2")
     full = {"metadata": {"name": "r", "namespace": "default"}, "spec": {"hard": {"count/pods": "0"}}}

@@ -56,9 +56,8 @@ class ResourceQuota:
     async def _write(self, quota: Object, charge: Charge) -> None:
         kind = self._registry.kinds[RESOURCEQUOTAS]
         try:
-            await self._registry.change(
-                kind, *key_of(quota), lambda stored: with_charge(stored, charge), subresource="status"
-            )
+            # Past admission and validation: what the server itself counts is in order, and every pod waits.
+            await self._registry.exchange(kind, *key_of(quota), lambda stored: with_charge(stored, charge))
         except ApiError as refusal:
             if not refusal.is_not_found:  # It was deleted meanwhile: then it limits nothing.
                 raise
