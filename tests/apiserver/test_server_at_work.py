@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from urllib.parse import parse_qsl
 
 import aiohttp
 import pytest
@@ -12,7 +13,7 @@ from api_manifests import configmap
 from prometheus_client.parser import text_string_to_metric_families
 from served_cluster import Cluster
 
-from kubelab.cluster.apiserver import audit, pki
+from kubelab.cluster.apiserver import audit, pki, queries
 from kubelab.cluster.apiserver.durations import parse_duration
 from kubelab.cluster.apiserver.health import Health
 from kubelab.cluster.apiserver.inflight import InFlight
@@ -262,3 +263,11 @@ async def test_the_audit_log_holds_no_body(cluster: Cluster) -> None:
     assert any(event["verb"] == "create" and event["responseStatus"]["code"] == 201 for event in events)
     assert "sesame" not in written
     assert (cluster.home / "audit.log").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("asked", "means"),
+    [("", False), ("watch=0", False), ("watch=False", False), ("watch", True), ("watch=True", True)],
+)
+def test_a_flag_is_set_unless_it_is_false_or_0(asked: str, means: bool) -> None:
+    assert queries.flag(dict(parse_qsl(asked, keep_blank_values=True)), "watch") is means

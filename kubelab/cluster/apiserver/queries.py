@@ -16,7 +16,6 @@ from kubelab.cluster.apiserver.registry import ListOptions
 from kubelab.cluster.objects import Object, Resource
 
 FieldValidation = Literal["Strict", "Warn", "Ignore"]
-_TRUE, _FALSE = {"1", "true", "True", "t", "T", "TRUE"}, {"", "0", "false", "False", "f", "F", "FALSE"}
 _MATCH = "resourceVersionMatch"
 _LIST_OPTIONS = Resource("meta.k8s.io", "v1", "listoptions", "ListOptions", namespaced=False)
 REQUEST_TIMEOUT_S = 60
@@ -40,10 +39,8 @@ class WatchOptions:
 
 
 def flag(query: Mapping[str, str], name: str) -> bool:
-    value = query.get(name, "")
-    if value not in _TRUE | _FALSE:
-        raise refusals.bad_request(f'strconv.ParseBool: parsing "{value}": invalid syntax')
-    return value in _TRUE
+    """Return whether *name* is asked for: it is, whatever it is set to, unless that is false or 0."""
+    return name in query and query[name].lower() not in {"false", "0"}
 
 
 def number(query: Mapping[str, str], name: str) -> int | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from kubelab.cluster.apiserver.kind import Kind
 from kubelab.cluster.apiserver.kinds import Catalogue
+from kubelab.cluster.apiserver.queries import flag
 from kubelab.cluster.objects import NAMESPACES
 
 CONNECTS = frozenset({"attach", "exec", "portforward", "proxy"})
@@ -38,7 +39,7 @@ class Route:
 
     def is_long_running(self, query: Mapping[str, str]) -> bool:
         """Tell whether this takes as long as its client wants: such requests neither count nor time out."""
-        follows = self.subresource == "log" and query.get("follow") in {"1", "true"}
+        follows = self.subresource == "log" and flag(query, "follow")
         return self.verb == "watch" or follows or self.subresource in CONNECTS
 
 
@@ -67,7 +68,7 @@ def parse(kinds: Catalogue, method: str, path: str, query: Mapping[str, str]) ->
 
 def verb_of(method: str, name: str, query: Mapping[str, str]) -> str:
     verb = _VERBS.get(method, method.lower())
-    if verb == "get" and query.get("watch") in {"1", "true"}:
+    if verb == "get" and flag(query, "watch"):
         return "watch"
     if not name and verb in {"get", "delete"}:
         return "list" if verb == "get" else "deletecollection"
