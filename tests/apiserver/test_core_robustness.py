@@ -114,7 +114,7 @@ BASES: dict[Any, Object] = {
 
 
 @pytest.mark.parametrize("kind", KEPT, ids=lambda kind: kind.resource.group_resource)
-@settings(max_examples=20, deadline=None, database=None)
+@settings(max_examples=10, deadline=None, database=None)
 @given(data=st.data())
 def test_any_object_is_taken_or_refused(kind: Kind, data: st.DataObject) -> None:
     created(kind, data.draw(objects(kind)))

@@ -60,7 +60,7 @@ def _field(reference: Object, supported: tuple[str, ...], field: str) -> Iterato
             return
     version, path = reference["apiVersion"], reference["fieldPath"]
     subscripted = _SUBSCRIPTED.fullmatch(path)
-    base = subscripted[1] if subscripted else _ALIASES.get(path, path)
+    base = str(subscripted[1]) if subscripted else _ALIASES.get(path, path)
     if version != "v1":
         detail = f"error converting fieldPath: unsupported pod version: {version}"
         yield invalid_value(f"{field}.fieldPath", path, detail)
