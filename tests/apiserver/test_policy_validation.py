@@ -17,6 +17,7 @@ from kind_manifests import (
 )
 
 from kubelab.cluster.apiserver.caller import Caller, User
+from kubelab.cluster.apiserver.kinds import BY_RESOURCE
 from kubelab.cluster.objects import (
     CERTIFICATESIGNINGREQUESTS,
     CLUSTERROLEBINDINGS,
@@ -254,6 +255,14 @@ def test_a_binding_is_within_the_group_of_roles() -> None:
     made = created(ROLEBINDINGS, role_binding(subjects=people))
     assert made["roleRef"] == {"kind": "Role", "name": "reader", "apiGroup": RBAC}
     assert [each.get("apiGroup") for each in made["subjects"]] == [RBAC, None]
+
+
+def test_the_old_way_to_name_an_ingress_class_is_told_to_be_old() -> None:
+    old_way = changed(ingress(), "metadata.annotations", {"kubernetes.io/ingress.class": "nginx"})
+    made = created(INGRESSES, old_way)
+    assert [told for told in BY_RESOURCE[INGRESSES].warnings(made) if "annotation" in told] == [
+        "annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead"
+    ]
 
 
 def test_the_role_of_a_binding_stays() -> None:

@@ -104,7 +104,8 @@ def _listed(annotations: Mapping[str, str], key: str) -> list[Object]:
 
 def _metric_to_v1(metric: Object, role: str) -> Object:
     """Return a metric, or its state, in v1's form; *role* is `target` or `current`."""
-    part = SOURCES[metric["type"]]
+    if (part := SOURCES.get(metric.get("type", ""))) is None:  # A status may say anything.
+        return {"type": metric.get("type", "")}
     source = metric.get(part) or {}
     values, identifier = source.get(role) or {}, source.get("metric") or {}
     flat = {_flat(part, role, key): value for key, value in values.items() if key != "type"}
@@ -132,7 +133,8 @@ _VALUES = ("value", "averageValue", "averageUtilization")
 
 
 def _metric_from_v1(metric: Object, role: str) -> Object:
-    part = SOURCES.get(metric.get("type", ""), "resource")
+    if (part := SOURCES.get(metric.get("type", ""))) is None:
+        return {"type": metric.get("type", "")}
     flat = metric.get(part) or {}
     values = {key: flat[_flat(part, role, key)] for key in _VALUES if _flat(part, role, key) in flat}
     if part == "object" and str(values.get("value")) == "0":

@@ -58,7 +58,7 @@ _METADATA = "k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"
 NAME = Column("Name", documents=f"{_METADATA}.name")
 AGE = Column("Age", documents=f"{_METADATA}.creationTimestamp")
 
-NAME_AND_AGE = (NAME, Column("Created At", "date"))
+NAME_AND_AGE = (NAME, Column("Created At", "date", documents=f"{_METADATA}.creationTimestamp"))
 POD = (
     NAME,
     Column("Ready", description="The aggregate readiness state of this pod for accepting traffic."),
@@ -77,23 +77,6 @@ NODE = (
 )
 NAMESPACE = (NAME, Column("Status", description="The status of the namespace"), AGE)
 CONFIGMAP = (NAME, Column("Data", "integer"), AGE)
-LEASE = (NAME, Column("Holder"), AGE)
-REPLICASET = (
-    NAME,
-    Column("Desired", "integer"),
-    Column("Current", "integer"),
-    Column("Ready", "integer"),
-    AGE,
-    *wide("Containers", "Images", "Selector"),
-)
-DEPLOYMENT = (
-    NAME,
-    Column("Ready", description="Number of the pod with ready state"),
-    Column("Up-to-date", "integer"),
-    Column("Available", "integer"),
-    AGE,
-    *wide("Containers", "Images", "Selector"),
-)
 EVENT = (
     Column("Last Seen"),
     Column("Type"),
@@ -120,23 +103,6 @@ def namespace(obj: Object, now: datetime) -> Cells:
 def configmap(obj: Object, now: datetime) -> Cells:
     entries = len(obj.get("data") or ()) + len(obj.get("binaryData") or ())
     return [obj["metadata"]["name"], entries, age(obj, now)]
-
-
-def lease(obj: Object, now: datetime) -> Cells:
-    return [obj["metadata"]["name"], obj.get("spec", {}).get("holderIdentity", ""), age(obj, now)]
-
-
-def replicaset(obj: Object, now: datetime) -> Cells:
-    spec, status = obj["spec"], obj.get("status") or {}
-    counts = [spec.get("replicas", 0), status.get("replicas", 0), status.get("readyReplicas", 0)]
-    return [obj["metadata"]["name"], *counts, age(obj, now), *template_cells(spec)]
-
-
-def deployment(obj: Object, now: datetime) -> Cells:
-    spec, status = obj["spec"], obj.get("status") or {}
-    ready = f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 0)}"
-    counts = [status.get("updatedReplicas", 0), status.get("availableReplicas", 0)]
-    return [obj["metadata"]["name"], ready, *counts, age(obj, now), *template_cells(spec)]
 
 
 def template_cells(spec: Object) -> list[str]:

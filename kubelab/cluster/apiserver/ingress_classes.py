@@ -83,6 +83,6 @@ def _scope(parameters: Object, field: str) -> Iterator[FieldError]:
 
 
 def validate_update(new: Object, old: Object) -> Iterator[FieldError]:
-    controller = new["spec"].get("controller")
-    if controller != old["spec"].get("controller"):
+    controller = (new.get("spec") or {}).get("controller")
+    if controller != (old.get("spec") or {}).get("controller"):
         yield immutable("spec.controller", controller)

@@ -23,6 +23,7 @@ from kubelab.cluster.apiserver.fields import (
     word,
 )
 from kubelab.cluster.apiserver.ingress_classes import typed_reference
+from kubelab.cluster.apiserver.quoting import quoted
 from kubelab.cluster.objects import Object
 
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
@@ -80,6 +81,12 @@ def validate_create(ingress: Object) -> Iterator[FieldError]:
     if annotation is not None and class_ is not None and annotation != class_:
         detail = "must match `ingressClassName` when both are specified"
         yield invalid_value(f"annotations.{CLASS_ANNOTATION}", annotation, detail)
+
+
+def warnings(ingress: Object) -> Iterator[str]:
+    if CLASS_ANNOTATION in (ingress["metadata"].get("annotations") or {}):
+        instead = "please use 'spec.ingressClassName' instead"
+        yield f"annotation {quoted(CLASS_ANNOTATION)} is deprecated, {instead}"
 
 
 def validate(ingress: Object) -> Iterator[FieldError]:

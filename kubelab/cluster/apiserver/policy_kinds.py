@@ -52,7 +52,7 @@ KINDS = (
         validate=ingresses.validate,
         validate_create=ingresses.validate_create,
         validate_parts={"status": ingresses.validate_status},
-        warnings=warns("no controller of this lab leads traffic by it"),
+        warnings=warns("no controller of this lab leads traffic by it", ingresses.warnings),
     ),
     Kind(
         INGRESSCLASSES,
@@ -149,7 +149,7 @@ KINDS = (
         leases.COLUMNS,
         leases.cells,
         unconditional_update=False,
-        creates_on_update=True,
         validate=leases.validate,
+        creates_on_update=True,
     ),
 )

@@ -16,8 +16,8 @@ def not_negatives(status: Object, names: Iterable[str]) -> Iterator[FieldError]:
 
 def at_most_replicas(status: Object, names: Iterable[str]) -> Iterator[FieldError]:
     for name in names:
-        if status.get(name, 0) > status.get("replicas", 0):
-            yield invalid_value(f"status.{name}", status[name], "cannot be greater than status.replicas")
+        if (count := status.get(name, 0)) > status.get("replicas", 0):
+            yield invalid_value(f"status.{name}", count, "cannot be greater than status.replicas")
 
 
 def available_at_most_ready(status: Object, detail: str) -> Iterator[FieldError]:

@@ -10,6 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -285,6 +286,10 @@ def _time(value: Any) -> str:
         raise MismatchError(f"json: cannot unmarshal {json_kind(value)} into Go value of type string")
     if not _TIME.fullmatch(value):
         raise MismatchError(f'parsing time "{value}" as "{_TIME_LAYOUT}": cannot parse "{value}" as "2006"')
+    try:
+        datetime.fromisoformat(value)
+    except ValueError as error:
+        raise MismatchError(f'parsing time "{value}": {str(error).split()[0]} out of range') from error
     return value
 
 
