@@ -82,7 +82,7 @@ def joined(frames: Iterable[Frame]) -> list[Frame]:
     return whole
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(FRAMES, max_size=8), st.lists(st.integers(0, 2000), max_size=6))
 def test_frames_survive_the_way_in_whichever_pieces_they_travel(frames: list[Frame], cuts: list[int]) -> None:
     encoder = Encoder()
@@ -98,7 +98,7 @@ def test_any_bytes_are_frames_or_refused(wire: bytes) -> None:
         decoded([wire])
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(FRAMES, min_size=1, max_size=4), st.data())
 def test_frames_with_one_wrong_byte_are_frames_or_refused(frames: list[Frame], data: st.DataObject) -> None:
     encoder = Encoder()
