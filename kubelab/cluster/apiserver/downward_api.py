@@ -58,9 +58,10 @@ def _field(reference: Object, supported: tuple[str, ...], field: str) -> Iterato
         if not reference.get(key):
             yield required(f"{field}.{key}")
             return
-    version, path = reference["apiVersion"], reference["fieldPath"]
+    version: str = reference["apiVersion"]
+    path: str = reference["fieldPath"]
     subscripted = _SUBSCRIPTED.fullmatch(path)
-    base = str(subscripted[1]) if subscripted else _ALIASES.get(path, path)
+    base = subscripted[1] if subscripted else _ALIASES.get(path, path)
     if version != "v1":
         detail = f"error converting fieldPath: unsupported pod version: {version}"
         yield invalid_value(f"{field}.fieldPath", path, detail)
