@@ -229,14 +229,14 @@ SPECS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(SPECS, SPECS)
 def test_applying_is_idempotent(first: Object, second: Object) -> None:
     obj = applied(created(thing(first)), thing(second), "one", force=True)
     assert applied(obj, thing(second), "one", "t9") == obj
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(SPECS)
 def test_applying_what_is_there_changes_nothing_but_owners(spec: Object) -> None:
     obj = created(thing(spec))
@@ -245,7 +245,7 @@ def test_applying_what_is_there_changes_nothing_but_owners(spec: Object) -> None
     assert owned(same).get("creator") == owned(obj).get("creator")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(SPECS, SPECS)
 def test_what_one_manager_applied_and_lets_go_is_gone(first: Object, second: Object) -> None:
     obj = applied(None, thing(first), "one")
@@ -258,7 +258,7 @@ def test_what_one_manager_applied_and_lets_go_is_gone(first: Object, second: Obj
     assert {key: spec.get(key) for key in leaves} == {key: second.get(key) for key in leaves}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(SPECS, SPECS)
 def test_every_leaf_has_an_owner_after_any_row_of_writes(first: Object, second: Object) -> None:
     assume(first)  # What began without owners is not followed.

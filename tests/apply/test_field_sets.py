@@ -23,7 +23,7 @@ def members(found: fields.Fields) -> set[tuple[str, ...]]:
     return set(fields.paths(found))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(SETS)
 def test_a_tree_holds_the_paths_that_it_was_made_of(paths: set[tuple[str, ...]]) -> None:
     assert members(tree(paths)) == paths
@@ -31,7 +31,7 @@ def test_a_tree_holds_the_paths_that_it_was_made_of(paths: set[tuple[str, ...]])
     assert all(fields.contains(tree(paths), path) for path in paths)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(SETS, SETS)
 def test_sets_behave_as_sets(left: set[tuple[str, ...]], right: set[tuple[str, ...]]) -> None:
     assert members(fields.union(tree(left), tree(right))) == left | right
@@ -39,7 +39,7 @@ def test_sets_behave_as_sets(left: set[tuple[str, ...]], right: set[tuple[str, .
     assert members(fields.difference(tree(left), tree(right))) == left - right
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(SETS, SETS)
 def test_a_recursive_difference_takes_what_is_below(
     left: set[tuple[str, ...]], right: set[tuple[str, ...]]
@@ -48,7 +48,7 @@ def test_a_recursive_difference_takes_what_is_below(
     assert members(fields.recursive_difference(tree(left), tree(right))) == left - below
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(SETS, SETS)
 def test_no_operation_changes_its_operands(left: set[tuple[str, ...]], right: set[tuple[str, ...]]) -> None:
     one, other = tree(left), tree(right)

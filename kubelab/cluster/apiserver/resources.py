@@ -166,7 +166,7 @@ class Resources:
 
     async def _apply(self, request: Request) -> Answer:
         route, forced = request.route, queries.flag(request.query, "force")
-        config = bodies.read_apply(request.body, queries.field_validation(request.query))
+        config = await self._read_config(request)
         warnings = config.warnings
 
         def configured(old: Object | None, write: Write) -> Object:
@@ -222,6 +222,12 @@ class Resources:
         if len(request.body) > _LONG_BODY_BYTES:
             return await asyncio.to_thread(bodies.read, request.body, form, expected, validation)
         return bodies.read(request.body, form, expected, validation)
+
+    async def _read_config(self, request: Request) -> Body:
+        validation = queries.field_validation(request.query)
+        if len(request.body) > _LONG_BODY_BYTES:
+            return await asyncio.to_thread(bodies.read_apply, request.body, validation)
+        return bodies.read_apply(request.body, validation)
 
     def _read_options(self, request: Request) -> Object:
         if not request.body:

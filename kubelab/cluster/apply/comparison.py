@@ -41,7 +41,7 @@ def compare(type_: Type, old: Any, new: Any) -> Comparison:
 
 
 def _compare(type_: Type, old: Any, new: Any) -> Comparison:
-    """Compare two values that differ; that both are one field below the empty path stands in `MEMBER`."""
+    """Compare two values that differ; where they are one field, `SELF` stands for it."""
     form = type_.form(new)
     comparison = _compare_as(form, type_, old, new)
     if (other := type_.form(old)) is not form:
