@@ -54,7 +54,7 @@ def configured(
 ) -> Object:
     """Return what applying *config* makes of *live*, the object called *name* (None: there is none)."""
     whole = _of_scale(kind, config) if write.subresource == "scale" else config
-    whole = whole | {"metadata": {"name": name, **(whole.get("metadata") or {})}}
+    whole = whole | {"metadata": {"name": name, **_object(whole, "metadata")}}
     if live is None and (uid := whole["metadata"].get("uid")):
         why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
         raise refusals.conflict(kind.resource, name, why)
@@ -68,11 +68,18 @@ def _of_scale(kind: Kind, config: Object) -> Object:
             f"invalid object type: {config.get('apiVersion')}, Kind={config.get('kind')}"
         )
     whole: Object = {"apiVersion": kind.resource.api_version, "kind": kind.resource.kind}
-    whole["metadata"] = config.get("metadata") or {}
-    if (replicas := (config.get("spec") or {}).get("replicas")) is not None:
+    whole["metadata"] = _object(config, "metadata")
+    if (replicas := _object(config, "spec").get("replicas")) is not None:
         path = kind.custom.scale.replicas if kind.custom and kind.custom.scale else _REPLICAS
         whole |= _nested(path, replicas)
     return whole
+
+
+def _object(config: Object, name: str) -> Object:
+    found = config.get(name)
+    if found is not None and not isinstance(found, dict):
+        raise refusals.bad_request(f"error decoding patch: {name} is not an object")
+    return found or {}
 
 
 def _nested(path: tuple[str, ...], value: Any) -> Object:

@@ -24,6 +24,7 @@ from kubelab.cluster.apply.conflict import ConflictError
 from kubelab.cluster.apply.fields import Fields, difference, union
 from kubelab.cluster.apply.leaves import leaves
 from kubelab.cluster.apply.managed_fields import APPLY, UPDATE, Manager, Owned, Owners
+from kubelab.cluster.apply.path_element import PathElementError
 from kubelab.cluster.apply.types import Type
 
 Object = dict[str, Any]
@@ -102,6 +103,12 @@ class FieldManager:
             ApplyError: it is not of the object's type.
         """
         self._check(config)
+        try:
+            return self._applied(live, config, name, now, force)
+        except PathElementError as error:  # Of what is there: the configuration has been checked.
+            raise ApplyError(f"failed to merge config: {error}") from error
+
+    def _applied(self, live: Object | None, config: Object, name: str, now: str, force: bool) -> Object:
         before = _bare(live) if live is not None else self.empty
         owners = self._first_owners(live, now)
         try:

@@ -9,6 +9,7 @@ Source: structured-merge-diff, typed/merge.go.
 from collections.abc import Iterator
 from typing import Any
 
+from kubelab.cluster.apply.path_element import PathElementError
 from kubelab.cluster.apply.types import ABSENT, Form, ListType, MapType, Type
 
 
@@ -16,7 +17,7 @@ def merge(type_: Type | None, value: Any, config: Any) -> Any:
     """Return *value* with *config* merged in; either may be `ABSENT`. What changes not is shared.
 
     Raises:
-        ValueError: *config* has two items with the same keys.
+        PathElementError: *config* has two items with the same keys.
     """
     if config is ABSENT:
         return value
@@ -52,7 +53,7 @@ def _lists(list_: ListType, value: list[Any], config: list[Any]) -> list[Any]:
     new = [(list_.path_element(item), item) for item in config]
     wanted = dict(new)
     if len(wanted) < len(new):
-        raise ValueError("duplicate entries")
+        raise PathElementError("duplicate entries")
     known: dict[str, Any] = {}
     for element, item in old:  # An item that is there several times is none to merge with.
         known[element] = None if element in known else item
