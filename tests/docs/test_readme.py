@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import venv
@@ -17,6 +18,9 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+
+
+ENDLESS = (["up"], ["api", "watch"], ["clean"])  # `clean` ends itself, but not beside a lab.
 
 
 def commands() -> list[str]:
@@ -47,10 +51,24 @@ def test_the_commands_beside_a_running_lab(tmp_path: Path) -> None:
     listed = [command.split()[1:] for command in commands() if command.startswith("kubelab ")]
     assert ["up"] in listed
     with running(place):
-        said = {tuple(words): run(place, words) for words in listed if words not in (["up"], ["clean"])}
+        assert "kubectl" in first_request(place)
+        said = {tuple(words): run(place, words) for words in listed if words not in ENDLESS}
     said[("clean",)] = run(place, ["clean"])
     assert {words: output for words, (code, output) in said.items() if code} == {}
     assert "minion-2" in said[("status",)][1]
+
+
+def first_request(place: Path) -> str:
+    """Return the first line that `kubelab api watch` says of what kubectl asks."""
+    assert ["api", "watch"] in ENDLESS
+    watch = [sys.executable, "-m", "kubelab", "api", "watch", "--people"]
+    with subprocess.Popen(watch, env=environment(place), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # The header: from now on it listens.
+        run(place, ["kubectl", "get", "nodes"])
+        line = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+    return line
 
 
 def run(place: Path, words: list[str]) -> tuple[int, str]:

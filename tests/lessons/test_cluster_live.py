@@ -112,11 +112,9 @@ async def test_kinds_are_asked_for_by_discovery(lab: Lab) -> None:
     assert isinstance(served, Served)
     assert (served.resource, len(served.state.objects)) == (NODES, 2)
     assert isinstance(await answering.ask(Objects("widgets", "example.com"), lab), Unseen)
-    finding = await found(lab, "{requests: 5, service: web}", CANNOT)
-    assert finding.observed.en == "this cluster's API serves no services"
-    assert (await found(lab, "{object-count: secrets, ge: 0}", CANNOT)).observed.es.endswith(
-        "no sirve secrets"
-    )
+    finding = await found(lab, "{object-count: volumeattachments, ge: 0}", CANNOT)
+    assert finding.observed.en == "this cluster's API serves no volumeattachments"
+    assert finding.observed.es.endswith("no sirve volumeattachments")
 
 
 async def test_a_node_is_ready_is_cordoned_and_its_heart_beats(lab: Lab) -> None:
