@@ -17,7 +17,7 @@ from kubelab.ui.picture import Line, Span, Tone, beside, box, fitted, spread
 
 BOX_COLUMNS_MIN = 34
 BOX_ROWS_MIN = 4
-REQUESTS_A_ROW_IN = 8  # Of so many rows one shows a request, the last ones first to stay.
+REQUESTS_A_ROW_IN = 4  # Of so many rows one shows a request, the last ones first to stay.
 WIDE_COLUMNS = 100  # From here on boxes read better than a list even in several rows.
 
 _SIGNS: dict[str, Span] = {
