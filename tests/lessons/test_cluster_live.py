@@ -113,8 +113,8 @@ async def test_kinds_are_asked_for_by_discovery(lab: Lab) -> None:
     assert (served.resource, len(served.state.objects)) == (NODES, 2)
     assert isinstance(await answering.ask(Objects("widgets", "example.com"), lab), Unseen)
     finding = await found(lab, "{object-count: volumeattachments, ge: 0}", CANNOT)
-    assert finding.observed.en == "this cluster's API serves no volumeattachments"
-    assert finding.observed.es.endswith("no sirve volumeattachments")
+    assert finding.observed.en == "this cluster's API serves no volumeattachments.storage.k8s.io"
+    assert finding.observed.es.endswith("no sirve volumeattachments.storage.k8s.io")
 
 
 async def test_a_node_is_ready_is_cordoned_and_its_heart_beats(lab: Lab) -> None:
