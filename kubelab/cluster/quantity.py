@@ -9,6 +9,7 @@ exponents beyond 999, which upstream accepts.
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 NANOS = 10**9
 BINARY_MAX = 2**63 - 1
@@ -58,6 +59,7 @@ class Quantity:
         return sign + _decimal(nanos, with_suffix=self.format is not Format.DECIMAL_EXPONENT)
 
 
+@lru_cache(4096, typed=True)  # A cluster has few different ones, and asks for each of them often.
 def parse(value: str | float) -> Quantity:
     """Return the quantity that *value* writes; JSON may also have it as a number.
 

@@ -7,6 +7,7 @@ pkg/api/validate/content. Paths are plain strings (`spec.containers[0].name`).
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -235,7 +236,13 @@ def port_name(value: str) -> Iterator[str]:
 
 def word(value: str, field: str, check: Check) -> Iterator[FieldError]:
     """Yield an error for each thing that *check* finds wrong with *value*."""
-    return (invalid_value(field, value, detail) for detail in check(value))
+    found = _found(check, value) if len(value) <= SUBDOMAIN_LENGTH_MAX else check(value)
+    return (invalid_value(field, value, detail) for detail in found)
+
+
+@lru_cache(8192)  # Most words come again and again: the keys of labels, the names of resources.
+def _found(check: Check, value: str) -> tuple[str, ...]:
+    return tuple(check(value))
 
 
 def labels(values: Mapping[str, str] | None, field: str) -> Iterator[FieldError]:
