@@ -265,9 +265,7 @@ def used_after(quota: Object, charge: Charge) -> ResourceList | None:
     total = add(used, requested)
     if exceeded := [each for each in requested if total[each] > hard[each]]:
         sums = [pretty(mask(listed, exceeded)) for listed in (requested, used, hard)]
-        raise QuotaError(
-            f"exceeded quota: {name}, requested: {sums[0]}, used: {sums[1]}, limited: {sums[2]}"
-        )
+        raise QuotaError(f"exceeded quota: {name}, requested: {sums[0]}, used: {sums[1]}, limited: {sums[2]}")
     return total if requested else None
 
 
