@@ -94,6 +94,7 @@ async def test_metrics_count_requests_by_verb_resource_and_code(cluster: Cluster
             ) as response:
                 assert response.status == code
         await text(session, "/api/v1/namespaces/default/configmaps")
+        await text(session, "/api/v1/namespaces/default/configmaps?watch=1&timeoutSeconds=0")
         _, told = await text(session, "/metrics")
     posted = {"verb": "CREATE", "resource": "configmaps", "version": "v1", "scope": "namespace"}
     assert samples(told, "apiserver_request_total", code="201", **posted) == [1]
@@ -101,6 +102,7 @@ async def test_metrics_count_requests_by_verb_resource_and_code(cluster: Cluster
     assert samples(told, "apiserver_request_total", verb="LIST", resource="configmaps", code="200") == [1]
     assert samples(told, "apiserver_request_duration_seconds_count", **posted) == [2]
     assert samples(told, "apiserver_request_duration_seconds_bucket", le="+Inf", **posted) == [2]
+    assert samples(told, "apiserver_watch_events_total", resource="configmaps") == [1]
     assert samples(told, "apiserver_storage_objects", resource="configmaps")[0] >= 1
     assert samples(told, "apiserver_current_inflight_requests", request_kind="readOnly") == [1]
     assert samples(told, "process_resident_memory_bytes")[0] > 1 << 20
@@ -189,6 +191,12 @@ async def test_each_request_is_told_with_who_what_and_how_it_ended(cluster: Clus
     await cluster.refused("get", "pod", "nobody")
     refused = last(cluster.requests, "get")
     assert (refused.name, refused.code, refused.reason) == ("nobody", 404, "NotFound")
+
+
+async def test_who_acts_for_another_is_told_with_that_other(cluster: Cluster) -> None:
+    await cluster.refused("get", "pods", "--as=ana")
+    record = last(cluster.requests, "list")
+    assert (record.user, record.impersonated, record.code) == ("kubernetes-admin", "ana", 403)
 
 
 async def test_a_watch_is_told_when_it_begins_and_when_it_ends(cluster: Cluster) -> None:

@@ -174,6 +174,7 @@ class _Handler:
         user = exchange.user = await _user(request, self._registry)
         if wanted := impersonation.wanted(_headers(request)):
             check = access.authorizer.check
+            exchange.impersonator = user
             user = exchange.user = impersonation.impersonated(user, wanted, check)
         method, path, query = request.method, request.path, request.query
         route = exchange.route = routes.parse(self._registry.kinds, method, path, query)
@@ -252,7 +253,12 @@ class _Handler:
         stream = web.StreamResponse(headers={"Content-Type": JSON, "Cache-Control": "no-cache, private"})
         await stream.prepare(request)
         exchange.began(200)
-        watch = Watch(self._registry, view, route.namespace, options, stream.write)
+        resource = route.kind.resource
+
+        def count(events: int) -> None:
+            self.metrics.watch_events[resource.group, resource.version, resource.plural] += events
+
+        watch = Watch(self._registry, view, route.namespace, options, stream.write, count)
         async with self._deadlines.until(options.timeout_s):
             await watch.run()
         return stream

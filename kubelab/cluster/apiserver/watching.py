@@ -45,16 +45,23 @@ class Deadlines:
 
 
 class Watch:
-    """One client's watch of one kind, written line by line with *write*."""
+    """One client's watch of one kind, written line by line with *write*; *count* hears of how many events."""
 
     def __init__(
-        self, registry: Registry, view: View, namespace: str, options: WatchOptions, write: Write
+        self,
+        registry: Registry,
+        view: View,
+        namespace: str,
+        options: WatchOptions,
+        write: Write,
+        count: Callable[[int], None],
     ) -> None:
         self._registry = registry
         self._view = view
         self._namespace = namespace
         self._options = options
         self._write = write
+        self._count = count
         self._revision = 0
         self._first = True
         self._delivering = False
@@ -106,6 +113,7 @@ class Watch:
             lines.append(self._view.event(event, first=self._first))
             self._first = False
         await self._write(b"".join(lines))
+        self._count(len(events))
         self._delivering = False
 
     async def _bookmark(self) -> None:

@@ -3,9 +3,11 @@
 `garbage.next_step` decides. The graph of owners and dependents is an index over the shared informers.
 
 Source: kubernetes, pkg/controller/garbagecollector/{garbagecollector,graph_builder}.go.
-Left out: resources found by discovery (the lab's are known); owners of unknown kinds count as there.
+What is served besides the shared informers' resources, custom ones included, is found by discovery, again and
+again. Owners of unknown kinds count as there.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from kubelab.cluster.client.api import Api
@@ -26,10 +28,13 @@ from kubelab.cluster.controllers.garbage import (
 )
 from kubelab.cluster.controllers.ownership import release_patch
 from kubelab.cluster.errors import ApiError
+from kubelab.cluster.linux.background import forever
 from kubelab.cluster.objects import Key, Object, Resource, is_deleting, key_of, uid_of
 
 OWNER_INDEX = "owner"
 UID_INDEX = "uid"
+REDISCOVERY_S = 10  # Upstream looks every 30 s.
+IGNORED = "events"  # They have no owners and own nothing, in either group; upstream ignores them, too.
 
 
 def owner_uids(obj: Object) -> Iterable[str]:
@@ -47,11 +52,50 @@ class GarbageCollector:
     def __init__(self, api: Api, clock: Clock, informers: Mapping[Resource, Informer]) -> None:
         self._api = api
         self._clock = clock
-        self._informers = informers
+        self._informers = dict(informers)
+        self._shared = frozenset(map(_group_resource, informers))
+        sources = [Source(informer, self._keys_of) for informer in informers.values()]
+        self._controller = Controller("garbage-collector", self.reconcile, sources, clock=clock)
 
     async def run(self) -> None:
-        sources = [Source(informer, self._keys_of) for informer in self._informers.values()]
-        await Controller("garbage-collector", self.reconcile, sources, clock=self._clock).run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._controller.run())
+            await self._follow_what_is_served(group)
+
+    async def _follow_what_is_served(self, group: asyncio.TaskGroup) -> None:
+        """Have an informer for each resource that is served now and has no shared one."""
+        following: dict[Resource, asyncio.Task[None]] = {}
+        while True:
+            served = await self._discovered()
+            for gone in following.keys() - served:
+                following.pop(gone).cancel()
+            for new in served - following.keys():
+                following[new] = group.create_task(self._follow(new))
+            await self._clock.sleep(REDISCOVERY_S)
+
+    async def _discovered(self) -> set[Resource]:
+        """Return what is served beside the shared resources, each in one version."""
+        try:
+            served = await self._api.resources()
+        except (ApiError, ConnectionError):
+            return {each for each in self._informers if _group_resource(each) not in self._shared}
+        known = {_group_resource(each): each for each in reversed(served) if each.plural != IGNORED}
+        return {resource for name, resource in known.items() if name not in self._shared}
+
+    async def _follow(self, resource: Resource) -> None:
+        indexes = {UID_INDEX: own_uid, OWNER_INDEX: owner_uids}
+        async with Informer(self._api, resource, clock=self._clock, indexes=indexes) as informer:
+            self._informers[resource] = informer
+            informer.on_change(self._enqueue)
+            try:
+                await forever()
+            finally:
+                del self._informers[resource]
+
+    def _enqueue(self, old: Object | None, new: Object | None) -> None:
+        for obj in (old, new):
+            for key in self._keys_of(obj) if obj else ():
+                self._controller.enqueue(key)
 
     def _keys_of(self, obj: Object) -> Iterable[Key]:
         """An object's change may matter to itself, to what it owns, and to an owner that waits for it."""
@@ -133,8 +177,9 @@ class GarbageCollector:
         return stands(live if uid_of(live) == reference["uid"] else None)
 
     def _resource_of(self, reference: Object) -> Resource | None:
-        wanted = (reference["apiVersion"], reference["kind"])
-        return next((each for each in self._informers if (each.api_version, each.kind) == wanted), None)
+        group, _, _ = reference["apiVersion"].rpartition("/")
+        wanted = (group, reference["kind"])
+        return next((each for each in self._informers if (each.group, each.kind) == wanted), None)
 
     def _find(self, uid: str) -> tuple[Resource, Object] | None:
         for resource, informer in self._informers.items():
@@ -148,3 +193,7 @@ class GarbageCollector:
             for resource, informer in self._informers.items()
             for obj in informer.by_index(OWNER_INDEX, uid)
         ]
+
+
+def _group_resource(resource: Resource) -> tuple[str, str]:
+    return resource.group, resource.plural
