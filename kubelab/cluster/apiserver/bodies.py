@@ -90,8 +90,9 @@ def fit_patched(
     """
     changed = {key: value for key, value in new.items() if key not in old or value != old[key]}
     try:
+        schema.refuse_deep(changed)  # Patch upon patch may have made what no body may be.
         fitted = _fit(changed, expected, validation)
-    except schema.MismatchError as error:
+    except (schema.MismatchError, ValueError) as error:
         shown = json.dumps(new, separators=(",", ":")) if patch is None else go_printed(patch)
         raise refusals.invalid_patch(shown, str(error)) from error
     same = {key: value for key, value in new.items() if key not in changed}
@@ -112,7 +113,7 @@ def read_apply(raw: bytes, validation: FieldValidation) -> Body:
     Unknown fields are told by its type, when it is applied; keys that come twice are told here.
     """
     try:
-        config = schema.parse_json(raw) if raw[:1] == b"{" else yaml_document.load(raw)
+        config = schema.parse_json(raw) if raw[:1] == b"{" else _parse_yaml(raw)
         twice = _keys_twice(raw, config) if validation != "Ignore" else []
     except (ValueError, RecursionError) as error:
         raise refusals.bad_request(f"error decoding patch: {error}") from error
@@ -149,9 +150,15 @@ def _parse(raw: bytes, media_type: str) -> Any:
         if media_type == JSON:
             return schema.parse_json(raw)
         assert media_type == YAML
-        return yaml_document.load(raw)
+        return _parse_yaml(raw)
     except (ValueError, RecursionError) as error:
         raise refusals.bad_request(f"the object provided is unrecognized: {error}") from error
+
+
+def _parse_yaml(raw: bytes) -> Any:
+    parsed = yaml_document.load(raw)
+    schema.refuse_deep(parsed)
+    return parsed
 
 
 def _check_type(obj: Object, expected: Expected) -> None:

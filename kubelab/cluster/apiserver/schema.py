@@ -50,6 +50,10 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _TIME_LAYOUT = "2006-01-02T15:04:05Z07:00"
 
 
+DEPTH_MAX = 200  # Go reads 10,000 levels; no kind has more than some 20, and a custom one hardly so many.
+_TOO_DEEP = "exceeded max depth"
+
+
 class Duplicated(dict[str, Any]):
     """A JSON object in which a key came more than once; the last one counts."""
 
@@ -62,14 +66,31 @@ def parse_json(body: bytes) -> Any:
     """Return the JSON in *body*; objects with duplicate keys are `Duplicated`.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: it is no JSON, or nested deeper than `DEPTH_MAX`.
     """
 
     def pairs_to_object(pairs: list[tuple[str, Any]]) -> Object:
         obj = dict(pairs)
         return obj if len(obj) == len(pairs) else Duplicated(pairs)
 
-    return json.loads(body, object_pairs_hook=pairs_to_object, parse_constant=_no_constant)
+    try:
+        parsed = json.loads(body, object_pairs_hook=pairs_to_object, parse_constant=_no_constant)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    if body.count(b"{") + body.count(b"[") > DEPTH_MAX:  # Few documents have so many; most need no walk.
+        refuse_deep(parsed)
+    return parsed
+
+
+def refuse_deep(value: Any) -> None:
+    """Raise ValueError if *value* is nested deeper than `DEPTH_MAX`: what walks it recurses."""
+    level = [value]
+    for _ in range(DEPTH_MAX + 1):
+        nested = [each for each in level if isinstance(each, dict | list) and each]
+        if not nested:
+            return
+        level = [part for each in nested for part in (each.values() if isinstance(each, dict) else each)]
+    raise ValueError(_TOO_DEEP)
 
 
 def _no_constant(name: str) -> Any:
