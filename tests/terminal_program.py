@@ -1,11 +1,13 @@
 """The program on a real terminal, as a person sits before it."""
 
 import os
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pexpect
+import psutil
 import pytest
 
 from kubelab.ui.emulator import Emulator
@@ -63,5 +65,12 @@ class Terminal:
             except pexpect.EOF:
                 pytest.fail(f"it ended; wanted to {what}:\n{self._screen.text()}")
             if time.monotonic() > deadline_s:
-                pytest.fail(f"waited in vain to {what}:\n{self._screen.text()}")
+                pytest.fail(f"waited in vain to {what}:\n{self._screen.text()}\n{self._processes()}")
         return self._screen.text()
+
+    def _processes(self) -> str:
+        """Return what runs below the program, and what each waits for in the kernel."""
+        below = [psutil.Process(self.child.pid), *psutil.Process(self.child.pid).children(recursive=True)]
+        wanted = ",".join(str(each.pid) for each in below)
+        columns = "pid,ppid,stat,wchan:24,etimes,args"
+        return subprocess.run(["ps", "-o", columns, "-p", wanted], capture_output=True, text=True).stdout
