@@ -71,6 +71,7 @@ class TerminalPane(Widget, can_focus=True):
         self.heard = heard
         self._start = start
         self._ended = False
+        self._wants_size = False
         self._typed_early = b""
         self._life: Worker[None] | None = None
         self._process: Process | None = None
@@ -104,8 +105,9 @@ class TerminalPane(Widget, can_focus=True):
     # The program.
 
     def restart(self) -> None:
-        """Start the program if none runs and the size is known; `on_resize` comes again when it is."""
-        if not self.running and self.size.width and self.size.height:
+        """Start the program if none runs; if the size is not known yet, as soon as `on_resize` tells it."""
+        self._wants_size = not (self.size.width and self.size.height)
+        if not self.running and not self._wants_size:
             self._ended = False
             self._life = self.run_worker(self._live(), exclusive=True, group="program")
 
@@ -160,6 +162,8 @@ class TerminalPane(Widget, can_focus=True):
         if not (self.size.width and self.size.height):
             return
         self._emulator.resize(*self.size)
+        if self._wants_size:
+            self.restart()
         if self._process:
             self._process.resize(self._window())
         self._ask_for_frame()

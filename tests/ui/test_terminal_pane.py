@@ -214,3 +214,19 @@ def _wheel_down(pane: TerminalPane) -> events.MouseScrollDown:
     return events.MouseScrollDown(
         pane, 4, 4, 0, 0, button=0, shift=False, meta=False, ctrl=False, screen_x=4, screen_y=4
     )
+
+
+async def test_a_program_that_is_wanted_before_there_is_room_starts_when_there_is(until: Until) -> None:
+    app = TerminalApp(*BASH)
+    async with app.run_test() as pilot:
+        app.pane.display = False
+        await pilot.pause()
+        app.pane.restart()
+        await pilot.pause()
+        assert not app.processes
+        app.pane.display = True
+        await until(pilot, lambda: "$" in shown(app))
+        await app.pane.end()
+        await pilot.resize_terminal(61, 17)
+        await pilot.pause()
+        assert len(app.processes) == 1
