@@ -13,6 +13,11 @@ pytestmark = pytest.mark.root
 MEGABYTES_10 = os.urandom(1024) * 10 * 1024
 
 
+def unlikely_seconds() -> str:
+    """Return how long only one sleep on this machine sleeps."""
+    return f"9{uuid.uuid4().int % 10**8}"
+
+
 def test_output_errors_and_exit_code_come_apart(kubectl: Kubectl) -> None:
     done = kubectl.ended("exec", "shell", "--", "sh", "-c", "echo out; echo err >&2; exit 3")
     assert (done.returncode, done.stdout) == (3, b"out\n")
@@ -63,8 +68,9 @@ def test_a_terminal_has_the_clients_size_and_its_interrupt(kubectl: Kubectl) -> 
     shell.setwinsize(40, 120)
     shell.sendline("until stty size | grep '40 120'; do sleep 0.02; done")
     shell.expect("40 120\r\n")
-    shell.sendline("echo slee''ping; sleep 1000")
-    shell.expect("sleeping\r\n")
+    seconds = unlikely_seconds()
+    shell.sendline(f"sleep {seconds}")
+    until(lambda: is_running(f"sleep {seconds}"))  # It is in the foreground then.
     shell.sendcontrol("c")
     shell.sendline("echo awa''ke; exit 7")
     shell.expect("awake\r\n")
@@ -75,7 +81,7 @@ def test_a_terminal_has_the_clients_size_and_its_interrupt(kubectl: Kubectl) -> 
 
 @pytest.mark.parametrize("options", ["-it", "-i"])
 def test_a_command_does_not_outlive_a_killed_client(any_kubectl: Kubectl, options: str) -> None:
-    seconds = f"9{uuid.uuid4().int % 10**8}"
+    seconds = unlikely_seconds()
     client = any_kubectl.at_terminal("exec", options, "shell", "--", "sleep", seconds)
     until(lambda: is_running(f"sleep {seconds}"))
     client.kill(9)

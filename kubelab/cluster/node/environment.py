@@ -81,23 +81,28 @@ def all_containers(pod: Object) -> list[Object]:
     ]
 
 
-def configmap_names(pod: Object) -> set[str]:
-    """Return the ConfigMaps that the pod's environment and volumes name."""
-    return _names(pod, "configMap", "name")
+def named_by_volumes(pod: Object) -> tuple[set[str], set[str]]:
+    """Return the ConfigMaps and the Secrets that the pod's volumes name."""
+    return _in_volumes(pod, "configMap", "name"), _in_volumes(pod, "secret", "secretName")
 
 
-def secret_names(pod: Object) -> set[str]:
-    """Return the Secrets that the pod's environment and volumes name."""
-    return _names(pod, "secret", "secretName")
+def named_by_environment(pod: Object) -> tuple[set[str], set[str]]:
+    """Return the ConfigMaps and the Secrets that the environment of the pod's containers names."""
+    return _in_environment(pod, "configMap"), _in_environment(pod, "secret")
 
 
-def _names(pod: Object, kind: str, field_of_volume: str) -> set[str]:
+def _in_volumes(pod: Object, kind: str, field_of_volume: str) -> set[str]:
     names = set()
     for volume in pod["spec"].get("volumes") or ():
         if source := volume.get(kind):
             names.add(source[field_of_volume])
         for part in (volume.get("projected") or {}).get("sources") or ():
             names |= {part[kind]["name"]} if part.get(kind) else set()
+    return names
+
+
+def _in_environment(pod: Object, kind: str) -> set[str]:
+    names = set()
     for container in all_containers(pod):
         sources = [entry.get(f"{kind}Ref") for entry in container.get("envFrom") or ()]
         sources += [entry.get("valueFrom", {}).get(f"{kind}KeyRef") for entry in container.get("env") or ()]

@@ -19,6 +19,7 @@ from kubelab.cluster.client.informer import Informer
 from kubelab.cluster.clock import Clock
 from kubelab.cluster.node.config import KubeletConfig, host_facts
 from kubelab.cluster.node.exits import Exits
+from kubelab.cluster.node.object_cache import ObjectCache
 from kubelab.cluster.node.reporter import NodeReporter
 from kubelab.cluster.node.server import serve
 from kubelab.cluster.node.worker import Host, PodWorker
@@ -34,7 +35,8 @@ class Kubelet:
         self._clock = clock
         self._runtime = runtime
         self._events = EventRecorder(api, clock, "kubelet", config.node_name)
-        self._host = Host(config, api, runtime, clock, self._events, Exits())
+        objects = ObjectCache(api, clock)
+        self._host = Host(config, api, runtime, clock, self._events, Exits(), objects)
         self._reporter = NodeReporter(config, host_facts(), api, clock, self._events)
         selector = f"spec.nodeName={config.node_name}"
         self._pods = Informer(api, PODS, clock=clock, field_selector=selector)

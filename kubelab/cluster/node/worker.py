@@ -30,9 +30,9 @@ from kubelab.cluster.node.environment import (
     all_containers,
     args_of,
     command_of,
-    configmap_names,
     environment_of,
-    secret_names,
+    named_by_environment,
+    named_by_volumes,
 )
 from kubelab.cluster.node.exits import Exits
 from kubelab.cluster.node.lifecycle import (
@@ -48,6 +48,7 @@ from kubelab.cluster.node.lifecycle import (
     full_name,
 )
 from kubelab.cluster.node.lifecycle_hooks import HookError, HookPlace, run_hook
+from kubelab.cluster.node.object_cache import ObjectCache
 from kubelab.cluster.node.pod_sandbox import sandbox_spec
 from kubelab.cluster.node.record import ContainerRecord, PodRecord, Running, Waiting
 from kubelab.cluster.node.security import check_non_root, security_of
@@ -73,6 +74,7 @@ from kubelab.cluster.runtime.cri import (
     Runtime,
     Sandbox,
     StartError,
+    Volume,
 )
 from kubelab.cluster.streams.until import done_before
 
@@ -91,6 +93,7 @@ class Host:
     clock: Clock
     events: EventRecorder
     exits: Exits
+    objects: ObjectCache
 
 
 class PodWorker:
@@ -104,6 +107,7 @@ class PodWorker:
         # What an earlier run of this kubelet left is taken away before anything else.
         self._leftover = "startTime" in pod.get("status", {}) and not _is_over(pod)
         self._is_removing = False
+        self._volumes: tuple[Volume, ...] = ()
         self._tokens = AccountTokens(host.api, host.clock)
         self._writer = StatusWriter(host.api, host.clock, pod)
         self._wake = asyncio.Event()
@@ -356,7 +360,8 @@ class PodWorker:
         config = self._host.config
         if status := await self._host.runtime.image_status(container["image"]):
             check_non_root(self._pod, container, status.user)
-        env = environment_of(self._pod, container, await self._sources(), self._place(sandbox.address))
+        sources = await self._sources(named_by_environment(self._pod))
+        env = environment_of(self._pod, container, sources, self._place(sandbox.address))
         count = records.next_restart_count(self._record.containers[name])
         return ContainerSpec(
             name=name,
@@ -394,10 +399,17 @@ class PodWorker:
 
     async def _set_up_volumes(self) -> None:
         """Raises LabError, ConnectionError: a volume cannot be had."""
-        volumes = volumes_of(self._pod, await self._sources(), self._place())
-        if volumes and not self._is_removing:
+        self._volumes = await self._volumes_now()
+        if self._volumes and not self._is_removing:
             group = (self._pod["spec"].get("securityContext") or {}).get("fsGroup")
-            await self._host.runtime.set_up_volumes(uid_of(self._pod), volumes, group)
+            await self._host.runtime.set_up_volumes(uid_of(self._pod), self._volumes, group)
+
+    async def _volumes_now(self, max_age_s: float = 0.0) -> tuple[Volume, ...]:
+        """Return the volumes with what is to be in them, as it was *max_age_s* ago at the most."""
+        named = named_by_volumes(self._pod)
+        sources = await self._sources(named, max_age_s)
+        with_tokens = replace(sources, tokens=await self._tokens.of(self._pod))
+        return volumes_of(self._pod, with_tokens, self._place())
 
     async def _keep_volumes_up_to_date(self) -> None:
         """Show in the volumes what their objects say now; upstream does so at each sync of the pod."""
@@ -405,25 +417,21 @@ class PodWorker:
             await self._host.clock.sleep(VOLUMES_PERIOD_S)
             if self._record.sandbox and not is_deleting(self._pod):
                 with suppress(LabError, ConnectionError):  # What is there stays; the next time may do better.
-                    await self._set_up_volumes()
+                    if await self._volumes_now(VOLUMES_PERIOD_S / 2) != self._volumes:
+                        await self._set_up_volumes()
 
-    async def _sources(self) -> Sources:
+    async def _sources(self, named: tuple[set[str], set[str]], max_age_s: float = 0.0) -> Sources:
+        configmaps, secrets = named
         return Sources(
-            await self._named(CONFIGMAPS, configmap_names(self._pod)),
-            await self._named(SECRETS, secret_names(self._pod)),
-            await self._tokens.of(self._pod),
+            await self._objects(CONFIGMAPS, configmaps, max_age_s),
+            await self._objects(SECRETS, secrets, max_age_s),
         )
 
-    async def _named(self, resource: Resource, names: set[str]) -> dict[str, Object | None]:
-        return {name: await self._object(resource, name) for name in sorted(names)}
-
-    async def _object(self, resource: Resource, name: str) -> Object | None:
-        try:
-            return await self._host.api.get(resource, key_of(self._pod).namespace, name)
-        except ApiError as refusal:
-            if refusal.is_not_found:
-                return None
-            raise
+    async def _objects(
+        self, resource: Resource, names: set[str], max_age_s: float
+    ) -> dict[str, Object | None]:
+        get, namespace = self._host.objects.get, key_of(self._pod).namespace
+        return {name: await get(resource, namespace, name, max_age_s=max_age_s) for name in sorted(names)}
 
     async def _stop(self, grace_s: float) -> None:
         running = self._record.running()
