@@ -1,0 +1,36 @@
+"""What a member must do next, as its core says it. Pure.
+
+The core does nothing: whoever drives it takes a `Ready`, sends `messages` at once, writes `hard_state`,
+`snapshot` and `entries` to the log in that order, and after the disk has them (one fdatasync for as many
+Readies as came meanwhile) calls `persisted` and sends `messages_after_persisting`; it applies `committed` in
+order, and calls `applied`. It need not wait for the disk before it takes the next Ready: writes are
+pipelined, and a leader's append goes out while its own disk is busy (thesis, section 10.2.1).
+Source: etcd, raft/doc.go and raft/node.go (Ready; AsyncStorageWrites).
+"""
+
+from dataclasses import dataclass
+
+from kubelab.cluster.raft.messages import Entry, HardState, Message, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class ReadState:
+    """The read that asked with `context` may be answered once `index` is applied (section 6.4)."""
+
+    index: int
+    context: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """`hard_state` and `snapshot` are None when they are as before. `must_sync`: there is something that an
+    answer in `messages_after_persisting` vouches for."""
+
+    hard_state: HardState | None
+    snapshot: Snapshot | None
+    entries: tuple[Entry, ...]
+    messages: tuple[Message, ...]
+    messages_after_persisting: tuple[Message, ...]
+    committed: tuple[Entry, ...]
+    read_states: tuple[ReadState, ...]
+    must_sync: bool
