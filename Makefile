@@ -10,6 +10,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LAB_PACKAGES := iproute2 iputils-ping less libc-bin nftables procps python3-venv uidmap util-linux vim-tiny
 TEST_PACKAGES := git vim
 
+# Some environments forbid it; but the tests start the program hundreds of times, and compiling takes 0.2 to 0.6 s.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: lab test setup setup-dev lint types layers unit lessons clean
 
 lab: setup
@@ -28,7 +31,8 @@ $(VENV)/.lab: pyproject.toml Makefile
 
 $(VENV)/.dev: $(VENV)/.lab
 	@$(call install,$(TEST_PACKAGES))
-	@$(call unpack,docker-registry)
+	@$(call unpack,docker-registry,docker-registry)
+	@$(call unpack,etcd-server,etcd)
 	@echo "Installing what the checks need"
 	@$(PIP) --editable '.[dev]'
 	@$(BIN)/python tests/old_kubectls.py $(VENV)/kubectl
@@ -80,12 +84,12 @@ define install
 	fi
 endef
 
-# $(call unpack,package): its programs into the virtual environment, and nothing installed: it would start a service.
+# $(call unpack,package,program): into the virtual environment, and nothing installed: it would start a service.
 define unpack
-	if [ ! -x $(BIN)/$(1) ] && command -v apt-get >/dev/null; then \
-	  echo "Unpacking the program $(1) into $(VENV)"; \
+	if [ ! -x $(BIN)/$(2) ] && command -v apt-get >/dev/null; then \
+	  echo "Unpacking the program $(2) into $(VENV)"; \
 	  get="apt-get -qq -o APT::Sandbox::User=root download $(1)"; \
 	  (cd $(VENV) && { $$get 2>/dev/null || { $(SUDO) apt-get -qq update && $$get; }; } \
-	    && dpkg-deb -x $(1)_*.deb $(1) && rm $(1)_*.deb && ln -s ../$(1)/usr/bin/$(1) bin/); \
+	    && dpkg-deb -x $(1)_*.deb $(1) && rm $(1)_*.deb && ln -sf ../$(1)/usr/bin/$(2) bin/); \
 	fi
 endef
