@@ -21,7 +21,7 @@ def refusal_of(resource: Resource, obj: Object) -> str:
     """Return why a new *obj* is refused, "" if it is not; pure, so a table of cases costs little."""
     kind, now = BY_RESOURCE[resource], VirtualClock().now()
     try:
-        new = lifecycle.begin_create(kind, copied(obj), "default", uid="1", suffix="", now=now)
+        new = lifecycle.begin_create(kind, copied(obj), "default", uid="1", suffix=str, now=now)
         lifecycle.finish_create(kind, new)
     except ApiError as error:
         assert (error.code, error.reason) == (422, "Invalid")

@@ -22,7 +22,9 @@ def created(resource: Resource, obj: Object, caller: Caller = SYSTEM) -> Object:
     kind = BY_RESOURCE[resource]
     namespace = "default" if resource.namespaced else ""
     wanted = copy.deepcopy(obj)
-    new = lifecycle.begin_create(kind, wanted, namespace, uid=UID, suffix="abcde", now=NOW, caller=caller)
+    new = lifecycle.begin_create(
+        kind, wanted, namespace, uid=UID, suffix=lambda: "abcde", now=NOW, caller=caller
+    )
     return lifecycle.finish_create(kind, new)
 
 

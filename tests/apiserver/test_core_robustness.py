@@ -98,7 +98,7 @@ def objects(draw: st.DrawFn, kind: Kind) -> Object:
 
 def created(kind: Kind, obj: Object) -> Object | None:
     try:
-        new = lifecycle.begin_create(kind, copied(obj), "default", uid="1", suffix="", now=NOW)
+        new = lifecycle.begin_create(kind, copied(obj), "default", uid="1", suffix=str, now=NOW)
         return lifecycle.finish_create(kind, new)
     except ApiError as error:
         assert error.code == 422

@@ -7,6 +7,7 @@ What admission may change lies between `begin_*` and `finish_*`.
 Left out: create on update.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -51,19 +52,22 @@ def begin_create(
     namespace: str,
     *,
     uid: str,
-    suffix: str,
+    suffix: Callable[[], str],
     now: datetime,
     caller: Caller = SYSTEM,
     applied: bool = False,
 ) -> Object:
-    """Return *obj* named, with its defaults and with what only the server may set."""
+    """Return *obj* named, with its defaults and with what only the server may set.
+
+    *suffix* makes the end of a generated name; it is asked only for such a one.
+    """
     write = Write(caller, now, applied=applied)
     given = obj.get("metadata") or {}
     if given.get("resourceVersion"):
         raise refusals.bad_request("resourceVersion should not be set on objects to be created")
     metadata = {key: value for key, value in given.items() if key not in _SERVER_SET}
     if not metadata.get("name") and metadata.get("generateName"):
-        metadata["name"] = metadata["generateName"][:_GENERATED_PREFIX_LENGTH_MAX] + suffix
+        metadata["name"] = metadata["generateName"][:_GENERATED_PREFIX_LENGTH_MAX] + suffix()
     if kind.resource.namespaced:
         metadata["namespace"] = namespace
     metadata["uid"] = uid

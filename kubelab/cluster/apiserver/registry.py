@@ -261,7 +261,7 @@ class Registry:
             obj,
             namespace,
             uid=str(uuid.uuid4()),
-            suffix=generated_suffix(),
+            suffix=generated_suffix,
             now=self.clock.now(),
             caller=caller,
             applied=applied,
