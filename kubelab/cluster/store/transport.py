@@ -125,7 +125,7 @@ class _MemoryTransport:
             loop.call_soon(self._deliver, receiver, tuple(run))
 
     def _deliver(self, member: MemberId, messages: Sequence[Message]) -> None:
-        """Carry *messages* over, in a round of the loop of its own: members must not run inside each other."""
+        """Carry *messages* over, in its own round of the loop: members must not run inside each other."""
         if self._receiver is None:
             return
         peer = self._reached(member)
