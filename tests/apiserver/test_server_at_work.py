@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -25,6 +26,11 @@ from kubelab.cluster.objects import CONFIGMAPS
 
 @asynccontextmanager
 async def admin(cluster: Cluster) -> AsyncIterator[aiohttp.ClientSession]:
+RECORD = RequestRecord(
+    *("id", "ResponseComplete", datetime(2026, 1, 2, tzinfo=UTC), 0.5, "get", "/api/v1/pods/a"),
+    *("", "v1", "pods", "", "default", "a", "eva", ("team",), "", "curl/8", "127.0.0.1", 200),
+)
+
     tls = pki.client_context(cluster.authority.certificate_path, cluster.authority.admin())
     async with aiohttp.ClientSession(
         f"https://127.0.0.1:{cluster.port}", connector=aiohttp.TCPConnector(ssl=tls), auto_decompress=False
@@ -109,6 +115,27 @@ async def test_metrics_count_requests_by_verb_resource_and_code(cluster: Cluster
 
 
 # The wire
+
+
+async def test_metrics_count_what_is_stored_though_nobody_has_read_it(cluster: Cluster) -> None:
+    await cluster.api.create(CONFIGMAPS, configmap("unread"))
+    stored = len((await cluster.api.list(CONFIGMAPS)).items)
+    anew = Registry(cluster.registry.store, cluster.registry.clock)
+    assert (await anew.counts())["configmaps"] == stored
+
+
+async def test_requests_go_on_while_metrics_are_written_down() -> None:
+    async def objects() -> dict[str, int]:
+        return {}
+
+    metrics, name = Metrics(InFlight(), objects), iter(range(1_000_000))
+    for _ in range(2000):
+        metrics.note(replace(RECORD, resource=f"r{next(name)}"))
+    writing = asyncio.create_task(metrics.text())
+    while not writing.done():
+        metrics.note(replace(RECORD, resource=f"r{next(name)}"))
+        await asyncio.sleep(0)
+    assert sum(samples((await writing).decode(), "apiserver_request_total")) >= 2000
 
 
 async def test_large_answers_are_gzipped_for_those_who_read_that(cluster: Cluster) -> None:
@@ -218,15 +245,11 @@ async def test_a_watch_is_told_when_it_begins_and_when_it_ends(cluster: Cluster)
 
 async def test_a_slow_listener_hears_how_many_it_missed() -> None:
     requests = RequestLog()
-    record = RequestRecord(
-        *("id", "ResponseComplete", datetime(2026, 1, 2, tzinfo=UTC), 0.5, "get", "/api/v1/pods/a"),
-        *("", "v1", "pods", "", "default", "a", "eva", ("team",), "", "curl/8", "127.0.0.1", 200),
-    )
     records = requests.records()
     first = asyncio.ensure_future(anext(records))
     await asyncio.sleep(0)
     for _ in range(1030):
-        requests.add(record)
+        requests.add(RECORD)
     batch, missed = await first
     assert (len(batch), missed) == (1024, 6)
     await records.aclose()
@@ -266,6 +289,15 @@ def test_an_audit_event_is_upstreams_at_level_metadata() -> None:
 async def test_the_audit_log_holds_no_body(cluster: Cluster) -> None:
     async with audit.audited(cluster.requests, cluster.home / "audit.log"):
         await cluster.ok("create", "configmap", "told", "--from-literal=word=sesame")
+async def test_a_disk_that_is_full_does_not_end_the_server(caplog: pytest.LogCaptureFixture) -> None:
+    requests = RequestLog()
+    async with audit.audited(requests, Path("/dev/full")):
+        requests.add(RECORD)
+    assert [record.getMessage() for record in caplog.records] == [
+        "Requests are missing in the audit log /dev/full: No space left on device"
+    ]
+
+
     written = (cluster.home / "audit.log").read_text()
     events = [json.loads(line) for line in written.splitlines()]
     assert any(event["verb"] == "create" and event["responseStatus"]["code"] == 201 for event in events)

@@ -2,10 +2,12 @@
 
 Source: kubernetes, staging/src/k8s.io/apiserver/pkg/apis/audit/v1/types.go;
 https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/. Bodies are never in it, so no secret is.
-Lines are written behind the requests, in a thread, some times a second and at the end.
+Lines are written behind the requests, in a thread, some times a second and at the end. What cannot be written
+(a full disk) is lost with a warning, as upstream's file backend does: the server goes on.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,6 +21,7 @@ from kubelab.cluster.linux.threads import in_thread
 
 FILE_BYTES_MAX = 4 * 1024 * 1024
 _WRITE_EVERY_S = 0.5
+logger = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -64,14 +67,15 @@ def _micro(moment: datetime) -> str:
 async def audited(requests: RequestLog, path: Path) -> AsyncIterator[None]:
     """Write each of *requests* to the file at *path* during the block; one older file (`.1`) is kept."""
     waiting: list[RequestRecord] = []
+    file = _File(path)
     with requests.listening(waiting.append):
         async with asyncio.TaskGroup() as group:
-            writing = group.create_task(_write_behind(waiting, path))
+            writing = group.create_task(_write_behind(waiting, file))
             try:
                 yield
             finally:
                 writing.cancel()
-        await in_thread(_write, path, waiting[:])
+        await in_thread(file.write, waiting[:])
 
 
 def older(path: Path) -> Path:
@@ -79,18 +83,35 @@ def older(path: Path) -> Path:
     return path.with_name(f"{path.name}.1")
 
 
-async def _write_behind(waiting: list[RequestRecord], path: Path) -> None:
+async def _write_behind(waiting: list[RequestRecord], file: "_File") -> None:
     while True:
         await asyncio.sleep(_WRITE_EVERY_S)
         if waiting:
             batch = waiting[:]
             del waiting[: len(batch)]
-            await in_thread(_write, path, batch)
+            await in_thread(file.write, batch)
 
 
-def _write(path: Path, records: list[RequestRecord]) -> None:
-    if path.exists() and path.stat().st_size > FILE_BYTES_MAX:
-        path.replace(older(path))
-    with path.open("ab") as file:
-        path.chmod(0o600)
-        file.writelines(_encode(event(record)) + b"\n" for record in records)
+class _File:
+    """The log's file. It complains once when it cannot be written, and again only after it could be."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._failing = False
+
+    def write(self, records: list[RequestRecord]) -> None:
+        try:
+            self._append(records)
+        except OSError as error:
+            if not self._failing:
+                logger.warning("Requests are missing in the audit log %s: %s", self._path, error.strerror)
+            self._failing = True
+        else:
+            self._failing = False
+
+    def _append(self, records: list[RequestRecord]) -> None:
+        if self._path.exists() and self._path.stat().st_size > FILE_BYTES_MAX:
+            self._path.replace(older(self._path))
+        self._path.touch(0o600)
+        with self._path.open("ab") as file:
+            file.writelines(_encode(event(record)) + b"\n" for record in records)
