@@ -4,9 +4,10 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
-from urllib.parse import parse_qsl
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import aiohttp
 import pytest
@@ -18,19 +19,21 @@ from kubelab.cluster.apiserver import audit, pki, queries
 from kubelab.cluster.apiserver.durations import parse_duration
 from kubelab.cluster.apiserver.health import Health
 from kubelab.cluster.apiserver.inflight import InFlight
+from kubelab.cluster.apiserver.metrics import Metrics
+from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.apiserver.request_log import RequestLog, RequestRecord
 from kubelab.cluster.apiserver.server import GZIP_FROM_BYTES
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import CONFIGMAPS
 
-
-@asynccontextmanager
-async def admin(cluster: Cluster) -> AsyncIterator[aiohttp.ClientSession]:
 RECORD = RequestRecord(
     *("id", "ResponseComplete", datetime(2026, 1, 2, tzinfo=UTC), 0.5, "get", "/api/v1/pods/a"),
     *("", "v1", "pods", "", "default", "a", "eva", ("team",), "", "curl/8", "127.0.0.1", 200),
 )
 
+
+@asynccontextmanager
+async def admin(cluster: Cluster) -> AsyncIterator[aiohttp.ClientSession]:
     tls = pki.client_context(cluster.authority.certificate_path, cluster.authority.admin())
     async with aiohttp.ClientSession(
         f"https://127.0.0.1:{cluster.port}", connector=aiohttp.TCPConnector(ssl=tls), auto_decompress=False
@@ -114,9 +117,6 @@ async def test_metrics_count_requests_by_verb_resource_and_code(cluster: Cluster
     assert samples(told, "process_resident_memory_bytes")[0] > 1 << 20
 
 
-# The wire
-
-
 async def test_metrics_count_what_is_stored_though_nobody_has_read_it(cluster: Cluster) -> None:
     await cluster.api.create(CONFIGMAPS, configmap("unread"))
     stored = len((await cluster.api.list(CONFIGMAPS)).items)
@@ -136,6 +136,9 @@ async def test_requests_go_on_while_metrics_are_written_down() -> None:
         metrics.note(replace(RECORD, resource=f"r{next(name)}"))
         await asyncio.sleep(0)
     assert sum(samples((await writing).decode(), "apiserver_request_total")) >= 2000
+
+
+# The wire
 
 
 async def test_large_answers_are_gzipped_for_those_who_read_that(cluster: Cluster) -> None:
@@ -286,9 +289,6 @@ def test_an_audit_event_is_upstreams_at_level_metadata() -> None:
     }
 
 
-async def test_the_audit_log_holds_no_body(cluster: Cluster) -> None:
-    async with audit.audited(cluster.requests, cluster.home / "audit.log"):
-        await cluster.ok("create", "configmap", "told", "--from-literal=word=sesame")
 async def test_a_disk_that_is_full_does_not_end_the_server(caplog: pytest.LogCaptureFixture) -> None:
     requests = RequestLog()
     async with audit.audited(requests, Path("/dev/full")):
@@ -298,6 +298,9 @@ async def test_a_disk_that_is_full_does_not_end_the_server(caplog: pytest.LogCap
     ]
 
 
+async def test_the_audit_log_holds_no_body(cluster: Cluster) -> None:
+    async with audit.audited(cluster.requests, cluster.home / "audit.log"):
+        await cluster.ok("create", "configmap", "told", "--from-literal=word=sesame")
     written = (cluster.home / "audit.log").read_text()
     events = [json.loads(line) for line in written.splitlines()]
     assert any(event["verb"] == "create" and event["responseStatus"]["code"] == 201 for event in events)

@@ -1,13 +1,17 @@
 """What the server counts of itself, under the names of upstream's metrics, in Prometheus' text format.
 
-Source: kubernetes, staging/src/k8s.io/apiserver/pkg/endpoints/metrics/metrics.go. Counting is a few additions
-a request; prometheus_client writes it down when `/metrics` is asked for.
+Source: kubernetes, staging/src/k8s.io/apiserver/pkg/endpoints/metrics/metrics.go. Counting is a few
+additions a request. When `/metrics` is asked for, what was counted is copied between two requests, and
+prometheus_client writes the copy down in a thread: thousands of lines must not hold up the requests, nor
+change under its hands.
 """
 
+import asyncio
 import resource
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,9 +58,12 @@ class _Durations:
 
     __slots__ = ("counts", "sum_s")
 
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BUCKETS_S) + 1)
-        self.sum_s = 0.0
+    def __init__(self, counts: Iterable[int] = (0,) * (len(BUCKETS_S) + 1), sum_s: float = 0.0) -> None:
+        self.counts = [*counts]
+        self.sum_s = sum_s
+
+    def copy(self) -> "_Durations":
+        return _Durations(self.counts, self.sum_s)
 
     def add(self, duration_s: float) -> None:
         self.counts[bisect_left(BUCKETS_S, duration_s)] += 1
@@ -73,7 +80,7 @@ class _Durations:
 class Metrics:
     """`objects` tells how many objects of each resource are stored."""
 
-    def __init__(self, in_flight: InFlight, objects: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(self, in_flight: InFlight, objects: Callable[[], Awaitable[Mapping[str, int]]]) -> None:
         self._in_flight = in_flight
         self._objects = objects
         self._requests: Counter[Labels] = Counter()
@@ -98,6 +105,31 @@ class Metrics:
             durations = self._durations[labels] = _Durations()
         durations.add(record.duration_s)
 
+    async def text(self) -> bytes:
+        """Return all figures as they are now."""
+        objects = await self._objects()
+        reading = Reading(
+            requests=dict(self._requests),
+            durations={labels: each.copy() for labels, each in self._durations.items()},
+            watch_events=dict(self.watch_events),
+            in_flight=dict(self._in_flight.now),
+            long_running=self._in_flight.long_running,
+            objects=objects,
+        )
+        return await asyncio.to_thread(_rendered, reading)
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # As itself: prometheus_client keeps its collectors by hash.
+class Reading:
+    """All figures of one moment, which nothing changes any more."""
+
+    requests: Mapping[Labels, int]
+    durations: Mapping[Labels, _Durations]
+    watch_events: Mapping[Labels, int]
+    in_flight: Mapping[str, int]
+    long_running: int
+    objects: Mapping[str, int]
+
     def collect(self) -> Iterable["Metric"]:
         """Yield the families, as prometheus_client asks a collector for them."""
         yield from self._of_requests()
@@ -110,13 +142,13 @@ class Metrics:
         requests = CounterMetricFamily(
             "apiserver_request", "Counter of apiserver requests.", labels=(*_LABELS, "code")
         )
-        for labels, count in self._requests.items():
+        for labels, count in self.requests.items():
             requests.add_metric(labels, count)
         yield requests
         durations = HistogramMetricFamily(
             "apiserver_request_duration_seconds", "Response latency distribution.", labels=_LABELS
         )
-        for labels, each in self._durations.items():
+        for labels, each in self.durations.items():
             durations.add_metric(labels, each.buckets(), each.sum_s)
         yield durations
         events = CounterMetricFamily(
@@ -136,27 +168,28 @@ class Metrics:
             "Number of requests that are worked on now.",
             labels=("request_kind",),
         )
-        for kind, now in self._in_flight.now.items():
+        for kind, now in self.in_flight.items():
             in_flight.add_metric((kind,), now)
         yield in_flight
         yield GaugeMetricFamily(
             "apiserver_longrunning_requests",
             "Watches, followed logs and streams.",
-            self._in_flight.long_running,
+            self.long_running,
         )
         objects = GaugeMetricFamily(
             "apiserver_storage_objects", "Number of stored objects by resource.", labels=("resource",)
         )
-        for resource_name, count in self._objects().items():
+        for resource_name, count in self.objects.items():
             objects.add_metric((resource_name,), count)
         yield objects
 
-    def text(self) -> bytes:
-        from prometheus_client import CollectorRegistry, generate_latest
 
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(self)
-        return generate_latest(registry)
+def _rendered(reading: Reading) -> bytes:
+    from prometheus_client import CollectorRegistry, generate_latest
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(reading)
+    return generate_latest(registry)
 
 
 def _scope(record: RequestRecord) -> str:

@@ -118,12 +118,12 @@ class Registry:
         self._versions = VersionCache()
         self._events: dict[tuple[int, str, EventType, Kind | None], WatchedEvent] = {}
 
-    def counts(self) -> dict[str, int]:
-        """Return how many objects of each resource are known, by the names that metrics use."""
+    async def counts(self) -> dict[str, int]:
+        """Return how many objects of each resource are stored, by the names that metrics use."""
+        stored = [kind for kind in self.kinds.all if not kind.conversion and not kind.review]
         return {
-            kind.resource.group_resource: self._versions.count(kind.prefix())
-            for kind in self.kinds.all
-            if not kind.conversion and not kind.review
+            kind.resource.group_resource: (await self.store.range(kind.prefix(), limit=1)).count
+            for kind in stored
         }
 
     # Reading

@@ -231,7 +231,7 @@ class _Handler:
         if verdict is not None:
             return web.Response(text=verdict.text, status=verdict.status, headers=_PLAIN)
         if path == "/metrics":
-            return web.Response(body=await asyncio.to_thread(self.metrics.text), headers=_METRICS)
+            return web.Response(body=await self.metrics.text(), headers=_METRICS)
         if path == "/version":
             return _json(encode(discovery.version()))
         if path == openid.CONFIGURATION_PATH:

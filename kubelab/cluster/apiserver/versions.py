@@ -94,6 +94,3 @@ class VersionCache:
 
     def forget(self, key: str) -> None:
         self._newest.pop(key, None)
-
-    def count(self, prefix: str) -> int:
-        return sum(key.startswith(prefix) for key in self._newest)
