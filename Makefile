@@ -10,10 +10,12 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LAB_PACKAGES := iproute2 iputils-ping less libc-bin nftables procps python3-venv uidmap util-linux vim-tiny
 TEST_PACKAGES := git vim
 
+MESSAGES := kubelab/cluster/store/rpc/pb
+
 # Some environments forbid it; but the tests start the program hundreds of times, and compiling takes 0.2 to 0.6 s.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: lab test setup setup-dev lint types layers unit lessons clean
+.PHONY: lab test setup setup-dev lint types layers unit lessons stubs clean
 
 lab: setup
 	@$(SUDO) $(BIN)/kubelab
@@ -63,6 +65,18 @@ lessons: setup-dev
 	else \
 	  echo "Skipped: proving the lessons needs root (sudo make lessons)"; [ -z "$$KUBELAB_NO_SKIPS" ]; \
 	fi
+
+# etcd's messages and services as Python, after a change of a .proto file. The compiler has a version of its own,
+# for its output runs on no older protobuf than the one it comes with.
+stubs:
+	@$(PYTHON) -m venv $(VENV)/protoc
+	@$(VENV)/protoc/bin/python -m pip install --quiet grpcio-tools==1.76.0 grpclib==0.4.9 'protobuf==6.31.1'
+	@rm -f $(MESSAGES)/*_pb2.py $(MESSAGES)/*_pb2.pyi $(MESSAGES)/*_grpc.py
+	@PATH="$(VENV)/protoc/bin:$$PATH" $(VENV)/protoc/bin/python -m grpc_tools.protoc --proto_path=. \
+	  --python_out=. --pyi_out=. $(MESSAGES)/*.proto
+	@PATH="$(VENV)/protoc/bin:$$PATH" $(VENV)/protoc/bin/python -m grpc_tools.protoc --proto_path=. \
+	  --grpclib_python_out=. $$(grep -l '^service' $(MESSAGES)/*.proto)
+	@rm -rf $(VENV)/protoc
 
 clean:
 	$(SUDO) $(BIN)/kubelab clean
