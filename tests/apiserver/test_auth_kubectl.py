@@ -7,8 +7,9 @@ import pytest
 from identities import as_user, controlled, with_token
 from served_cluster import Cluster, serving
 
-from kubelab.cluster.apiserver.authorized import AuthorizedApi
+from kubelab.cluster.apiserver.authorized import authorized
 from kubelab.cluster.apiserver.caller import AUTHENTICATED, Caller, User, service_account
+from kubelab.cluster.apiserver.local import LocalApi
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import (
     CLUSTERROLES,
@@ -166,8 +167,8 @@ async def test_reconcile_adds_what_is_missing(cluster: Cluster) -> None:
 
 
 async def test_components_in_process_may_do_what_their_roles_say(cluster: Cluster) -> None:
-    def acting(user: User) -> AuthorizedApi:
-        return AuthorizedApi(cluster.registry, Caller(user, "test"))
+    def acting(user: User) -> LocalApi:
+        return authorized(cluster.registry, Caller(user, "test"))
 
     scheduler = acting(User("system:kube-scheduler", (AUTHENTICATED,)))
     await scheduler.list(PODS)

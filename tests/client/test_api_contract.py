@@ -91,6 +91,14 @@ async def test_discovery_names_every_resource_that_is_served(api: Api) -> None:
         await api.list(resource)
 
 
+async def test_each_resource_is_named_once_in_the_version_that_clients_prefer(api: Api) -> None:
+    resources = await api.resources()
+    names = [(each.group, each.plural) for each in resources]
+    assert sorted(names) == sorted(set(names))
+    assert {each.version for each in resources if each.plural == "horizontalpodautoscalers"} == {"v2"}
+    assert "tokenreviews" not in {each.plural for each in resources}
+
+
 async def test_refusals_are_typed_and_in_upstream_s_words(api: Api) -> None:
     with pytest.raises(ApiError, match='configmaps "a" not found') as error:
         await api.get(CONFIGMAPS, "default", "a")

@@ -13,7 +13,7 @@ from typing import Any
 from kubelab.cluster.apiserver import bundled_kubectl
 from kubelab.cluster.apiserver.crd.custom_kinds import version_order
 from kubelab.cluster.apiserver.kind import Kind
-from kubelab.cluster.objects import Object
+from kubelab.cluster.objects import Object, Resource
 
 Kinds = tuple[Kind, ...]
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v={};as=APIGroupDiscoveryList"
@@ -122,6 +122,15 @@ def _versions(kinds: Kinds, group: str) -> list[str]:
     """Return the versions of *group*, the one that clients prefer first."""
     versions = {kind.resource.version for kind in kinds if kind.resource.group == group}
     return sorted(versions, key=version_order)
+
+
+def preferred(kinds: Kinds) -> tuple[Resource, ...]:
+    """Return what objects are kept of *kinds*, each resource in the version that clients prefer."""
+    stored = (kind.resource for kind in kinds if not kind.review)
+    known: dict[tuple[str, str], Resource] = {}
+    for resource in sorted(stored, key=lambda each: version_order(each.version)):
+        known.setdefault((resource.group, resource.plural), resource)
+    return tuple(known.values())
 
 
 def _of(kinds: Kinds, group: str, version: str) -> list[Kind]:

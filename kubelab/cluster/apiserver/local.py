@@ -1,16 +1,17 @@
 """The `Api` of the server's own process: the registry's verbs without a wire and without its encodings.
 
 Objects that it hands out are the registry's own, shared by all that hold them. It is the lab's components'
-way in, so it asks nobody who they are; fields are taken as they come, without a schema. After each write all
-others have their turn, as with a server elsewhere: a controller that makes 500 pods does not hold the loop.
+way in, so it asks nobody who they are (what they may do: see `authorized`); fields are taken as they come,
+without a schema. After each write all others have their turn, as with a server elsewhere: a controller that
+makes 500 pods does not hold the loop.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
-from kubelab.cluster.apiserver import refusals, subresources
+from kubelab.cluster.apiserver import discovery, refusals, subresources
 from kubelab.cluster.apiserver.caller import SYSTEM, Caller
 from kubelab.cluster.apiserver.deletion import DeleteOptions, Propagation
 from kubelab.cluster.apiserver.kind import Call, Kind
@@ -21,10 +22,32 @@ from kubelab.cluster.client.api import INITIAL_EVENTS_END, ObjectList, PatchType
 from kubelab.cluster.objects import Object, Resource
 
 
+class Check(Protocol):
+    """Raises ApiError when *verb* may not be done there."""
+
+    def __call__(
+        self,
+        verb: str,
+        resource: Resource,
+        namespace: str,
+        name: str = "",
+        subresource: str = "",
+        field_selector: str = "",
+        /,
+    ) -> None: ...
+
+
+def _anything(*_: str | Resource) -> None:
+    """Allow it."""
+
+
 class LocalApi:
-    def __init__(self, registry: Registry, caller: Caller = SYSTEM) -> None:
+    """Each verb is asked of *check* first."""
+
+    def __init__(self, registry: Registry, caller: Caller = SYSTEM, check: Check = _anything) -> None:
         self._registry = registry
         self._caller = caller
+        self._check = check
 
     def _kind(self, resource: Resource) -> Kind:
         if (kind := self._registry.kinds.get(resource)) is None:
@@ -32,14 +55,16 @@ class LocalApi:
         return kind
 
     async def resources(self) -> tuple[Resource, ...]:
-        return tuple(kind.resource for kind in self._registry.kinds.all if not kind.review)
+        return discovery.preferred(self._registry.kinds.all)
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        self._check("get", resource, namespace, name)
         return (await self._registry.get(self._kind(resource), namespace, name)).object
 
     async def list(
         self, resource: Resource, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
     ) -> ObjectList:
+        self._check("list", resource, namespace, "", "", field_selector)
         options = ListOptions(label_selector, field_selector)
         page = await self._registry.list(self._kind(resource), namespace, options)
         return ObjectList(tuple(version.object for version in page.versions), str(page.revision))
@@ -56,6 +81,7 @@ class LocalApi:
         initial_events: bool = False,
     ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
         """Watch from just after *resource_version*; "" and "0" stand for now."""
+        self._check("watch", resource, namespace, "", "", field_selector)
         kind = self._kind(resource)
         initial: list[WatchEvent] = []
         revision = refusals.revision(resource_version) or self._registry.store.revision
@@ -75,9 +101,12 @@ class LocalApi:
 
     async def create(self, resource: Resource, obj: Object, *, subresource: str = "") -> Object:
         kind = self._kind(resource)
-        namespace = obj.get("metadata", {}).get("namespace", "")
+        metadata = obj.get("metadata") or {}
+        namespace = metadata.get("namespace", "")
+        name = metadata.get("name", "") if subresource else ""
+        self._check("create", resource, namespace, name, subresource)
         if subresource in kind.actions:
-            call = Call(kind, namespace, obj["metadata"]["name"], obj, self._caller)
+            call = Call(kind, namespace, name, obj, self._caller)
             answer = await self._registry.act(subresource, call)
             await _others_turn()
             return answer
@@ -91,7 +120,9 @@ class LocalApi:
 
     async def update(self, resource: Resource, obj: Object, *, subresource: str = "") -> Object:
         kind = self._kind(resource)
-        namespace = obj["metadata"].get("namespace", "")
+        metadata = obj["metadata"]
+        namespace = metadata.get("namespace", "")
+        self._check("update", resource, namespace, metadata["name"], subresource)
         version = await self._registry.update(
             kind, namespace, obj, subresource=subresource, caller=self._caller
         )
@@ -108,6 +139,7 @@ class LocalApi:
         *,
         subresource: str = "",
     ) -> Object:
+        self._check("patch", resource, namespace, name, subresource)
         kind = self._kind(resource)
         version = await self._registry.change(
             kind,
@@ -130,6 +162,7 @@ class LocalApi:
         uid: str | None = None,
         propagation: Propagation | None = None,
     ) -> None:
+        self._check("delete", resource, namespace, name)
         options = DeleteOptions(grace_period_s, uid, propagation=propagation)
         await self._registry.delete(self._kind(resource), namespace, name, options, caller=self._caller)
         await _others_turn()

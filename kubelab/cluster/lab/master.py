@@ -15,7 +15,7 @@ from ipaddress import IPv4Address
 from kubelab.cluster.apiserver import plugins
 from kubelab.cluster.apiserver.access import Access
 from kubelab.cluster.apiserver.authentication.claims import legacy_claims
-from kubelab.cluster.apiserver.authorized import AuthorizedApi
+from kubelab.cluster.apiserver.authorized import authorized
 from kubelab.cluster.apiserver.bootstrap import bootstrap
 from kubelab.cluster.apiserver.caller import (
     AUTHENTICATED,
@@ -88,7 +88,7 @@ class Master:
 
     def acting_as(self, user: User, component: str) -> Api:
         """Return the cluster as *component* may use it under its own name."""
-        return AuthorizedApi(self.registry, Caller(user, component))
+        return authorized(self.registry, Caller(user, component))
 
     def client_config(self, pair: KeyPair) -> ClientConfig:
         return client_config(self.authority, pair, self.server)
