@@ -34,6 +34,7 @@ $(VENV)/.lab: pyproject.toml Makefile
 $(VENV)/.dev: $(VENV)/.lab
 	@$(call install,$(TEST_PACKAGES))
 	@$(call unpack,docker-registry,docker-registry)
+	@$(call unpack,etcd-client,etcdctl)
 	@$(call unpack,etcd-server,etcd)
 	@echo "Installing what the checks need"
 	@$(PIP) --editable '.[dev]'

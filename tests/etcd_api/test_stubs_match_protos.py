@@ -1,4 +1,4 @@
-"""What `make stubs` made is what the .proto files say: a file's own descriptor is compared, with no compiler."""
+"""What `make stubs` made is what the .proto files say: descriptors are compared, without a compiler."""
 
 import re
 from collections.abc import Iterator
