@@ -3,41 +3,22 @@
 import asyncio
 import io
 import json
-import ssl
 import stat
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-import aiohttp
 import pytest
 from aiohttp import web
 from api_manifests import configmap, node, on, pod
-from served_cluster import Cluster, serving
+from served_cluster import Cluster, admin, client, serving
 
 from kubelab.cluster.apiserver import pki
-from kubelab.cluster.apiserver.pki import KeyPair
 from kubelab.cluster.apiserver.watching import Deadlines
 from kubelab.cluster.objects import CONFIGMAPS, NODES, PODS
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 METADATA = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json"
-
-
-@asynccontextmanager
-async def client(cluster: Cluster, pair: KeyPair | None = None) -> AsyncIterator[aiohttp.ClientSession]:
-    ca = cluster.authority.certificate_path
-    tls = pki.client_context(ca, pair) if pair else ssl.create_default_context(cafile=str(ca))
-    async with aiohttp.ClientSession(
-        f"https://127.0.0.1:{cluster.port}", connector=aiohttp.TCPConnector(ssl=tls)
-    ) as session:
-        yield session
-
-
-@asynccontextmanager
-async def admin(cluster: Cluster) -> AsyncIterator[aiohttp.ClientSession]:
-    async with client(cluster, cluster.authority.admin()) as session:
-        yield session
 
 
 async def test_without_a_certificate_nobody_is_let_in(cluster: Cluster) -> None:

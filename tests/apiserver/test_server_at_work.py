@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +11,9 @@ import aiohttp
 import pytest
 from api_manifests import configmap
 from prometheus_client.parser import text_string_to_metric_families
-from served_cluster import Cluster
+from served_cluster import Cluster, admin
 
-from kubelab.cluster.apiserver import audit, pki, queries
+from kubelab.cluster.apiserver import audit, queries
 from kubelab.cluster.apiserver.durations import parse_duration
 from kubelab.cluster.apiserver.health import Health
 from kubelab.cluster.apiserver.inflight import InFlight
@@ -30,15 +28,6 @@ RECORD = RequestRecord(
     *("id", "ResponseComplete", datetime(2026, 1, 2, tzinfo=UTC), 0.5, "get", "/api/v1/pods/a"),
     *("", "v1", "pods", "", "default", "a", "eva", ("team",), "", "curl/8", "127.0.0.1", 200),
 )
-
-
-@asynccontextmanager
-async def admin(cluster: Cluster) -> AsyncIterator[aiohttp.ClientSession]:
-    tls = pki.client_context(cluster.authority.certificate_path, cluster.authority.admin())
-    async with aiohttp.ClientSession(
-        f"https://127.0.0.1:{cluster.port}", connector=aiohttp.TCPConnector(ssl=tls), auto_decompress=False
-    ) as session:
-        yield session
 
 
 async def text(session: aiohttp.ClientSession, path: str) -> tuple[int, str]:
@@ -144,7 +133,7 @@ async def test_requests_go_on_while_metrics_are_written_down() -> None:
 async def test_large_answers_are_gzipped_for_those_who_read_that(cluster: Cluster) -> None:
     await cluster.api.create(CONFIGMAPS, configmap("large", text="a" * GZIP_FROM_BYTES))
     path = "/api/v1/namespaces/default/configmaps/large"
-    async with admin(cluster) as session:
+    async with admin(cluster, auto_decompress=False) as session:
         async with session.get(path, headers={"Accept-Encoding": "gzip"}) as response:
             assert response.headers["Content-Encoding"] == "gzip"
             assert response.headers["Vary"] == "Accept-Encoding"

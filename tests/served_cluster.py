@@ -1,4 +1,4 @@
-"""The real HTTPS server on a loopback port, and the genuine kubectl for it."""
+"""The real HTTPS server on a loopback port, the genuine kubectl for it, and sessions of plain requests."""
 
 import asyncio
 import os
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import aiohttp
 from local_cluster import NEEDING_CONTROLLERS
 
 from kubelab.cluster.apiserver import bundled_kubectl, pki, plugins
@@ -72,6 +73,28 @@ class Cluster:
         output = await self.kubectl(*arguments, stdin=stdin)
         assert output.code != 0, output.out
         return output.err.strip()
+
+
+@asynccontextmanager
+async def client(
+    cluster: Cluster, pair: pki.KeyPair | None = None, *, auto_decompress: bool = True
+) -> AsyncIterator[aiohttp.ClientSession]:
+    """Open a session of whom the certificate names, or of nobody."""
+    ca = cluster.authority.certificate_path
+    tls = pki.client_context(ca, pair) if pair else ssl.create_default_context(cafile=str(ca))
+    async with aiohttp.ClientSession(
+        f"https://127.0.0.1:{cluster.port}",
+        connector=aiohttp.TCPConnector(ssl=tls),
+        auto_decompress=auto_decompress,
+    ) as session:
+        yield session
+
+
+@asynccontextmanager
+async def admin(cluster: Cluster, *, auto_decompress: bool = True) -> AsyncIterator[aiohttp.ClientSession]:
+    """Open a session of the administrator's."""
+    async with client(cluster, cluster.authority.admin(), auto_decompress=auto_decompress) as session:
+        yield session
 
 
 def kubeconfig(port: int, authority: pki.Authority, admin: pki.KeyPair) -> str:
