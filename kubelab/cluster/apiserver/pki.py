@@ -108,6 +108,14 @@ class Authority:
     def apiserver_kubelet_client(self) -> KeyPair:
         return self.issue("apiserver-kubelet-client", "kube-apiserver-kubelet-client", [MASTERS])
 
+    def store_member(self, machine: str, addresses: Iterable[IPv4Address]) -> KeyPair:
+        """Return what a member of the store shows to clients, and to the others as their client."""
+        sans = [x509.DNSName(machine), *map(x509.IPAddress, dict.fromkeys((LOOPBACK, *addresses)))]
+        return self.issue(f"etcd-{machine}", machine, names=sans, calls=True)
+
+    def store_client(self) -> KeyPair:
+        return self.issue("apiserver-etcd-client", "kube-apiserver-etcd-client", [MASTERS])
+
     def service_accounts(self) -> SigningKey:
         """Return the key that signs the service accounts' tokens, made anew, as `sa.key` and `sa.pub`."""
         key = SigningKey.generate()
@@ -124,17 +132,21 @@ class Authority:
         organizations: Sequence[str] = (),
         *,
         names: Sequence[x509.GeneralName] = (),
+        calls: bool = False,
     ) -> KeyPair:
-        """Make a certificate: for a server if it has *names*, else for a client."""
+        """Make a certificate: for a server if it has *names*, else for a client; *calls*: the server is one
+        too."""
         key = ec.generate_private_key(ec.SECP256R1())
-        usage = ExtendedKeyUsageOID.SERVER_AUTH if names else ExtendedKeyUsageOID.CLIENT_AUTH
+        usages = [ExtendedKeyUsageOID.SERVER_AUTH] if names else []
+        if calls or not names:
+            usages.append(ExtendedKeyUsageOID.CLIENT_AUTH)
         builder = (
             _builder(
                 _name(common_name, organizations), self._certificate.subject, key.public_key(), self._now
             )
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
             )

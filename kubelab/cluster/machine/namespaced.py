@@ -163,7 +163,10 @@ class NamespacedMachine:
         stdin: int | None = None,
         stdout: int | None = None,
         stderr: int | None = None,
+        component: bool = False,
     ) -> Process:
+        """See `machine.Machine`. A *component* is the cluster's own and none of the machine's user's:
+        `end_programs` leaves it running."""
         params = {
             "argv": list(argv),
             "env": dict(env or {}),
@@ -172,6 +175,7 @@ class NamespacedMachine:
             "stdin": stdin is not None,
             "stdout": stdout is not None,
             "stderr": stderr is not None,
+            "component": component,
         }
         streams = [fd for fd in (stdin, stdout, stderr) if fd is not None]
         process, fds = await self.shim.start("spawn", params, streams)

@@ -30,12 +30,13 @@ Told = dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class Child:
     """A process that the shim started. `pidfd` is open until it was reaped. `finish` is called when it has
-    ended. `is_program`: of the machine's user; others are of pods."""
+    ended. `is_program`: of the machine's user; `is_component`: of the cluster itself; others are of pods."""
 
     pid: int
     pidfd: int
     finish: Callable[[], Told] = field(default=dict)
     is_program: bool = False
+    is_component: bool = False
 
 
 class ChildError(Exception):
@@ -56,10 +57,13 @@ class Children:
     def add(self, child: Child) -> None:
         self._living[child.pid] = child
 
-    def of_pods(self) -> frozenset[int]:
-        """Return the pids from which all processes of pods descend: orphans too, for a container's first
-        process adopts those."""
+    def not_programs(self) -> frozenset[int]:
+        """Return the pids of components, and those from which all processes of pods descend: orphans too, for
+        a container's first process adopts those."""
         return frozenset(pid for pid, child in self._living.items() if not child.is_program)
+
+    def components(self) -> frozenset[int]:
+        return frozenset(pid for pid, child in self._living.items() if child.is_component)
 
     def reap(self) -> None:
         while True:

@@ -1,8 +1,10 @@
-"""The programs of a machine's user: the learner's, or a lesson's.
+"""The programs of a machine's user: the learner's, or a lesson's; and components of the cluster.
 
-All of them go into the cgroup `programs`: a fork bomb exhausts its own cgroup and can be killed as a whole.
+The user's go into the cgroup `programs`: a fork bomb exhausts its own cgroup and can be killed as a whole.
 Where a machine has no cgroups (a rootless lab without delegated ones) nothing bounds them; then they are told
 from the pods by their ancestors, and while they are killed everything on the machine stands still.
+A component is a program that the cluster runs on the machine for itself (a real etcd, say): it is in the
+machine's own cgroup and outlives what ends the user's programs.
 """
 # ruff: noqa: PTH112, PTH208 - the shim imports this, and pathlib is slow to
 
@@ -43,7 +45,8 @@ class Programs:
         stdin = next(streams) if params["stdin"] else -1
         stdout = next(streams) if params["stdout"] else -1
         stderr = next(streams) if params["stderr"] else stdout
-        cgroup = self._machine.cgroups.at(PROGRAMS_CGROUP)
+        is_component = bool(params["component"])
+        cgroup = self._machine.cgroups.at(SYSTEM_CGROUP if is_component else PROGRAMS_CGROUP)
 
         def become() -> None:
             cgroup.add_thread()
@@ -65,7 +68,7 @@ class Programs:
             raise
         finally:
             _close(slave)
-        self._children.add(Child(pid, pidfd, is_program=True))
+        self._children.add(Child(pid, pidfd, is_program=not is_component, is_component=is_component))
         return started(pid, pidfd, (master,) if master >= 0 else ())
 
     def signal_session(self, params: Params, fds: tuple[int, ...]) -> Answer:
@@ -77,7 +80,8 @@ class Programs:
             return Answer({"count": _signal_all(_in_session(session), number)})
 
     def end_all(self, params: Params, fds: tuple[int, ...]) -> Answer:
-        """Kill all that runs but the pods, and remove cgroups that were made; answer how many are left."""
+        """Kill all that runs but pods and components, remove cgroups that were made; answer how many are
+        left."""
         deadline_s = time.monotonic() + END_S
         with self._no_forks():
             for name in {PROGRAMS_CGROUP, *self._foreign_cgroups()}:
@@ -113,8 +117,9 @@ class Programs:
 
     def _outside_pods(self) -> Iterator[int]:
         if not self._machine.cgroups.hierarchies:
-            return _not_below(self._children.of_pods())
-        return (pid for pid in _living() if not cgroup_of(pid).startswith(f"/{PODS_CGROUP}/"))
+            return _not_below(self._children.not_programs())
+        others = _living().keys() - self._children.components()
+        return (pid for pid in others if not cgroup_of(pid).startswith(f"/{PODS_CGROUP}/"))
 
     def _foreign_cgroups(self) -> set[str]:
         """Return those that others made: beside ours, and in the programs'."""
