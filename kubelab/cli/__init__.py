@@ -93,10 +93,10 @@ def kubelab_command(
         return 0
     if test_out and not plain:
         raise click.UsageError(str(_WHICH_LESSON), context)
-    from kubelab.cli.kubectl import kubectl_path
+    from kubelab.cli.equipment import equipped
     from kubelab.cluster.lab.config import LabConfig
 
-    config = LabConfig(minions=minions, programs={"kubectl": kubectl_path()})
+    config = equipped(LabConfig(minions=minions))
     if plain is None:
         from kubelab.cli.app import open_app
 

@@ -191,7 +191,7 @@ async def _work(
 
 @asynccontextmanager
 async def _lab(backend: "Backend") -> "AsyncIterator[LabPort]":
-    from kubelab.cli.kubectl import kubectl_path
+    from kubelab.cli.equipment import equipped
     from kubelab.cluster.client import kubeconfig
     from kubelab.cluster.lab.config import LabConfig
     from kubelab.cluster.lab.directory import LabDirectory
@@ -199,7 +199,7 @@ async def _lab(backend: "Backend") -> "AsyncIterator[LabPort]":
     from kubelab.cluster.lab.lab import start_lab
 
     with tempfile.TemporaryDirectory(prefix="kubelab-proof-") as place:
-        config = LabConfig(directory=LabDirectory(Path(place)), programs={"kubectl": kubectl_path()})
+        config = equipped(LabConfig(directory=LabDirectory(Path(place))))
         if backend == "kubernetes":
             path = os.environ.get("KUBECONFIG") or Path.home() / ".kube/config"
             async with attach(kubeconfig.read(Path(path)), config) as cluster:

@@ -45,16 +45,15 @@ if TYPE_CHECKING:
     help=str(Text(es="Imprime solo la ruta del kubeconfig.", en="Print only the kubeconfig's path.")),
 )
 def up(minions: int, port: int, quiet: bool) -> None:
+    from kubelab.cli.equipment import equipped
     from kubelab.cli.interrupt import interruptible
-    from kubelab.cli.kubectl import kubectl_path
     from kubelab.cli.log import log_to_file
     from kubelab.cli.rootless import become_root
     from kubelab.cluster.lab.config import LabConfig
 
     become_root(quiet=quiet)
     log_to_file()
-    programs = {"kubectl": kubectl_path()}
-    interruptible(_up(LabConfig(minions=minions, port=port, programs=programs), quiet=quiet))
+    interruptible(_up(equipped(LabConfig(minions=minions, port=port)), quiet=quiet))
 
 
 async def _up(config: "LabConfig", *, quiet: bool) -> None:

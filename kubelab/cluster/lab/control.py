@@ -21,11 +21,11 @@ import msgspec
 
 from kubelab.cluster.apiserver.request_log import RequestLog, RequestRecord
 from kubelab.cluster.errors import KernelError, LabError
+from kubelab.cluster.lab.descriptor_passing import MESSAGE_BYTES_MAX, receive
 from kubelab.cluster.lab.snapshot import LabSnapshot
 from kubelab.cluster.machine.machine import Machine, Process, WindowSize
 from kubelab.language import Text
 
-MESSAGE_BYTES_MAX = 64 * 1024
 STDIO = (0, 1, 2)
 SHELL = ("bash", "-i")
 HOME = "/root"
@@ -119,7 +119,7 @@ class ControlServer:
                 await _send(connection, {"error": _both(error)})
 
     async def _serve(self, connection: socket.socket) -> None:
-        payload, descriptors = await _receive(connection)
+        payload, descriptors = await receive(connection, len(STDIO))
         try:
             match msgspec.json.decode(payload, type=Status | Requests | Spawn):
                 case Status():
@@ -221,26 +221,6 @@ async def _send(connection: socket.socket, message: object, descriptors: Sequenc
         )  # A small message on a fresh socket: never blocks.
     else:
         await asyncio.get_running_loop().sock_sendall(connection, payload)
-
-
-def _once(future: asyncio.Future[None]) -> Callable[[], None]:
-    def resolve() -> None:
-        if not future.done():
-            future.set_result(None)
-
-    return resolve
-
-
-async def _receive(connection: socket.socket) -> tuple[bytes, list[int]]:
-    loop = asyncio.get_running_loop()
-    readable = loop.create_future()
-    loop.add_reader(connection, _once(readable))
-    try:
-        await readable
-    finally:
-        loop.remove_reader(connection)
-    payload, descriptors, _, _ = socket.recv_fds(connection, MESSAGE_BYTES_MAX, len(STDIO))
-    return payload, descriptors
 
 
 class ControlClient:

@@ -47,6 +47,11 @@ class LabDirectory:
         return self.path / "control.sock"
 
     @property
+    def errand(self) -> Path:
+        """The machines' `kubelab`."""
+        return self.path / "bin/kubelab"
+
+    @property
     def kubeconfig(self) -> Path:
         return self.path / "admin.conf"
 

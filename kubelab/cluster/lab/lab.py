@@ -11,7 +11,13 @@ import itertools
 import os
 import resource
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from ipaddress import IPv4Address
 from pathlib import Path
 from types import MappingProxyType
@@ -26,6 +32,7 @@ from kubelab.cluster.images.store import ImageStore
 from kubelab.cluster.lab.config import LabConfig
 from kubelab.cluster.lab.control import ControlServer, ShellOffer
 from kubelab.cluster.lab.directory import LabDirectory
+from kubelab.cluster.lab.errand import install, running_errands
 from kubelab.cluster.lab.keeper import Held, Keeper
 from kubelab.cluster.lab.master import Master, start_master
 from kubelab.cluster.lab.minion import start_minion
@@ -253,6 +260,8 @@ class Lab:
         """Start everything; a failure that people can mend is kept for whoever awaits the lab."""
         try:
             self._base.set_result(await self._lay_network(stack))
+            self._journal.directory(self.directory.errand.parent)
+            await in_thread(install, self.directory.errand)
             self._journal.file(self.directory.control)
             await stack.enter_async_context(self._control().serving(self.directory.control))
             await stack.enter_async_context(self._keeper)
@@ -314,8 +323,10 @@ class Lab:
         ]
 
     def _binds(self) -> dict[str, Path]:
-        programs = self.config.programs.items()
-        return {f"{PROGRAMS_ON_MACHINE}/{name}": path for name, path in programs if path.exists()}
+        programs = dict(self.config.programs)
+        if self.config.command:
+            programs["kubelab"] = self.directory.errand
+        return {f"{PROGRAMS_ON_MACHINE}/{name}": path for name, path in programs.items() if path.exists()}
 
     @asynccontextmanager
     async def _machine(self, spec: MachineSpec) -> AsyncIterator[NamespacedMachine]:
@@ -323,9 +334,16 @@ class Lab:
         async with start_machine(spec, network, cgroups, self._journal) as machine:
             self._machines[spec.name] = machine
             try:
-                yield machine
+                async with self._errands(machine):
+                    yield machine
             finally:
                 del self._machines[spec.name]
+
+    def _errands(self, machine: NamespacedMachine) -> AbstractAsyncContextManager[None]:
+        if not self.config.command:
+            return nullcontext()
+        environment = dict(os.environ) | {"KUBELAB_DIR": str(self.directory.path)}
+        return running_errands(machine, self.config.command, environment)
 
     async def _start_cluster(self, stack: AsyncExitStack) -> Master:
         machines = sorted(self._machines.values(), key=lambda machine: machine.address)
