@@ -1,4 +1,7 @@
-"""The API server alone, for `kubelab bench api`: over its store, with no component beside it.
+"""The API server alone, for `kubelab bench api`: as a master runs it, with no other component beside it.
+
+What every request meets in a lab it meets here: authorizers, admission plug-ins and what they follow, the
+audit log, tokens, and a store that is compacted.
 
 Prints a line of JSON with its kubeconfig's path when it serves, and ends with its standard input.
 """
@@ -12,12 +15,16 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from kubelab.cluster.apiserver import plugins
+from kubelab.cluster.apiserver.access import Access
 from kubelab.cluster.apiserver.bootstrap import bootstrap
 from kubelab.cluster.apiserver.pki import Authority, client_context, server_context
 from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.apiserver.server import Security, serve
 from kubelab.cluster.clock import SystemClock
 from kubelab.cluster.lab.listening import listen
+from kubelab.cluster.linux.background import background
+from kubelab.cluster.store.compactor import keep_compacted
 from kubelab.cluster.store.memory import MemoryStore
 
 
@@ -28,11 +35,16 @@ async def run(place: Path) -> None:
         tls=server_context(ca, authority.apiserver(), clients=ssl.CERT_OPTIONAL),
         kubelet_tls=client_context(ca, authority.apiserver_kubelet_client()),
     )
-    registry = Registry(MemoryStore(), SystemClock())
+    store, clock = MemoryStore(), SystemClock()
+    registry = Registry(store, clock, access=Access(authority.service_accounts()))
+    admission = plugins.install(registry)
     await bootstrap(registry)
     admin = authority.admin()
     with listen(socket.socket(), "127.0.0.1", 0) as listener:
-        async with serve(registry, security, [listener]):
+        async with (
+            serve(registry, security, [listener], audit_log=place / "audit.log"),
+            background(admission.run(), keep_compacted(store, clock)),
+        ):
             gc.freeze()
             where = {
                 "server": f"https://127.0.0.1:{listener.getsockname()[1]}",
