@@ -1,0 +1,99 @@
+"""One file of the log: its name, how it is made, read and mended.
+
+`SEQUENCE-INDEX.wal`, both in 16 hexadecimal digits: the how manieth it is, and the first index that it can
+have when it is begun. Space is allocated ahead, so that a write changes neither the size of the file nor the
+disk's map of free blocks (on ext4 fdatasync takes half as long), and a full disk is noticed between writes.
+A segment appears complete with its first record, by a rename.
+Source: etcd, server/storage/wal/{wal,util,file_pipeline}.go.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubelab.cluster.errors import LabError
+from kubelab.language import Text
+
+_NAME = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})\.wal")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    path: Path
+    sequence: int
+    first_index: int
+
+
+def segments_in(directory: Path) -> list[Segment]:
+    """Return the segments in order, what is left of an unfinished one not among them."""
+    matches = ((path, _NAME.fullmatch(path.name)) for path in directory.iterdir())
+    found = [Segment(path, int(m[1], 16), int(m[2], 16)) for path, m in matches if m]
+    return sorted(found, key=lambda segment: segment.sequence)
+
+
+def create_segment(
+    directory: Path, sequence: int, first_index: int, head: bytes, size_bytes: int
+) -> tuple[Segment, int]:
+    """Make a segment that begins with *head*; return it with an open descriptor.
+
+    Raises:
+        LabError: the disk is full, or refuses otherwise.
+    """
+    path = directory / f"{sequence:016x}-{first_index:016x}.wal"
+    unfinished = path.with_suffix(".tmp")
+    with disk_errors(path):
+        fd = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(fd, 0, size_bytes)
+            write_at(fd, head, 0)
+            os.fsync(fd)
+            unfinished.rename(path)
+            sync_directory(directory)
+        except OSError:
+            os.close(fd)
+            unfinished.unlink(missing_ok=True)
+            raise
+    return Segment(path, sequence, first_index), fd
+
+
+def cut_off(fd: int, end_bytes: int, size_bytes: int) -> None:
+    """Forget what lies from *end_bytes* on: zeros, as if nothing had been written there."""
+    os.ftruncate(fd, end_bytes)
+    os.posix_fallocate(fd, 0, max(end_bytes, size_bytes))
+    os.fsync(fd)
+
+
+def write_at(fd: int, data: bytes, offset_bytes: int) -> None:
+    written = os.pwrite(fd, data, offset_bytes)
+    while written < len(data):
+        written += os.pwrite(fd, memoryview(data)[written:], offset_bytes + written)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make names that came or went durable (fsync(2): a file's own fsync does not do it)."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Say for people what the disk refuses. What a failed fsync has kept nobody knows, and another one would
+    not tell (fsync(2)), so whoever writes must end and begin again from what is on the disk."""
+    try:
+        yield
+    except OSError as error:
+        raise LabError(_DISK.format(path=path, why=error.strerror or error)) from error
+
+
+_DISK = Text(
+    es="El almacén no puede escribir en {path} ({why}): libera espacio o repara el disco y vuelve a arrancar "
+    "este miembro; no se ha perdido nada de lo confirmado.",
+    en="The store cannot write {path} ({why}): free some space or mend the disk, and start this member "
+    "again; nothing that was acknowledged is lost.",
+)
