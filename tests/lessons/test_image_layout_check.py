@@ -26,7 +26,7 @@ QUESTION = LayoutAt("lab", "/srv/image")
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
 
 
-def seen(answer: LayoutSeen | Unseen | None) -> Observation:
+def seen(answer: LayoutSeen | Unseen) -> Observation:
     return Observation(answers={LayoutAt(SCOPE.machine, "/srv/image"): answer})
 
 
@@ -55,8 +55,8 @@ def test_a_layout_is_judged_by_its_digests_and_by_the_loader(
 
 
 def test_where_no_directory_is_it_is_not_yet() -> None:
-    observation = Observation(answers={LayoutAt(SCOPE.machine, "/srv/image"): None})
-    assert found("{image-layout: /srv/image}", observation).verdict is NOT_YET
+    finding = found("{image-layout: /srv/image}", seen(LayoutSeen(is_there=False)))
+    assert (finding.verdict, finding.observed.en) == (NOT_YET, "there is no directory there")
 
 
 def test_a_misspelt_key_is_answered_with_the_nearest() -> None:
@@ -127,7 +127,7 @@ async def look(lab: ScratchLab) -> LayoutSeen:
 @pytest.mark.root
 async def test_a_learners_layout_is_loaded_by_the_labs_own_loader(place: Machine, lab: ScratchLab) -> None:
     """From nothing to a whole image, to one of which a blob was changed afterwards."""
-    assert await ask(QUESTION, lab) is None
+    assert await ask(QUESTION, lab) == LayoutSeen(is_there=False)
     files = layout(layer(motd="one"), layer(motd="two"))
     blob = f"blobs/sha256/{digest(layer(motd='one'))}"
 

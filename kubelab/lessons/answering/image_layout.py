@@ -31,7 +31,7 @@ _known: dict[LayoutAt, tuple[Stamp, LayoutSeen]] = {}
 
 
 @ask.register
-async def _(question: LayoutAt, lab: LabPort) -> LayoutSeen | Unseen | None:
+async def _(question: LayoutAt, lab: LabPort) -> LayoutSeen | Unseen:
     machine = lab.machines.get(question.machine)
     if machine is None:
         return Unseen(_NO_MACHINE.format(name=question.machine))
@@ -41,7 +41,7 @@ async def _(question: LayoutAt, lab: LabPort) -> LayoutSeen | Unseen | None:
             stack.callback(os.close, fd)
             return await _look(question, Path(f"/proc/self/fd/{fd}"))
     except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
-        return None
+        return LayoutSeen(is_there=False)
     except OSError as error:
         return Unseen(_UNREADABLE.format(path=question.path, error=error.strerror or error))
 

@@ -20,18 +20,20 @@ from kubelab.lessons.question import Question
 @dataclass(frozen=True, slots=True)
 class LayoutSeen:
     """`blobs`: how many are in blobs/sha256 under their right names; `misnamed`: the others. `refusal` is why
-    it cannot be loaded, None if it can; then it has so many `layers` and runs `command`."""
+    it cannot be loaded, None if it can; then it has so many `layers` and runs `command`. `is_there`: there is
+    such a directory."""
 
     blobs: int = 0
     misnamed: tuple[str, ...] = ()
     refusal: Text | None = None
     layers: int = 0
     command: str = ""
+    is_there: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class LayoutAt(Question[LayoutSeen | None]):
-    """`path` from the root directory of a machine. The answer is None where no directory is."""
+class LayoutAt(Question[LayoutSeen]):
+    """`path` from the root directory of a machine."""
 
     far: ClassVar[bool] = True  # To hash it takes its time.
     machine: str
@@ -70,7 +72,7 @@ class ImageLayoutCheck(Check):
         machine = self.machine or scope.machine
         seen = answer_to(observation, self._question(scope))
         look = typed(f"cd {self.image_layout}/blobs/sha256 && sha256sum *", machine, scope)
-        if seen is None:
+        if not seen.is_there:
             return self.finding(False, scope, _NO_DIRECTORY, look)
         passed = all(holds for holds, _ in self._wishes(seen))
         return self.finding(passed, scope, self._observed(seen), look)
