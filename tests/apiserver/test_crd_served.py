@@ -9,17 +9,18 @@ import aiohttp
 import pytest
 import yaml
 from crontab import COLUMNS, GROUP, NAME, SUBRESOURCES, crontab, definition, version
-from served_cluster import Cluster
+from served_cluster import Cluster, admin
 
 from kubelab.cluster.apiserver import documents, openapi, openapi_v2
 from kubelab.cluster.apiserver.crd.definition import DEFINITIONS
 from kubelab.cluster.apiserver.kinds import KINDS
-from kubelab.cluster.objects import Object
+from kubelab.cluster.objects import Object, Resource
 
 OLD = version("v1beta1", {"type": "object", "x-kubernetes-preserve-unknown-fields": True}, storage=False)
 CRD = definition(
     version(additionalPrinterColumns=COLUMNS, subresources=SUBRESOURCES), OLD | {"deprecated": True}
 )
+CRONTABS = Resource(GROUP, "v1", "crontabs", "CronTab", namespaced=True)
 PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v={};as=APIGroupDiscoveryList"
 
@@ -68,6 +69,20 @@ async def test_kubectl_works_with_custom_resources(cluster: Cluster) -> None:
     assert "server doesn't have a resource type" in await cluster.refused(
         "get", "ct", "--cache-dir", str(cluster.home / "fresh")
     )
+
+
+async def test_a_watch_ends_with_its_kind(cluster: Cluster) -> None:
+    await cluster.api.create(DEFINITIONS, CRD)
+    await cluster.ok("wait", "--for=condition=established", f"crd/{NAME}", "--timeout=10s")
+    await cluster.api.create(CRONTABS, crontab(cronSpec="* * * * */5"))
+    url = f"/apis/{GROUP}/v1/crontabs?watch=1&allowWatchBookmarks=true"
+    async with admin(cluster) as session, session.get(url) as response:
+        here = cluster.api.watch(CRONTABS, resource_version="0")
+        async with here as events:
+            await cluster.api.delete(DEFINITIONS, "", NAME)
+            told = [json.loads(line)["type"] async for line in response.content]
+            assert [event.type async for event in events][-1:] == ["DELETED"]
+    assert (told[0], told[-1]) == ("ADDED", "DELETED")
 
 
 async def test_old_clients_explain_by_the_second_version(cluster: Cluster) -> None:

@@ -4,7 +4,8 @@ A kind is added by an entry in the table of its area and, where it has rules of 
 defaults and validation (`configmaps.py` is a short one). Custom resources come and go while the server runs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 
 from kubelab.cluster.apiserver import core_kinds, crd_kinds, policy_kinds, review_kinds, workload_kinds
@@ -29,6 +30,7 @@ class Catalogue:
     def __init__(self, kinds: tuple[Kind, ...] = KINDS) -> None:
         self.all: tuple[Kind, ...] = ()
         self.generation = 0
+        self._farewells: dict[Resource, set[Callable[[], None]]] = {}
         self._set(kinds)
 
     def _set(self, kinds: tuple[Kind, ...]) -> None:
@@ -39,13 +41,31 @@ class Catalogue:
         self.by_path: Mapping[tuple[str, str, str], Kind] = MappingProxyType(by_path)
 
     def add(self, *kinds: Kind) -> None:
-        """Serve *kinds*, each in place of one of the same group, version and plural."""
+        """Serve *kinds*, each in place of one of the same group, version and plural.
+
+        To watches that is the same kind; `remove` it first, when it is not.
+        """
         paths = {_path_of(kind.resource) for kind in kinds}
         self._set((*(each for each in self.all if _path_of(each.resource) not in paths), *kinds))
 
     def remove(self, *resources: Resource) -> None:
         paths = {_path_of(resource) for resource in resources}
         self._set(tuple(each for each in self.all if _path_of(each.resource) not in paths))
+        for resource in resources:
+            for tell in tuple(self._farewells.get(resource, ())):
+                tell()
+
+    @contextmanager
+    def told_of_removal(self, resource: Resource, tell: Callable[[], None]) -> Iterator[None]:
+        """Call *tell* if *resource* is removed during the block, even if it is added anew at once."""
+        farewells = self._farewells.setdefault(resource, set())
+        farewells.add(tell)
+        try:
+            yield
+        finally:
+            farewells.discard(tell)
+            if not farewells:
+                self._farewells.pop(resource, None)
 
     def get(self, resource: Resource) -> Kind | None:
         return self._by_resource.get(resource)

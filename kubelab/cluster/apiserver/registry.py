@@ -26,6 +26,7 @@ from kubelab.cluster.apiserver.kind import Call, Kind, Write
 from kubelab.cluster.apiserver.kinds import Catalogue
 from kubelab.cluster.apiserver.selection import Matches, selection
 from kubelab.cluster.apiserver.versions import Version, VersionCache, copied, stored_form
+from kubelab.cluster.apiserver.while_served import while_served
 from kubelab.cluster.clock import Clock
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import Object
@@ -194,7 +195,8 @@ class Registry:
         matches = selection(kind, label_selector, field_selector)
         try:
             async with self.store.watch(kind.prefix(namespace), start_revision=revision + 1) as batches:
-                yield self._translate(kind, batches, matches)
+                events = self._translate(kind, batches, matches)
+                yield while_served(self.kinds, kind.resource, events) if kind.custom else events
         except CompactedError as error:
             raise refusals.too_old(revision, error.compact_revision) from error
 

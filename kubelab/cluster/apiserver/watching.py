@@ -12,6 +12,7 @@ from kubelab.cluster.apiserver.forms import View, error_event
 from kubelab.cluster.apiserver.queries import WatchOptions
 from kubelab.cluster.apiserver.registry import ListOptions, Registry, WatchedEvent
 from kubelab.cluster.errors import ApiError
+from kubelab.cluster.linux.background import background
 
 BOOKMARK_INTERVAL_S = 60
 _INITIAL_EVENTS_AT_ONCE = 100
@@ -70,9 +71,7 @@ class Watch:
         """Write events until cancelled. A watch that falls behind a compaction ends with an ERROR event."""
         try:
             self._revision = await self._begin()
-            async with asyncio.TaskGroup() as group:
-                if self._options.bookmarks:
-                    group.create_task(self._bookmark())
+            async with background(*([self._bookmark()] if self._options.bookmarks else [])):
                 await self._follow()
         except* ApiError as errors:
             refusal = errors.exceptions[0]

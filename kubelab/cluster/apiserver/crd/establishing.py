@@ -93,10 +93,15 @@ class _Definitions:
         if not is_true(crd, "Established"):
             self._withdraw(name)
         elif old is None or name not in self._served or _served_form(old) != _served_form(crd):
-            self._withdraw(name)
-            new = tuple(kind for kind in kinds_of(crd) if self._is_free(kind.resource))
-            self._registry.kinds.add(*new)
-            self._served[name] = new
+            if old is None or _definition(old) != _definition(crd):
+                self._withdraw(name)
+            self._serve(name, crd)
+
+    def _serve(self, name: str, crd: Object) -> None:
+        own = {kind.resource for kind in self._served.get(name, ())}
+        new = [kind for kind in kinds_of(crd) if kind.resource in own or self._is_free(kind.resource)]
+        self._registry.kinds.add(*new)
+        self._served[name] = tuple(new)
 
     def _is_free(self, resource: Resource) -> bool:
         """Tell whether nothing that the server has by itself is where *resource* would be served."""
@@ -191,4 +196,9 @@ def _awaits_cleanup(crd: Object) -> bool:
 def _served_form(crd: Object) -> tuple[object, ...]:
     """Return what of a definition its kinds are made of."""
     going = "deletionTimestamp" in crd["metadata"] or is_true(crd, "Terminating")
-    return crd["spec"], crd["status"].get("acceptedNames"), is_true(crd, "Established"), going
+    return *_definition(crd), is_true(crd, "Established"), going
+
+
+def _definition(crd: Object) -> tuple[object, ...]:
+    """Return what of a definition ends the watches of its kinds when it changes: to be going does not."""
+    return crd["spec"], crd["status"].get("acceptedNames")
