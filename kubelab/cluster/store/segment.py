@@ -88,7 +88,11 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise LabError(_DISK.format(path=path, why=error.strerror or error)) from error
+        raise disk_error(path, error.errno or 0) from error
+
+
+def disk_error(path: Path, errno: int) -> LabError:
+    return LabError(_DISK.format(path=path, why=os.strerror(errno)))
 
 
 _DISK = Text(

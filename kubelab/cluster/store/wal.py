@@ -104,6 +104,12 @@ class Log:
 
 _index = attrgetter("index")
 _encode = msgspec.msgpack.Encoder().encode
+
+
+def encode(batches: Sequence[Batch]) -> bytes:
+    return _encode(batches)
+
+
 _decode_batches = msgspec.msgpack.Decoder(tuple[Batch, ...]).decode
 _decode_head = msgspec.msgpack.Decoder(_Head).decode
 
@@ -206,18 +212,40 @@ class Wal:
         Raises:
             LabError: the disk refuses. Nothing more can be written then: close the log, and open it again.
         """
-        content = _encode(batches)
-        if self._end_bytes + len(content) + OVERHEAD_BYTES > self._segment_bytes:
+        content = encode(batches)
+        if not self.has_room(content):
             self._cut()
+        self.write(batches, content)
+        self.sync()
+
+    def has_room(self, content: bytes) -> bool:
+        """Return whether `write` can put *content* behind what is there, without a new segment."""
+        return self._end_bytes + len(content) + OVERHEAD_BYTES <= self._segment_bytes
+
+    def write(self, batches: Sequence[Batch], content: bytes) -> None:
+        """Hand *batches*, encoded as *content*, to the kernel; `descriptor` is to be synced before the next
+        write, and before anybody is told. Raises as `append`."""
         record, chain = frame(
             content, sequence=self._segments[-1].sequence, offset_bytes=self._end_bytes, chain=self._chain
         )
-        with disk_errors(self._segments[-1].path):
+        with disk_errors(self.path):
             write_at(self._fd, record, self._end_bytes)
-            os.fdatasync(self._fd)
         self._end_bytes += len(record)
         self._chain = chain
         self._note(batches)
+
+    def sync(self) -> None:
+        with disk_errors(self.path):
+            os.fdatasync(self._fd)
+
+    @property
+    def path(self) -> Path:
+        """The segment that is being written."""
+        return self._segments[-1].path
+
+    @property
+    def descriptor(self) -> int:
+        return self._fd
 
     def _note(self, batches: Sequence[Batch]) -> None:
         for batch in batches:

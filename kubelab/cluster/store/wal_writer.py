@@ -1,0 +1,215 @@
+"""Group commit: what comes while the disk is busy is made durable together, by one fdatasync.
+
+One write is under way at a time. A small one is handed to the kernel on the loop (a copy into the page cache,
+some 10 us) and synced by the kernel's workers (linux/disk_sync.py), which costs the loop no thread. What may
+take long has one: a new segment, a snapshot, deletions, a large write, and for a while every write after one
+that the kernel held up, as it does when the disk cannot keep pace. So does everything where the kernel
+cannot sync by itself.
+Source: etcd, server/etcdserver/raft.go (a Ready at a time); thesis, section 10.2.1.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from kubelab.cluster.errors import KernelError, LabError
+from kubelab.cluster.linux.disk_sync import DiskSync
+from kubelab.cluster.raft.messages import Snapshot
+from kubelab.cluster.store.segment import disk_error
+from kubelab.cluster.store.snapshots import Snapshots
+from kubelab.cluster.store.wal import Batch, Mark, Wal, encode
+
+LARGE_BYTES = 256 * 1024
+HELD_UP_S = 0.005
+THREADED_WRITES = 200  # After one that was held up; then another one is risked.
+LATENCIES_KEPT = 256
+
+_Token = TypeVar("_Token")
+
+
+@dataclass(frozen=True, slots=True)
+class _Write(Generic[_Token]):
+    batch: Batch
+    token: _Token
+    snapshot: Snapshot | None
+
+
+class WalWriter(Generic[_Token]):
+    """Writes into *wal* and *snapshots*, and tells *on_written* on the loop, in order, the tokens of what the
+    disk has. To be made and used on one loop, and closed."""
+
+    def __init__(
+        self, wal: Wal, snapshots: Snapshots, on_written: Callable[[Sequence[_Token]], None]
+    ) -> None:
+        self._wal = wal
+        self._snapshots = snapshots
+        self._on_written = on_written
+        self._loop = asyncio.get_running_loop()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="wal")
+        self._pending: list[_Write[_Token]] = []
+        self._release: Mark | None = None
+        self._under_way: list[_Write[_Token]] | None = None
+        self._begun_s = 0.0
+        self._threaded_writes = 0
+        self._latencies_s: deque[float] = deque(maxlen=LATENCIES_KEPT)
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._failed: asyncio.Future[None] = self._loop.create_future()
+        self._sync = _disk_sync()
+        if self._sync is not None:
+            self._loop.add_reader(self._sync, self._synced)
+
+    @property
+    def latencies_s(self) -> tuple[float, ...]:
+        """How long the last writes took, from their beginning until the disk had them."""
+        return tuple(self._latencies_s)
+
+    def write(self, batch: Batch, token: _Token, *, snapshot: Snapshot | None = None) -> None:
+        """Have *batch* written after all before it; *snapshot*, which it names, is saved before."""
+        self._pending.append(_Write(batch, token, snapshot))
+        if self._under_way is None:
+            self._begin()
+
+    def release(self, mark: Mark) -> None:
+        """Delete what the snapshot of that name stands for, when the next write has gone through."""
+        self._release = mark
+
+    async def run(self) -> None:
+        """Wait until the disk refuses.
+
+        Raises:
+            LabError: it did; of what was not told nothing is known, and nothing more will be written.
+        """
+        await asyncio.shield(self._failed)
+
+    async def drained(self) -> None:
+        """Wait until all that was handed over is durable. Raises as `run`."""
+        idle = asyncio.ensure_future(self._idle.wait())
+        ends: list[asyncio.Future[Any]] = [idle, self._failed]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            idle.cancel()
+        if self._failed.done():
+            self._failed.result()
+
+    async def close(self) -> None:
+        """End, without what has not begun. The log can be closed after that."""
+        self._pending.clear()
+        self._on_written = _nobody
+        with suppress(LabError):  # `run` has told it.
+            await self.drained()
+        self._failed.cancel()
+        self._thread.shutdown()
+        if self._sync is not None:
+            self._loop.remove_reader(self._sync)
+            self._sync.close()
+
+    def _begin(self) -> None:
+        work, self._pending = self._pending, []
+        self._under_way = work
+        self._idle.clear()
+        self._begun_s = time.perf_counter()
+        batches = tuple(write.batch for write in work if write.batch != _NOTHING)
+        if not batches:  # Only its turn was waited for.
+            self._loop.call_soon(self._finish)
+            return
+        content = encode(batches)
+        if self._is_quick(work, content):
+            self._write_here(batches, content)
+        else:
+            self._in_thread(work, batches)
+
+    def _is_quick(self, work: Iterable[_Write[_Token]], content: bytes) -> bool:
+        if self._sync is None or self._release is not None or len(content) > LARGE_BYTES:
+            return False
+        if self._threaded_writes > 0:
+            self._threaded_writes -= 1
+            return False
+        return self._wal.has_room(content) and not any(write.snapshot for write in work)
+
+    def _write_here(self, batches: Sequence[Batch], content: bytes) -> None:
+        assert self._sync is not None
+        try:
+            self._wal.write(batches, content)
+            self._sync.begin(self._wal.descriptor)
+        except KernelError:  # This file's system cannot: from now on a thread does it.
+            self._loop.remove_reader(self._sync)
+            self._sync.close()
+            self._sync = None
+            self._thread_does(self._wal.sync)
+        except LabError as error:
+            self._fail(error)
+        if time.perf_counter() - self._begun_s > HELD_UP_S:
+            self._threaded_writes = THREADED_WRITES
+
+    def _synced(self) -> None:
+        assert self._sync is not None
+        try:
+            self._sync.finish()
+        except KernelError as error:
+            self._fail(disk_error(self._wal.path, error.errno))
+        else:
+            self._done()
+
+    def _in_thread(self, work: Sequence[_Write[_Token]], batches: Sequence[Batch]) -> None:
+        release, self._release = self._release, None
+
+        def act() -> None:
+            for write in work:
+                if write.snapshot is not None:
+                    self._snapshots.save(write.snapshot)
+            self._wal.append(batches)
+            if release is not None:
+                self._wal.release(release.index)
+                self._snapshots.keep_only(release)
+
+        self._thread_does(act)
+
+    def _thread_does(self, act: Callable[[], None]) -> None:
+        def done(_: asyncio.Future[None]) -> None:
+            error = doing.exception()
+            if error is None:
+                self._done()
+            else:
+                self._fail(error)
+
+        doing = self._loop.run_in_executor(self._thread, act)
+        doing.add_done_callback(done)
+
+    def _done(self) -> None:
+        self._latencies_s.append(time.perf_counter() - self._begun_s)
+        self._finish()
+
+    def _finish(self) -> None:
+        done, self._under_way = self._under_way, None
+        assert done is not None
+        if self._pending:
+            self._begin()
+        else:
+            self._idle.set()
+        self._on_written([write.token for write in done])
+
+    def _fail(self, error: BaseException) -> None:
+        """Tell whoever waits; this write stays under way, so that none begins after it."""
+        if not self._failed.done():
+            self._failed.set_exception(error)
+
+
+_NOTHING = Batch()
+
+
+def _nobody(_: Sequence[object]) -> None:
+    pass
+
+
+def _disk_sync() -> DiskSync | None:
+    try:
+        return DiskSync()
+    except KernelError:
+        return None
