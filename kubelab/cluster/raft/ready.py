@@ -5,6 +5,14 @@ The core does nothing: whoever drives it takes a `Ready`, sends `messages` at on
 Readies as came meanwhile) calls `persisted` and sends `messages_after_persisting`; it applies `committed` in
 order, and calls `applied`. It need not wait for the disk before it takes the next Ready: writes are
 pipelined, and a leader's append goes out while its own disk is busy (thesis, section 10.2.1).
+
+In more words: nothing of `messages_after_persisting` goes out before what this Ready *and all before it* had
+to write is on disk, also when this one has nothing to write. `persisted(index, term)` names the last of a
+Ready's `entries`; without entries there is nothing to call. A `snapshot` is written and given to the state
+machine, then `persisted_snapshot` is called: `committed` is empty until then. What is `committed` may be
+applied before the own disk has it, since a majority has. On a start, a log may end before the hard state's
+commit (a torn tail). Ticks are the only clock: who was held up ticks for all that time before
+`read_at_once`.
 Source: etcd, raft/doc.go and raft/node.go (Ready; AsyncStorageWrites).
 """
 
