@@ -1,5 +1,8 @@
 """`kubelab api`: what reaches the API server, as it comes."""
 
+import os
+import select
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import click
@@ -64,12 +67,29 @@ def watch(
         return all(value is None or value == actual for value, actual in asked)
 
     with ControlClient.connect(LabDirectory.default().control) as client:
+        records = _while_read(client, client.requests(recent))
         try:
-            records = client.requests(recent)
             for each in _json_lines(records, wanted) if output == "json" else _lines(records, wanted):
                 click.echo(each)
         except KeyboardInterrupt:
             return
+        except BrokenPipeError:
+            # What is still buffered goes nowhere, without a word at the program's end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _while_read(
+    client: ControlClient, records: Iterator[RequestRecord | int]
+) -> Iterator[RequestRecord | int]:
+    """Yield *records* for as long as anybody reads what is printed of them: `kubelab api watch | head` ends
+    with `head`, not at the next request."""
+    output, poll = sys.stdout.fileno(), select.poll()
+    poll.register(client.fileno(), select.POLLIN)
+    poll.register(output, 0)  # Errors alone, which are told unasked.
+    while output not in dict(poll.poll()):
+        if (record := next(records, None)) is None:
+            return
+        yield record
 
 
 def _lines(records: Iterable[RequestRecord | int], wanted: Callable[[RequestRecord], bool]) -> Iterator[str]:

@@ -2,10 +2,12 @@
 
 import asyncio
 import socket
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from lab_program import environment
 
 from kubelab.cluster.apiserver.request_log import RequestLog, RequestRecord
 from kubelab.cluster.lab.control import ControlClient, ControlServer, RefusedError
@@ -63,6 +65,25 @@ async def test_it_tells_the_requests_of_the_api_server_as_they_come(path: Path) 
             requests.add(record("after"))
             second = await asyncio.to_thread(next, told)
     assert (first, second) == (record("before"), record("after"))
+
+
+@pytest.mark.parametrize("lines", [1, 2])
+async def test_the_watch_of_requests_ends_with_who_reads_it(tmp_path: Path, lines: int) -> None:
+    """Whatever is still to come: `kubelab api watch | head` does not wait for it, and says nothing of it."""
+    requests, command = RequestLog(), f"{sys.executable} -m kubelab api watch --recent 1 | head -{lines}"
+    requests.add(record("before"))
+    serving = ControlServer(LabSnapshot, dict, {}, requests=lambda: requests).serving(
+        tmp_path / "control.sock"
+    )
+    async with serving:
+        process = await asyncio.create_subprocess_exec(
+            *("bash", "-o", "pipefail", "-c", command),
+            env=environment(tmp_path),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        told, _ = await process.communicate()
+    assert (process.returncode, len(told.splitlines())) == (0, lines)
 
 
 async def test_without_an_api_server_it_says_so(path: Path) -> None:

@@ -272,11 +272,14 @@ class ControlClient:
         return descriptors[0] if terminal else None
 
     def requests(self, recent: int) -> Iterator[RequestRecord | int]:
-        """Yield the API server's requests, the last *recent* ones first, until the lab ends.
+        """Ask for the API server's requests and yield them, the last *recent* ones first, until the lab ends.
 
         A number says how many came that could not be told, because this side was too slow.
         """
         self._ask(Requests(recent))
+        return self._requests()
+
+    def _requests(self) -> Iterator[RequestRecord | int]:
         with suppress(ConnectionError):
             while True:
                 answer, _ = self._answer()
