@@ -61,6 +61,26 @@ class DuplicateKeyError(StoreError):
         super().__init__("etcdserver: duplicate key given in txn request")
 
 
+class TooManyOperationsError(StoreError):
+    def __init__(self) -> None:
+        super().__init__("etcdserver: too many operations in txn request")
+
+
+class ValueProvidedError(StoreError):
+    def __init__(self) -> None:
+        super().__init__("etcdserver: value is provided")
+
+
+class LeaseProvidedError(StoreError):
+    def __init__(self) -> None:
+        super().__init__("etcdserver: lease is provided")
+
+
+class LeaseTtlTooLargeError(StoreError):
+    def __init__(self) -> None:
+        super().__init__("etcdserver: too large lease TTL")
+
+
 class LeaseNotFoundError(StoreError):
     def __init__(self) -> None:
         super().__init__("etcdserver: requested lease not found")

@@ -1,0 +1,103 @@
+"""What no request may be, whatever the store holds. Pure.
+
+Every member checks what it applies, so that all refuse the same; whoever proposes can check before.
+Source: etcd, server/etcdserver/api/v3rpc/key.go (checkPutRequest, checkTxnRequest, checkIntervals) and
+server/lease/lessor.go (Grant).
+"""
+
+from collections.abc import Iterable, Sequence
+
+from kubelab.cluster.store.mvcc_keys import ALL_FROM_KEY, is_between
+from kubelab.cluster.store.requests import DeleteRange, LeaseGrant, Operation, Put, Range, Txn, Write
+from kubelab.cluster.store.service import (
+    DuplicateKeyError,
+    EmptyKeyError,
+    LeaseNotFoundError,
+    LeaseProvidedError,
+    LeaseTtlTooLargeError,
+    TooManyOperationsError,
+    ValueProvidedError,
+)
+
+OPERATIONS_MAX = 128  # etcd's --max-txn-ops; a nested transaction has what its parent leaves.
+LEASE_TTL_MAX_S = 9_000_000_000
+
+
+def check(request: Write | Range) -> None:
+    """Raise the `StoreError` with which etcd refuses *request* without a look at what it holds."""
+    match request:
+        case Txn():
+            _check_txn(request, OPERATIONS_MAX)
+            _written(request.success)
+            _written(request.failure)
+        case Put() | DeleteRange() | Range():
+            _check_operation(request, OPERATIONS_MAX)
+        case LeaseGrant():
+            _check_grant(request)
+        case _:
+            pass
+
+
+def _check_grant(request: LeaseGrant) -> None:
+    if not request.id:
+        raise LeaseNotFoundError
+    if request.ttl_s > LEASE_TTL_MAX_S:
+        raise LeaseTtlTooLargeError
+
+
+def _check_txn(request: Txn, operations_max: int) -> None:
+    operations = max(len(request.compare), len(request.success), len(request.failure))
+    if operations > operations_max:
+        raise TooManyOperationsError
+    if not all(comparison.key for comparison in request.compare):
+        raise EmptyKeyError
+    for operation in (*request.success, *request.failure):
+        _check_operation(operation, operations_max - operations)
+
+
+def _check_operation(operation: Operation, operations_max: int) -> None:
+    if isinstance(operation, Txn):
+        _check_txn(operation, operations_max)
+        return
+    if not operation.key:
+        raise EmptyKeyError
+    if isinstance(operation, Put):
+        if operation.ignore_value and operation.value:
+            raise ValueProvidedError
+        if operation.ignore_lease and operation.lease:
+            raise LeaseProvidedError
+
+
+def _written(operations: Sequence[Operation]) -> tuple[set[bytes], list[DeleteRange]]:
+    """Return the puts and the deletions that *operations* may make; none may be of a key of another.
+
+    Only what two branches of one nested transaction put may be the same key: one of them happens. As in etcd,
+    two overlaps pass, and then the later operation wins: a nested deletion of what an earlier nested
+    transaction puts, and a deletion of all from a key on.
+
+    Raises:
+        DuplicateKeyError: a key would be changed twice.
+    """
+    deletions = [operation for operation in operations if isinstance(operation, DeleteRange)]
+    puts: set[bytes] = set()
+    for operation in operations:
+        if isinstance(operation, Txn):
+            success, deleted_by_success = _written(operation.success)
+            failure, deleted_by_failure = _written(operation.failure)
+            _add(puts, success | failure, deletions)
+            deletions += deleted_by_success + deleted_by_failure
+    for operation in operations:
+        if isinstance(operation, Put):
+            _add(puts, {operation.key}, deletions)
+    return puts, deletions
+
+
+def _add(puts: set[bytes], added: set[bytes], deletions: Iterable[DeleteRange]) -> None:
+    if not puts.isdisjoint(added):
+        raise DuplicateKeyError
+    for deletion in deletions:
+        if deletion.range_end != ALL_FROM_KEY and any(
+            is_between(key, deletion.key, deletion.range_end) for key in added
+        ):
+            raise DuplicateKeyError
+    puts |= added
