@@ -3,7 +3,7 @@
 Source: kubernetes, pkg/printers/internalversion/printers.go. Columns with a priority are those of `-o wide`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -36,6 +36,12 @@ class Column:
             "description": self.description or _documented(self.documents),
             "priority": self.priority,
         }
+
+
+def read_descriptions(columns: Iterable[Column]) -> None:
+    """Read what the definitions of *columns* will say: 0.1 s for all kinds, and nothing afterwards."""
+    for column in columns:
+        _documented(column.documents)
 
 
 @cache

@@ -13,6 +13,7 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from ssl import SSLContext
 
@@ -22,6 +23,7 @@ from aiohttp.http import RawRequestMessage
 
 from kubelab.cluster.apiserver import (
     applying,
+    columns,
     discovery,
     documents,
     logs,
@@ -93,7 +95,7 @@ async def serve(
         if audit_log:
             await stack.enter_async_context(audited(requests, audit_log))
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        group.create_task(asyncio.to_thread(schema.bundled))  # The first write need not wait for it.
+        group.create_task(asyncio.to_thread(_read_ahead, registry))
         await stack.enter_async_context(following(registry, registry.access.authorizer))
         await stack.enter_async_context(establishing.following(registry))
         deadlines = Deadlines()
@@ -110,6 +112,12 @@ async def serve(
             for listener in listeners:
                 listener.close()
             await server.shutdown(SHUTDOWN_TIMEOUT_S)
+
+
+def _read_ahead(registry: Registry) -> None:
+    """Read what the first write and the first table would wait for."""
+    schema.bundled()
+    columns.read_descriptions(chain.from_iterable(kind.columns for kind in registry.kinds.all))
 
 
 def _request(
