@@ -40,9 +40,9 @@ class Config:
 
     @property
     def lease_ticks(self) -> int:
-        """How long after a heartbeat its leader is trusted: two thirds of what its followers wait, so that a
-        clock may run up to 1.5 times as fast as another (section 6.4.1)."""
-        return self.election_ticks * 2 // 3
+        """How long after a heartbeat its leader is trusted: two thirds of what its followers surely wait (the
+        first tick may come at once), so that a clock may run 1.5 times as fast as another (section 6.4.1)."""
+        return (self.election_ticks - 1) * 2 // 3
 
     @property
     def snapshot_ticks(self) -> int:

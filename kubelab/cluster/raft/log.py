@@ -13,8 +13,8 @@ log_unstable.go.
 
 from collections.abc import Sequence
 
-from kubelab.cluster.raft.configuration_change import decode_configuration
-from kubelab.cluster.raft.messages import Configuration, Entry, EntryType, Snapshot
+from kubelab.cluster.raft.configuration_change import decode_configuration, members
+from kubelab.cluster.raft.messages import Configuration, Entry, EntryType, MemberId, Snapshot
 
 ENTRY_OVERHEAD_BYTES = 16  # What an entry takes in a message besides its data, about.
 
@@ -25,6 +25,7 @@ class Log:
         "_base_term",
         "_configurations",
         "_entries",
+        "_past_members",
         "applied",
         "applying",
         "commit",
@@ -40,6 +41,7 @@ class Log:
         self.snapshot = snapshot
         self._base_index, self._base_term = snapshot.index, snapshot.term
         self._entries = [entry for entry in entries if entry.index > snapshot.index]
+        self._past_members: set[MemberId] = set()
         self._configurations = [(snapshot.index, snapshot.configuration)]
         self._note_configurations(self._entries)
         self.last_index = self._base_index + len(self._entries)
@@ -77,6 +79,16 @@ class Log:
         return next(
             (configuration for at, configuration in reversed(self._configurations) if at <= index),
             self._configurations[0][1],
+        )
+
+    def has_removed(self, member: MemberId) -> bool:
+        """Whether it is committed that *member*, which belonged, does not any more. A new member that still
+        catches up finds itself in no configuration either, but never was in one."""
+        index, configuration = self._configurations[-1]
+        if index > self.commit or configuration.outgoing or member in members(configuration):
+            return False
+        return member in self._past_members or any(
+            member in members(past) for _, past in self._configurations
         )
 
     def term(self, index: int) -> int | None:
@@ -200,13 +212,20 @@ class Log:
         self._base_term = self._entries[base - self._base_index - 1].term
         del self._entries[: base - self._base_index]
         self._base_index = base
+        self._remember_members(base)
         self._configurations = [
             (base, self.configuration_at(base)),
             *(known for known in self._configurations if known[0] > base),
         ]
 
+    def _remember_members(self, upto: int) -> None:
+        for index, configuration in self._configurations:
+            if index <= upto:
+                self._past_members |= members(configuration)
+
     def restore(self, snapshot: Snapshot) -> None:
         """Replace everything by *snapshot*, of which the disk and the state machine know nothing yet."""
+        self._remember_members(self.commit)
         self.snapshot = self.pending_snapshot = snapshot
         self._base_index, self._base_term = snapshot.index, snapshot.term
         self._entries = []

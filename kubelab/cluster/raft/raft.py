@@ -18,7 +18,6 @@ from kubelab.cluster.raft.configuration_change import (
     ConfigurationChangeError,
     decode_change,
     encode_change,
-    members,
 )
 from kubelab.cluster.raft.leader import Leader
 from kubelab.cluster.raft.log import Log
@@ -55,6 +54,8 @@ class Chance(Protocol):
 
 
 class Raft:
+    _leader_class = Leader  # The simulation proves on leaders with broken rules that it finds them.
+
     def __init__(
         self,
         config: Config,
@@ -190,7 +191,10 @@ class Raft:
         self._log.applied_to(index)
 
     def compact(self, snapshot: Snapshot) -> None:
-        """Note that the disk has *snapshot*, and drop what it holds but for a tail to catch up from."""
+        """Note that the disk has *snapshot*, and drop what it holds but for a tail to catch up from.
+
+        The log on disk must have reached its index before, or it would be newer than the term beside it.
+        """
         self._log.compact(snapshot, self._config.catch_up_entries)
 
     def snapshot_at(self, index: int, data: bytes) -> Snapshot:
@@ -213,6 +217,11 @@ class Raft:
     def configuration(self) -> Configuration:
         """The newest in the log, which counts though it may not be committed (section 4.1)."""
         return self._log.configuration
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether it is committed that this member, which belonged, belongs no more: it may stop."""
+        return self._log.has_removed(self.id)
 
     # Ready
 
@@ -430,7 +439,7 @@ class Raft:
     def _become_leader(self, *, is_alone: bool) -> None:
         self.role = next_role(self.role, Event.VOTE_WON)
         self.leader = self.id
-        self._leadership = Leader(
+        self._leadership = self._leader_class(
             self._config, self.term, self._log, self._ticks, self._send, is_alone=is_alone
         )
         if not is_alone:
@@ -589,7 +598,7 @@ class Raft:
             configuration=log.configuration,
             configuration_index=log.configuration_index,
             is_learner=self.id in log.configuration.learners,
-            is_removed=self._is_removed(),
+            is_removed=self.is_removed,
             transferee=NOBODY if leadership is None else leadership.transferee,
             election_elapsed_ticks=0 if leadership is not None else self._elapsed,
             has_lease=leadership is not None and leadership.has_lease(),
@@ -600,16 +609,6 @@ class Raft:
                 if member != self.id
             ),
             log_tail=log.tail(LOG_TAIL_ENTRIES),
-        )
-
-    def _is_removed(self) -> bool:
-        """Whether it is committed that this member, which belonged, belongs no more."""
-        log = self._log
-        return (
-            0 < log.configuration_index <= log.commit
-            and not log.configuration.outgoing
-            and self.id not in members(log.configuration)
-            and log.pending_snapshot is None
         )
 
     def _progress(self, leadership: Leader) -> tuple[PeerProgress, ...]:

@@ -8,11 +8,12 @@ pipelined, and a leader's append goes out while its own disk is busy (thesis, se
 
 In more words: nothing of `messages_after_persisting` goes out before what this Ready *and all before it* had
 to write is on disk, also when this one has nothing to write. `persisted(index, term)` names the last of a
-Ready's `entries`; without entries there is nothing to call. A `snapshot` is written and given to the state
-machine, then `persisted_snapshot` is called: `committed` is empty until then. What is `committed` may be
-applied before the own disk has it, since a majority has. On a start, a log may end before the hard state's
-commit (a torn tail). Ticks are the only clock: who was held up ticks for all that time before
-`read_at_once`.
+Ready's `entries`; without entries there is nothing to call. An entry that comes again makes void, on disk,
+all from its index on; a `snapshot` makes void all entries of before it, also those behind its index. It is
+written and given to the state machine, then `persisted_snapshot` is called; `committed` is empty until then.
+What is `committed` may be applied before the own disk has it, since a majority has. On a start, a log may end
+before the hard state's commit (a torn tail). Ticks are the only clock: who was held up ticks for all that
+time before `read_at_once`.
 Source: etcd, raft/doc.go and raft/node.go (Ready; AsyncStorageWrites).
 """
 
