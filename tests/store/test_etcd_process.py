@@ -5,14 +5,16 @@ import os
 import select
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from ground import Ground, ground_at
+from real_etcd import loopback_specs
 
 from kubelab.cluster.apiserver.pki import Authority
 from kubelab.cluster.errors import LabError
@@ -23,29 +25,8 @@ from kubelab.cluster.store.etcd_process import Certificates, EtcdMember, EtcdSpe
 from kubelab.cluster.store.etcd_process_place import LoopbackPlace, MachinePlace
 
 
-@contextmanager
-def _free_ports(number: int) -> Iterator[list[int]]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [opened.getsockname()[1] for opened in sockets]
-    for opened in sockets:
-        opened.close()
-    yield ports
-
-
-def _alone(place: Path) -> EtcdSpec:
-    with _free_ports(2) as (client_port, peer_port):
-        peers = {"alone": f"http://127.0.0.1:{peer_port}"}
-        return EtcdSpec(
-            *("alone", "127.0.0.1", place / "data", place / "log", peers),
-            client_port=client_port,
-            peer_port=peer_port,
-            heartbeat_ms=10,
-            election_ms=100,
-        )
-
-
 async def test_a_member_that_is_killed_comes_back_with_its_data(tmp_path: Path) -> None:
-    spec = _alone(tmp_path)
+    (spec,) = loopback_specs(tmp_path)
     async with run_member(spec, LoopbackPlace()) as member:
         await member.ready()
         first, files = member.pid, sorted(path.name for path in (spec.data / "member").iterdir())
@@ -61,8 +42,8 @@ async def test_a_member_that_is_killed_comes_back_with_its_data(tmp_path: Path) 
 
 
 async def test_one_that_can_never_start_says_where_to_look(tmp_path: Path) -> None:
-    spec = _alone(tmp_path)
-    taken = socket.create_server(("127.0.0.1", spec.client_port))
+    (spec,) = loopback_specs(tmp_path)
+    taken = socket.create_server((spec.address, spec.client_port))
     with taken, pytest.raises(LabError, match=str(spec.log)):
         async with run_member(spec, LoopbackPlace()) as member:
             await member.ready()
@@ -90,7 +71,8 @@ def _on_machines(machines: list[NamespacedMachine], place: Path) -> list[EtcdSpe
         pair = authority.store_member(machine.name, [machine.address])
         certificates = Certificates(authority.certificate_path, pair.certificate, pair.key)
         data, log = place / machine.name, place / f"{machine.name}.log"
-        specs.append(EtcdSpec(machine.name, str(machine.address), data, log, peers, certificates))
+        spec = EtcdSpec(machine.name, str(machine.address), data, log, peers, certificates)
+        specs.append(replace(spec, heartbeat_ms=20, election_ms=200))
     return specs
 
 
