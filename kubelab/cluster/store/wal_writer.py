@@ -69,6 +69,11 @@ class WalWriter(Generic[_Token]):
         """How long the last writes took, from their beginning until the disk had them."""
         return tuple(self._latencies_s)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether the disk has all that was handed over."""
+        return self._under_way is None
+
     def write(self, batch: Batch, token: _Token, *, snapshot: Snapshot | None = None) -> None:
         """Have *batch* written after all before it; *snapshot*, which it names, is saved before."""
         self._pending.append(_Write(batch, token, snapshot))

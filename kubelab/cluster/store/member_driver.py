@@ -1,0 +1,230 @@
+"""The shell around Raft's core: carries its Readies out, with the disk, the peers and the clock.
+
+Whatever happens (a tick, messages, a proposal, the disk has something) wakes it once; then all Readies that
+there are are carried out together. Writes are pipelined: while the disk is busy Readies go on being taken,
+and what they have for the disk shares its next fdatasync. The commit index alone is no reason to write: it is
+a hint, and goes along with the next write.
+
+Time: a tick is never made up for. After the loop was held up, this member counts one tick, like the peers who
+share its loop or its machine, so that nobody is deposed for being slow together with all others. A lease,
+which is counted in ticks, must not outlive real time through that: it is not trusted until a round that was
+sent afterwards has been confirmed.
+Source: etcd, server/etcdserver/raft.go; thesis, section 10.2.1; the contract is raft/ready.py.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from kubelab.cluster.clock import Clock
+from kubelab.cluster.raft.messages import Entry, HardState, Message, Snapshot
+from kubelab.cluster.raft.raft import Raft
+from kubelab.cluster.raft.ready import ReadState, Ready
+from kubelab.cluster.store.member_config import MemberConfig
+from kubelab.cluster.store.member_disk import MemberDisk
+from kubelab.cluster.store.transport import Transport
+from kubelab.cluster.store.wal import Batch, Mark
+from kubelab.cluster.store.wal_writer import WalWriter
+
+STALL_TICKS = 2  # That late a tick shows that the loop was held up.
+READIES_MAX = 4  # Then the loop's other tasks have their turn.
+
+
+class StateMachine(Protocol):
+    """What the driver feeds, on the loop."""
+
+    def apply(self, entries: Sequence[Entry]) -> None:
+        """Carry committed *entries* out."""
+
+    def confirm(self, read: ReadState) -> None: ...
+
+    def install(self, snapshot: Snapshot) -> None:
+        """Become what *snapshot* is, which the disk has by now; `Driver.installed` is to be called then."""
+
+    def ticked(self) -> None:
+        """Time has passed."""
+
+    def before_ready(self) -> None:
+        """Hand over what is asked of Raft."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What may be done once the disk has a Ready. `last`: the last entry of it that was written."""
+
+    last: Entry | None
+    snapshot: Snapshot | None
+    messages: tuple[Message, ...]
+
+
+class Driver:
+    def __init__(
+        self,
+        config: MemberConfig,
+        disk: MemberDisk,
+        transport: Transport,
+        clock: Clock,
+        machine: StateMachine,
+    ) -> None:
+        self.ticks = 0
+        self.clock = clock
+        self.raft = Raft(
+            config.raft,
+            hard_state=disk.hard_state,
+            snapshot=disk.snapshot,
+            entries=disk.entries,
+            applied=disk.snapshot.index,
+            chance=random.SystemRandom(),
+        )
+        self.writer: WalWriter[_Written] = WalWriter(disk.wal, disk.snapshots, self._written)
+        self._config = config
+        self._transport = transport
+        self._machine = machine
+        self._loop = asyncio.get_running_loop()
+        self._is_awake = False
+        self._is_stopped = False
+        self._hard_state: HardState | None = None  # What the log lacks: a commit index.
+        self._ticked_s = clock.monotonic_s()
+        self._stalled_at_ticks: int | None = None
+        self._is_readable = False  # Found so since it was last woken.
+        self._readable_until_s = 0.0
+
+    def wake(self) -> None:
+        """Carry out, in the loop's next round, what Raft has to be done. To be called whenever it was told
+        something."""
+        self._is_readable = False
+        if not self._is_awake:
+            self._is_awake = True
+            self._loop.call_soon(self._run_readies)
+
+    def stop(self) -> None:
+        """From now on nothing is sent, written or applied."""
+        self._is_stopped = True
+
+    def receive(self, messages: Sequence[Message]) -> None:
+        if self._is_stopped:
+            return
+        for message in messages:
+            self.raft.step(message)
+        self.wake()
+
+    def is_readable(self, applied: int) -> bool:
+        """Whether linearizable reads may be answered now by a state that has applied up to *applied*."""
+        if self._is_readable:
+            return self.clock.monotonic_s() <= self._readable_until_s
+        if self._is_stopped or self._stalled_at_ticks is not None:
+            return False
+        index = self.raft.read_at_once()
+        if index is None or index > applied:
+            return False
+        self._is_readable = not self._is_awake
+        until_s = self._ticked_s + STALL_TICKS * self._config.tick_s
+        self._readable_until_s = float("inf") if self._is_alone else until_s
+        return self.clock.monotonic_s() <= self._readable_until_s
+
+    def confirmed(self, asked_at_ticks: int) -> None:
+        """A round was confirmed that this leader sent after that many ticks."""
+        if self._stalled_at_ticks is not None and asked_at_ticks >= self._stalled_at_ticks:
+            self._stalled_at_ticks = None
+
+    @property
+    def _is_alone(self) -> bool:
+        return self.raft.configuration.voters == (self._config.id,)
+
+    async def run_ticks(self) -> None:
+        """Tick until cancelled."""
+        tick_s, clock = self._config.tick_s, self.clock
+        self._hurry_if_alone()
+        next_s = clock.monotonic_s() + tick_s
+        while True:
+            await clock.sleep(next_s - clock.monotonic_s())
+            now_s = clock.monotonic_s()
+            self.ticks += 1
+            if now_s - self._ticked_s > STALL_TICKS * tick_s:
+                self._stalled_at_ticks = None if self._is_alone else self.ticks
+                next_s = now_s
+            next_s += tick_s
+            self._ticked_s = now_s
+            self.raft.tick()
+            self._machine.ticked()
+            self.wake()
+
+    def _hurry_if_alone(self) -> None:
+        """Nobody else leads, and nobody was promised anything: no need to wait for an election time-out."""
+        if self._is_alone:
+            for _ in range(2 * self._config.election_ticks):
+                self.raft.tick()
+            self.wake()
+
+    def _run_readies(self) -> None:
+        self._is_awake = False
+        if self._is_stopped:
+            return
+        self._machine.before_ready()
+        for _ in range(READIES_MAX):
+            if not self.raft.has_ready:
+                return
+            self._carry_out(self.raft.ready())
+        if self.raft.has_ready:
+            self.wake()
+
+    def _carry_out(self, ready: Ready) -> None:
+        if ready.messages:
+            self._transport.send(ready.messages)
+        self._write(ready)
+        if ready.committed:
+            self._machine.apply(ready.committed)
+            self.raft.applied(ready.committed[-1].index)
+        for read in ready.read_states:
+            self._machine.confirm(read)
+
+    def _write(self, ready: Ready) -> None:
+        self._hard_state = ready.hard_state or self._hard_state
+        if ready.must_sync:
+            snapshot = ready.snapshot
+            mark = Mark(snapshot.index, snapshot.term) if snapshot else None
+            batch = Batch(self._hard_state, mark, ready.entries, is_installed=snapshot is not None)
+            self._hard_state = None
+            last = ready.entries[-1] if ready.entries else None
+            self.writer.write(
+                batch, _Written(last, snapshot, ready.messages_after_persisting), snapshot=snapshot
+            )
+        elif not ready.messages_after_persisting:
+            return
+        elif self.writer.is_idle:
+            self._transport.send(ready.messages_after_persisting)
+        else:
+            self.writer.write(Batch(), _Written(None, None, ready.messages_after_persisting))
+
+    def _written(self, writes: Sequence[_Written]) -> None:
+        if self._is_stopped:
+            return
+        for write in writes:
+            if write.snapshot is not None:
+                self._machine.install(write.snapshot)
+        last = next((write.last for write in reversed(writes) if write.last is not None), None)
+        if last is not None:
+            self.raft.persisted(last.index, last.term)
+        messages = [message for write in writes for message in write.messages]
+        if messages:
+            self._transport.send(messages)
+        self._run_readies()
+
+    def installed(self, snapshot: Snapshot) -> None:
+        self.raft.persisted_snapshot(snapshot.index)
+        self.writer.release(Mark(snapshot.index, snapshot.term))
+        self.wake()
+
+    def note(self, mark: Mark) -> None:
+        """Name in the log a snapshot that this member has made, and drop what it stands for."""
+        self.writer.write(Batch(snapshot=mark), _Written(None, None, ()))
+        self.writer.release(mark)
+
+    async def drained(self) -> None:
+        """Wait until the disk has everything, the commit index too. Raises LabError."""
+        if self._hard_state is not None:
+            self.writer.write(Batch(self._hard_state), _Written(None, None, ()))
+            self._hard_state = None
+        await self.writer.drained()

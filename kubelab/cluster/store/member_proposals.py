@@ -1,0 +1,90 @@
+"""Requests on their way through the log, and who waits for them.
+
+An entry's data is an 8-byte id and the encoded request. Whoever proposed it knows the id, and is told when
+the entry is applied. What a leader's death swallowed is never applied: once the next leader's first entry is,
+nothing that was proposed in an earlier term is on its way any more, but perhaps what was handed on late. So
+its proposers are told then that nobody knows, instead of at their time-out.
+Source: etcd, server/etcdserver/v3_server.go (processInternalRaftRequestOnce) and pkg/wait/wait.go.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kubelab.cluster.store.mvcc import Answer
+from kubelab.cluster.store.requests import Write, encode
+from kubelab.cluster.store.service import NoLeaderError, StoreError, StoreTimeoutError
+
+ID_BYTES = 8
+
+
+@dataclass(slots=True)
+class Proposal:
+    """`term` is the one it was handed to Raft in, 0 before."""
+
+    id: bytes
+    request: Write
+    answered: asyncio.Future[Answer]
+    deadline_s: float
+    term: int = 0
+
+    @property
+    def data(self) -> bytes:
+        return self.id + encode(self.request)
+
+    def answer(self, answer: Answer) -> None:
+        if not self.answered.done():  # Else whoever asked has gone.
+            self.answered.set_result(answer)
+
+    def refuse(self, error: StoreError) -> None:
+        if not self.answered.done():
+            self.answered.set_exception(error)
+
+
+class Proposals:
+    def __init__(self, first_id: int) -> None:
+        """*first_id* is of chance, so that no two members, and no two lives of one, use the same."""
+        self._next_id = first_id
+        self._waiting: dict[bytes, Proposal] = {}  # In the order of their deadlines.
+        self._unproposed: list[Proposal] = []
+
+    def add(self, request: Write, deadline_s: float) -> Proposal:
+        self._next_id = (self._next_id + 1) % (1 << 8 * ID_BYTES)
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        proposal = Proposal(self._next_id.to_bytes(ID_BYTES, "big"), request, answered, deadline_s)
+        self._waiting[proposal.id] = proposal
+        return proposal
+
+    def put_off(self, proposal: Proposal) -> None:
+        """There is no leader: keep it for the next one."""
+        self._unproposed.append(proposal)
+
+    def take_put_off(self) -> list[Proposal]:
+        proposals, self._unproposed = self._unproposed, []
+        return [proposal for proposal in proposals if not proposal.answered.done()]
+
+    def pop(self, identity: bytes) -> Proposal | None:
+        """Return whose entry has come, None if it is another member's."""
+        return self._waiting.pop(identity, None)
+
+    def give_up_before(self, term: int) -> None:
+        """A leader of *term* has begun: what was proposed earlier does not come any more."""
+        for proposal in [each for each in self._waiting.values() if 0 < each.term < term]:
+            del self._waiting[proposal.id]
+            proposal.refuse(StoreTimeoutError())
+
+    def expire(self, now_s: float) -> None:
+        for proposal in list(self._overdue(now_s)):
+            del self._waiting[proposal.id]
+            proposal.refuse(StoreTimeoutError() if proposal.term else NoLeaderError())
+
+    def _overdue(self, now_s: float) -> Iterator[Proposal]:
+        for proposal in self._waiting.values():
+            if proposal.deadline_s > now_s:
+                return
+            yield proposal
+
+    def end(self) -> None:
+        """Nobody will be told anything any more."""
+        self.expire(float("inf"))
+        self._unproposed.clear()
