@@ -67,16 +67,13 @@ lessons: setup-dev
 	  echo "Skipped: proving the lessons needs root (sudo make lessons)"; [ -z "$$KUBELAB_NO_SKIPS" ]; \
 	fi
 
-# etcd's messages and services as Python, after a change of a .proto file. The compiler has a version of its own,
+# etcd's messages as Python, after a change of a .proto file. The compiler has a version of its own,
 # for its output runs on no older protobuf than the one it comes with.
 stubs:
 	@$(PYTHON) -m venv $(VENV)/protoc
-	@$(VENV)/protoc/bin/python -m pip install --quiet grpcio-tools==1.76.0 grpclib==0.4.9 'protobuf==6.31.1'
-	@rm -f $(MESSAGES)/*_pb2.py $(MESSAGES)/*_pb2.pyi $(MESSAGES)/*_grpc.py
-	@PATH="$(VENV)/protoc/bin:$$PATH" $(VENV)/protoc/bin/python -m grpc_tools.protoc --proto_path=. \
-	  --python_out=. --pyi_out=. $(MESSAGES)/*.proto
-	@PATH="$(VENV)/protoc/bin:$$PATH" $(VENV)/protoc/bin/python -m grpc_tools.protoc --proto_path=. \
-	  --grpclib_python_out=. $$(grep -l '^service' $(MESSAGES)/*.proto)
+	@$(VENV)/protoc/bin/python -m pip install --quiet grpcio-tools==1.76.0 protobuf==6.31.1
+	@rm -f $(MESSAGES)/*_pb2.py $(MESSAGES)/*_pb2.pyi
+	@$(VENV)/protoc/bin/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. $(MESSAGES)/*.proto
 	@rm -rf $(VENV)/protoc
 
 clean:
