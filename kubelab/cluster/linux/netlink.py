@@ -6,14 +6,14 @@ site-packages, because importing pyroute2 takes 0.2 s of a 2 s start, and becaus
 write here.
 Each request takes IPv4 or IPv6; what is listed is said to be of the one or the other. An IPv6 address is used
 at once: the lab gives each out once, so nobody is asked whether he has it (RFC 4862, 5.4).
-Left out: neighbours, rules, traffic control.
+Left out: neighbours, rules. Traffic control: `traffic_control`.
 """
 # ruff: noqa: PTH110, PTH123 - the shim imports this, and pathlib is slow to
 
 import os
 import socket
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
@@ -86,20 +86,21 @@ class Route(Generic[_Network]):
     mtu_bytes: int = 0
 
 
-def _attribute(type_: int, content: bytes) -> bytes:
+def attribute(type_: int, content: bytes) -> bytes:
+    """Return one attribute of a request's body; *nested* ones contain others."""
     return struct.pack("HH", 4 + len(content), type_) + content + b"\0" * (-len(content) % 4)
 
 
 def _text(type_: int, text: str) -> bytes:
-    return _attribute(type_, text.encode() + b"\0")
+    return attribute(type_, text.encode() + b"\0")
 
 
 def _number(type_: int, number: int) -> bytes:
-    return _attribute(type_, struct.pack("I", number))
+    return attribute(type_, struct.pack("I", number))
 
 
-def _nested(type_: int, *attributes: bytes) -> bytes:
-    return _attribute(type_ | _NESTED, b"".join(attributes))
+def nested(type_: int, *attributes: bytes) -> bytes:
+    return attribute(type_ | _NESTED, b"".join(attributes))
 
 
 def _link_header(index: int = 0, flags: int = 0, change: int = 0) -> bytes:
@@ -120,11 +121,11 @@ def add_bridge(name: str, hardware_address: bytes = b"") -> Request:
     Without a *hardware_address* it takes the lowest of its ports', a new one whenever they change. Its MTU,
     too, is the least of theirs, unless `set_link` gives it one (net/bridge/br_if.c, br_mtu_auto_adjust).
     """
-    data = _nested(_INFO_DATA, _attribute(_BR_MCAST_SNOOPING, b"\0"))
-    info = _nested(_IFLA_LINKINFO, _text(_INFO_KIND, "bridge"), data)
+    data = nested(_INFO_DATA, attribute(_BR_MCAST_SNOOPING, b"\0"))
+    info = nested(_IFLA_LINKINFO, _text(_INFO_KIND, "bridge"), data)
     body = _link_header(0, *_flags(up=True)) + _text(_IFLA_IFNAME, name) + info
     if hardware_address:
-        body += _attribute(_IFLA_ADDRESS, hardware_address)
+        body += attribute(_IFLA_ADDRESS, hardware_address)
     return Request("add bridge", name, _NEWLINK, _CREATE | _EXCL, body)
 
 
@@ -141,10 +142,10 @@ def add_veth(
     are)."""
     far_end = _link_header() + _text(_IFLA_IFNAME, peer) + _number(_IFLA_MTU, mtu_bytes)
     if peer_hardware_address:
-        far_end += _attribute(_IFLA_ADDRESS, peer_hardware_address)
+        far_end += attribute(_IFLA_ADDRESS, peer_hardware_address)
     far_end += _number(_IFLA_NET_NS_FD, peer_netns_fd)
-    data = _nested(_INFO_DATA, _attribute(_VETH_INFO_PEER, far_end))
-    info = _nested(_IFLA_LINKINFO, _text(_INFO_KIND, "veth"), data)
+    data = nested(_INFO_DATA, attribute(_VETH_INFO_PEER, far_end))
+    info = nested(_IFLA_LINKINFO, _text(_INFO_KIND, "veth"), data)
     body = _link_header(index) + _text(_IFLA_IFNAME, name) + info + _number(_IFLA_MTU, mtu_bytes)
     return Request("add veth", name, _NEWLINK, _CREATE | _EXCL, body)
 
@@ -163,7 +164,7 @@ def set_link(
     if master is not None:
         body += _number(_IFLA_MASTER, master)
     if alias:
-        body += _attribute(_IFLA_IFALIAS, alias.encode())
+        body += attribute(_IFLA_IFALIAS, alias.encode())
     return Request("set link", str(index), _SETLINK, 0, body)
 
 
@@ -175,8 +176,8 @@ def move_link(index: int, netns_fd: int) -> Request:
 
 def isolate_port(index: int) -> Request:
     """Let the bridge port talk to the bridge itself only, not to other isolated ports."""
-    data = _nested(_INFO_SLAVE_DATA, _attribute(_BRPORT_ISOLATED, b"\1"))
-    info = _nested(_IFLA_LINKINFO, _text(_INFO_SLAVE_KIND, "bridge"), data)
+    data = nested(_INFO_SLAVE_DATA, attribute(_BRPORT_ISOLATED, b"\1"))
+    info = nested(_IFLA_LINKINFO, _text(_INFO_SLAVE_KIND, "bridge"), data)
     return Request("isolate port", str(index), _NEWLINK, 0, _link_header(index) + info)
 
 
@@ -189,21 +190,21 @@ def add_address(index: int, interface: IPInterface) -> Request:
     family = _family(interface.version)
     header = struct.pack("BBBBi", family, interface.network.prefixlen, flags, 0, index)
     packed = interface.ip.packed
-    body = header + _attribute(_IFA_LOCAL, packed) + _attribute(_IFA_ADDRESS, packed)
+    body = header + attribute(_IFA_LOCAL, packed) + attribute(_IFA_ADDRESS, packed)
     return Request("add address", str(interface), _NEWADDR, _CREATE | _REPLACE, body)
 
 
 def _route_body(network: IPNetwork, scope: int) -> bytes:
     family = _family(network.version)
     fields = (family, network.prefixlen, 0, 0, _TABLE_MAIN, _PROTO_STATIC, scope, _TYPE_UNICAST, 0)
-    return struct.pack("BBBBBBBBI", *fields) + _attribute(_RTA_DST, network.network_address.packed)
+    return struct.pack("BBBBBBBBI", *fields) + attribute(_RTA_DST, network.network_address.packed)
 
 
 def add_route(network: IPNetwork, gateway: IPAddress, index: int, *, mtu_bytes: int = 0) -> Request:
     """Route *network* by way of *gateway*, in packets of at most *mtu_bytes* (0: what the link takes)."""
-    body = _route_body(network, 0) + _attribute(_RTA_GATEWAY, gateway.packed) + _number(_RTA_OIF, index)
+    body = _route_body(network, 0) + attribute(_RTA_GATEWAY, gateway.packed) + _number(_RTA_OIF, index)
     if mtu_bytes:
-        body += _nested(_RTA_METRICS, _number(_RTAX_MTU, mtu_bytes))
+        body += nested(_RTA_METRICS, _number(_RTAX_MTU, mtu_bytes))
     return Request("add route", f"{network} via {gateway}", _NEWROUTE, _CREATE | _REPLACE, body)
 
 
@@ -241,16 +242,28 @@ class Netlink:
         Raises:
             KernelError: the first that was refused; the others were tried all the same.
         """
+        self._send_and_check(requests)
+
+    def do_together(self, begin: Request, *requests: Request, end: Request) -> None:
+        """Carry out all of the requests or none, where the kernel takes them between a *begin* and an *end*.
+
+        Raises:
+            KernelError: the first that was refused.
+        """
+        brackets = [_message(bracket, _REQUEST, 0) for bracket in (begin, end)]
+        self._send_and_check(requests, *brackets)
+
+    def _send_and_check(self, requests: Sequence[Request], begin: bytes = b"", end: bytes = b"") -> None:
         first = self._sequence + 1
         self._sequence += len(requests)
         messages = (
             _message(request, _REQUEST | _ACK | request.flags, first + offset)
             for offset, request in enumerate(requests)
         )
-        self._socket.send(b"".join(messages))
+        self._socket.send(b"".join((begin, *messages, end)))
         answers = self._acknowledgements(len(requests))
         for offset, request in enumerate(requests):
-            if number := answers[first + offset]:
+            if number := answers.get(first + offset, answers.get(0, 0)):
                 raise KernelError(request.operation, request.target, number)
 
     def _acknowledgements(self, count: int) -> dict[int, int]:
@@ -259,6 +272,8 @@ class Netlink:
             for type_, sequence, body in _split(self._socket.recv(65536)):
                 if type_ == _NLMSG_ERROR:
                     answers[sequence] = _errno_in(body)
+                    if not sequence:  # It is about all that was sent together.
+                        return answers
         return answers
 
     def links(self) -> tuple[Link, ...]:

@@ -281,6 +281,8 @@ async def _started(
                 if spec.pods:
                     await network.route_pods(spec.pods, spec.interface.ip)
                 yield NamespacedMachine(spec, shim, netns_fd, cgroups, network)
+            if spec.role == "scratch":
+                await network.cables.forget(spec.name)
         finally:
             os.close(netns_fd)
 

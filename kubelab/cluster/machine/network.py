@@ -7,13 +7,15 @@ the host sees. Unplugging a cable takes the bridge's side down: the machine's ow
 with a real cable. The bridge's MTU is that of every cable; inside a machine, pods follow that of `eth0`.
 In a user namespace the host's network is out of reach: there the cable leads to a network namespace that
 stands in for it, and the host's own programs reach neither machines nor pods.
-Left out: routes out of the lab, IPv6, delay and loss.
+What else can be done to cables: `cable`.
+Left out: routes out of the lab, IPv6.
 """
 
 import asyncio
 import contextlib
 import fcntl
 import os
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import TypeVar
@@ -21,7 +23,12 @@ from typing import TypeVar
 from kubelab.cluster.errors import KernelError
 from kubelab.cluster.linux import user_namespace
 from kubelab.cluster.linux.journal import Journal
-from kubelab.cluster.linux.namespaces import call_in_network, new_network_namespace, open_namespace
+from kubelab.cluster.linux.namespaces import (
+    call_in_network,
+    new_network_namespace,
+    open_namespace,
+    open_socket_in,
+)
 from kubelab.cluster.linux.netlink import (
     MTU_BYTES,
     Link,
@@ -38,6 +45,7 @@ from kubelab.cluster.linux.netlink import (
 )
 from kubelab.cluster.linux.threads import in_thread
 from kubelab.cluster.machine.addresses import AddressPlan, choose
+from kubelab.cluster.machine.cable import Cables
 
 BRIDGE = "wire"
 _HOST_PORT = "host"
@@ -67,6 +75,7 @@ class PhysicalNetwork:
         self._machines: dict[str, tuple[int, IPv4Address]] = {}
         self._pod_routes: dict[IPv4Network, IPv4Address] = {}
         self._changing = asyncio.Lock()
+        self.cables = Cables(netns_fd, self._namespace, self._changing)
 
     @contextlib.asynccontextmanager
     async def plugged(self, name: str, netns_fd: int, interface: IPv4Interface) -> AsyncIterator[None]:
@@ -98,17 +107,22 @@ class PhysicalNetwork:
             routes = [network for network, via in self._pod_routes.items() if via != address]
             return await in_thread(_in_network, netns_fd, lambda netlink: _damages(netlink, address, routes))
 
+    def host_socket(self) -> socket.socket:
+        """Return a non-blocking TCP socket where the host's cable ends: from there machines are reached."""
+        return self._host.socket()
+
     async def cut(self, name: str) -> None:
         """Pull the machine's cable out."""
-        await in_thread(self._set_cable, name, up=False)
+        await self.cables.cut(name)
 
     async def heal(self, name: str) -> None:
         """Put the machine's cable back in."""
-        await in_thread(self._set_cable, name, up=True)
+        await self.cables.heal(name)
 
     def _plug(self, name: str, netns_fd: int, interface: IPv4Interface) -> None:
         hardware_address = HARDWARE_PREFIX + interface.ip.packed
         self._here(lambda netlink: _add_port(netlink, name, netns_fd, hardware_address))
+        self.cables.restore(name, netns_fd)
         routes = tuple(self._pod_routes.items())
         _in_network(netns_fd, lambda netlink: _ready_machine(netlink, interface, routes))
 
@@ -122,8 +136,8 @@ class PhysicalNetwork:
         with Netlink() as netlink:
             netlink.do(add_route(network, via, netlink.index(self.host_link)))
 
-    def _set_cable(self, name: str, *, up: bool) -> None:
-        self._here(lambda netlink: netlink.do(set_link(netlink.index(name), up=up)))
+    def _namespace(self, name: str) -> int | None:
+        return self._machines[name][0] if name in self._machines else None
 
     def _here(self, act: Callable[[Netlink], _Result]) -> _Result:
         return _in_network(self._netns_fd, act)
@@ -164,6 +178,14 @@ class _Host:
 
     def call(self, act: Callable[[], _Result]) -> _Result:
         return act() if self._stand_in_fd < 0 else call_in_network(self._stand_in_fd, act)
+
+    def socket(self) -> socket.socket:
+        if self._stand_in_fd < 0:
+            opened = socket.socket()
+        else:
+            opened = open_socket_in(self._stand_in_fd, socket.AF_INET, socket.SOCK_STREAM)
+        opened.setblocking(False)
+        return opened
 
     def close(self) -> None:
         if self._stand_in_fd >= 0:
