@@ -135,8 +135,9 @@ class Watcher:
         self._cursor: int | None = None  # The next revision to read in the log; None: it keeps up.
         self._wants_progress = False
         self._lost: CompactedError | None = None
-        if start <= hub.keys.revision:
-            self._cursor = start
+        begin = max(start, hub.keys.log.first)  # A restored log may begin after the compacted revision.
+        if begin <= hub.keys.revision:
+            self._cursor = begin
         else:
             hub.join(self)
 

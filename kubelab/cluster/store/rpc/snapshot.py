@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 from kubelab.cluster.store import etcd_database
-from kubelab.cluster.store.mvcc_image import Frame, decode_frame
+from kubelab.cluster.store.mvcc_image import End, Frame, decode_frame
 
 LENGTH_BYTES = 4  # Before each frame of an image.
 _FIRST_PAGE_OF_BOLT = bytes(8)  # Its number is 0.
@@ -34,5 +34,8 @@ def _frames(image: bytearray) -> Iterator[Frame]:
     view, start = memoryview(image), 0
     while start < len(view):
         end = start + LENGTH_BYTES + int.from_bytes(view[start : start + LENGTH_BYTES], "big")
-        yield decode_frame(view[start + LENGTH_BYTES : end])
+        frame: Frame = decode_frame(view[start + LENGTH_BYTES : end])
+        yield frame
+        if isinstance(frame, End):  # A checksum may follow.
+            return
         start = end
