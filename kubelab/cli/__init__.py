@@ -6,6 +6,7 @@ import sys
 import click
 
 import kubelab
+from kubelab.cli.cluster_options import NAMES, cluster_options
 from kubelab.cluster.errors import LabError
 from kubelab.language import LANGUAGES, Language, Text
 
@@ -54,13 +55,7 @@ class LazyGroup(click.Group):
     ),
 )
 @click.option("--lang", type=click.Choice(LANGUAGES), help=str(Text(es="Idioma.", en="Language.")))
-@click.option(
-    "--minions",
-    type=click.IntRange(1, 8),
-    default=2,
-    show_default=True,
-    help=str(Text(es="Cuántos minions tiene el clúster.", en="How many minions the cluster has.")),
-)
+@cluster_options
 @click.option(
     "--plain",
     is_flag=False,
@@ -86,7 +81,15 @@ class LazyGroup(click.Group):
 @click.version_option(kubelab.__version__, prog_name="kubelab")
 @click.pass_context
 def kubelab_command(
-    context: click.Context, lang: Language | None, minions: int, plain: str | None, *, test_out: bool
+    context: click.Context,
+    lang: Language | None,
+    minions: int,
+    masters: int | None,
+    store: str | None,
+    plain: str | None,
+    *,
+    fresh: bool,
+    test_out: bool,
 ) -> int:
     if context.invoked_subcommand is not None:
         _refuse_options_of_the_app(context, context.invoked_subcommand)
@@ -94,9 +97,10 @@ def kubelab_command(
     if test_out and not plain:
         raise click.UsageError(str(_WHICH_LESSON), context)
     from kubelab.cli.equipment import equipped
-    from kubelab.cluster.lab.config import LabConfig
+    from kubelab.cluster.lab.config import LabConfig, store_choice
 
-    config = equipped(LabConfig(minions=minions))
+    choice = store_choice(store)
+    config = equipped(LabConfig(minions=minions, masters=masters, store=choice, fresh=fresh))
     if plain is None:
         from kubelab.cli.app import open_app
 
@@ -108,7 +112,7 @@ def kubelab_command(
 
 def _refuse_options_of_the_app(context: click.Context, command: str) -> None:
     """Before a command they would mean nothing: better to say so than to drop them."""
-    for name in ("minions", "plain", "test_out"):
+    for name in (*NAMES, "plain", "test_out"):
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
             sentence = _OF_THE_APP.format(option=f"--{name.replace('_', '-')}", command=command)
             raise click.UsageError(str(sentence), context)

@@ -11,18 +11,36 @@ from kubelab.language import Text
 @click.command(
     help=str(
         Text(
-            es="Retira lo que un laboratorio interrumpido dejó en esta máquina.",
-            en="Take back what an interrupted lab left on this machine.",
+            es="Retira lo que un laboratorio interrumpido dejó en esta máquina. Lo que el clúster guarda "
+            "(objetos, claves) se queda, salvo con --all.",
+            en="Take back what an interrupted lab left on this machine. What the cluster keeps (objects, "
+            "keys) stays, unless --all is given.",
         )
     )
 )
-def clean() -> None:
-    from kubelab.cluster.lab.sweep import sweep
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help=str(Text(es="También lo que el clúster guarda.", en="What the cluster keeps, too.")),
+)
+def clean(*, everything: bool) -> None:
+    from kubelab.cluster.lab.sweep import forget, sweep
 
     directory = LabDirectory.default()
     with directory.held():
-        taken_back = asyncio.run(sweep(directory))
+        taken_back = list(asyncio.run(sweep(directory)))
+        if everything and forget(directory):
+            taken_back.append(f"directory {directory.masters}")
     if not taken_back:
         click.echo(Text(es="No había nada que limpiar.", en="There was nothing to clean."))
     for line in taken_back:
         click.echo(f"✓ {line}")
+    if directory.masters.exists():
+        click.echo(_STAYS.format(path=directory.masters))
+
+
+_STAYS = Text(
+    es="Lo que el clúster guarda sigue en {path}: `kubelab clean --all` lo borra.",
+    en="What the cluster keeps is still in {path}: `kubelab clean --all` removes it.",
+)

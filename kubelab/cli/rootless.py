@@ -54,7 +54,9 @@ def keep_place() -> None:
     """Let the lab's directory be this user's, whose id is about to change."""
     from kubelab.cluster.lab.directory import LabDirectory
 
-    os.environ["KUBELAB_DIR"] = str(LabDirectory.default().path)
+    directory = LabDirectory.default()
+    os.environ["KUBELAB_DIR"] = str(directory.path)
+    os.environ["KUBELAB_STATE"] = str(directory.masters.parent)
 
 
 def _execute_in_scope() -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kubelab.cli.cluster_options import cluster_options
 from kubelab.language import Text
 
 if TYPE_CHECKING:
@@ -21,13 +22,7 @@ if TYPE_CHECKING:
         )
     )
 )
-@click.option(
-    "--minions",
-    type=click.IntRange(1, 8),
-    default=2,
-    show_default=True,
-    help=str(Text(es="Cuántos minions.", en="How many minions.")),
-)
+@cluster_options
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -44,16 +39,18 @@ if TYPE_CHECKING:
     is_flag=True,
     help=str(Text(es="Imprime solo la ruta del kubeconfig.", en="Print only the kubeconfig's path.")),
 )
-def up(minions: int, port: int, quiet: bool) -> None:
+def up(minions: int, masters: int | None, store: str | None, port: int, *, fresh: bool, quiet: bool) -> None:
     from kubelab.cli.equipment import equipped
     from kubelab.cli.interrupt import interruptible
     from kubelab.cli.log import log_to_file
     from kubelab.cli.rootless import become_root
-    from kubelab.cluster.lab.config import LabConfig
+    from kubelab.cluster.lab.config import LabConfig, store_choice
 
+    choice = store_choice(store)
+    config = LabConfig(minions=minions, port=port, masters=masters, store=choice, fresh=fresh)
     become_root(quiet=quiet)
     log_to_file()
-    interruptible(_up(equipped(LabConfig(minions=minions, port=port)), quiet=quiet))
+    interruptible(_up(equipped(config), quiet=quiet))
 
 
 async def _up(config: "LabConfig", *, quiet: bool) -> None:

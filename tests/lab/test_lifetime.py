@@ -37,7 +37,7 @@ def test_a_signal_ends_it_cleanly(place: Path, number: int) -> None:
     assert lab.process.returncode == 0
     assert remains(journal) == ()
     assert host_mounts() == mounts
-    assert [left.name for left in place.iterdir()] == ["lock"]
+    assert sorted(left.name for left in place.iterdir()) == ["lock", "masters"]
 
 
 def test_after_sigkill_all_processes_die_and_clean_takes_back_the_rest(place: Path) -> None:
@@ -49,7 +49,11 @@ def test_after_sigkill_all_processes_die_and_clean_takes_back_the_rest(place: Pa
     assert (said.returncode, "✓ cgroup" in said.stdout) == (0, True), said.stdout
     assert remains(journal) == ()
     assert host_mounts() == mounts
-    assert kubelab(place, "clean").stdout == "There was nothing to clean.\n"
+    nothing, stays = kubelab(place, "clean").stdout.splitlines()
+    assert nothing == "There was nothing to clean."
+    assert stays == f"What the cluster keeps is still in {place}/masters: `kubelab clean --all` removes it."
+    assert kubelab(place, "clean", "--all").stdout == f"✓ directory {place}/masters\n"
+    assert [left.name for left in place.iterdir()] == ["lock"]
 
 
 def test_the_next_start_cleans_up_after_a_sigkill(place: Path) -> None:

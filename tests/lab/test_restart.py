@@ -31,7 +31,7 @@ async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
     async with start_lab(LabConfig(directory=directory)) as lab:
         await lab.ready()
         yield lab
-    assert [left.name for left in directory.path.iterdir()] == ["lock"]
+    assert sorted(left.name for left in directory.path.iterdir()) == ["lock", "masters"]
     assert len(scan([os.getpid()])) == 1
 
 

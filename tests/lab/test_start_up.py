@@ -43,7 +43,7 @@ async def test_it_takes_as_many_descriptors_as_may_be_had(directory: LabDirector
 async def test_it_closes_in_every_phase(directory: LabDirectory, phases: int) -> None:
     async with start_lab(LabConfig(directory=directory)) as lab:
         await has_begun(lab, phases)
-    assert [left.name for left in directory.path.iterdir()] == ["lock"]
+    assert sorted(left.name for left in directory.path.iterdir()) == ["lock", "masters"]
     assert len(scan([os.getpid()])) == 1
 
 
@@ -52,7 +52,7 @@ async def test_it_closes_though_a_node_never_becomes_ready(directory: LabDirecto
         await has_begun(lab, 3)
         os.kill(lab.machines["minion-1"].pid, signal.SIGKILL)
         await has_begun(lab, 4)
-    assert [left.name for left in directory.path.iterdir()] == ["lock"]
+    assert sorted(left.name for left in directory.path.iterdir()) == ["lock", "masters"]
 
 
 async def test_machines_that_cannot_be_built_fail_as_one(directory: LabDirectory) -> None:
@@ -61,7 +61,7 @@ async def test_machines_that_cannot_be_built_fail_as_one(directory: LabDirectory
         with pytest.raises(LabError, match=r"come up|levantar"):
             await lab.ready()
         assert dict(lab.machines) == {}
-    assert [left.name for left in directory.path.iterdir()] == ["lock"]
+    assert sorted(left.name for left in directory.path.iterdir()) == ["lock", "masters"]
 
 
 async def test_a_scratch_machine_takes_nobody_s_name(directory: LabDirectory) -> None:

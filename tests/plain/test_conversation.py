@@ -52,7 +52,7 @@ def piped(place: Path, *words: str, lines: str) -> str:
         timeout=PATIENCE_S,
     )
     assert done.returncode == 0, done.stdout
-    assert [left.name for left in place.iterdir()] == ["lock"]
+    assert sorted(left.name for left in place.iterdir()) == ["lock", "masters"]
     assert not any(mark in done.stdout for mark in ("\x1b", "\r", "\u2502")), ascii(done.stdout)
     return done.stdout
 
@@ -126,7 +126,7 @@ def test_sigterm_in_a_lesson_gives_the_terminal_back_and_ends_cleanly(
     terminal.expect(pexpect.EOF)
     terminal.close()
     assert terminal.exitstatus == 0
-    assert [left.name for left in place.iterdir()] == ["lock"]
+    assert sorted(left.name for left in place.iterdir()) == ["lock", "masters"]
 
 
 SCRIPT = """\
@@ -203,7 +203,7 @@ def test_whoever_stops_reading_ends_it(place: Path) -> None:
     assert process.wait(PATIENCE_S) == 0
     assert process.stdin
     process.stdin.close()
-    assert [left.name for left in place.iterdir()] == ["lock"]
+    assert sorted(left.name for left in place.iterdir()) == ["lock", "masters"]
 
 
 def test_an_unknown_lesson_is_told_before_the_lab_comes_up(place: Path) -> None:

@@ -2,8 +2,7 @@
 
 Source: kubernetes, pkg/controlplane/controller/kubernetesservice/controller.go and
 pkg/controlplane/reconcilers/{instancecount,endpointsadapter}.go.
-Left out: taking the addresses of servers that have gone out again; whoever starts the servers says which
-there are.
+Which servers there are, `endpoint_reconciler` knows.
 """
 
 from collections.abc import Sequence

@@ -2,8 +2,8 @@
 
 Source: https://kubernetes.io/docs/setup/best-practices/certificates/ (names and groups). Keys are P-256: made
 in less than a millisecond each. Files are readable by their owner alone.
-Left out: separate authorities for the front proxy and the store; rotation (a lab lives for hours, a
-certificate for a year).
+Left out: a separate authority for the front proxy; rotation of authorities (as kubeadm, they last ten years;
+all other certificates are made anew with each start).
 """
 
 import os
@@ -22,8 +22,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kubelab.cluster.apiserver.authentication.jwt import SigningKey
 from kubelab.cluster.apiserver.caller import CONTROLLER_MANAGER, MASTERS, NODES, SCHEDULER
+from kubelab.cluster.errors import LabError
+from kubelab.language import Text
 
 VALIDITY = timedelta(days=365)
+AUTHORITY_VALIDITY = timedelta(days=3650)
 _BACKDATED = timedelta(minutes=5)  # Clocks of virtual machines may lag.
 CLUSTER_DOMAIN = "cluster.local"
 SERVER_NAMES = (
@@ -55,7 +58,7 @@ class KeyPair:
 
 
 class Authority:
-    """A certificate authority whose files live in *directory*, made anew by `create`."""
+    """A certificate authority whose files live in *directory*: `create` makes them, `open` reads them."""
 
     def __init__(
         self, directory: Path, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate, now: datetime
@@ -67,12 +70,22 @@ class Authority:
         self._now = now
 
     @classmethod
-    def create(cls, directory: Path, now: datetime) -> "Authority":
+    def open(cls, directory: Path, now: datetime, *, name: str = "kubernetes") -> "Authority":
+        """Return the authority whose files are in *directory*; without them a new one."""
+        try:
+            key = _loaded(directory / "ca.key")
+            certificate = x509.load_pem_x509_certificate((directory / "ca.crt").read_bytes())
+        except FileNotFoundError:
+            return cls.create(directory, now, name=name)
+        return cls(directory, key, certificate, now)
+
+    @classmethod
+    def create(cls, directory: Path, now: datetime, *, name: str = "kubernetes") -> "Authority":
         """Make a new authority and write its files into *directory*, which is made if it is missing."""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        key, name = ec.generate_private_key(ec.SECP256R1()), _name("kubernetes")
+        key, own_name = ec.generate_private_key(ec.SECP256R1()), _name(name)
         certificate = (
-            _builder(name, name, key.public_key(), now)
+            _builder(own_name, own_name, key.public_key(), now, AUTHORITY_VALIDITY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -82,11 +95,17 @@ class Authority:
         authority._write("ca", key, certificate)
         return authority
 
-    def apiserver(self, addresses: Iterable[IPv4Address] = (), names: Iterable[str] = ()) -> KeyPair:
+    def apiserver(
+        self,
+        addresses: Iterable[IPv4Address] = (),
+        names: Iterable[str] = (),
+        *,
+        file_name: str = "apiserver",
+    ) -> KeyPair:
         """Return the API server's certificate for its *addresses* beside loopback and the service's own."""
         all_addresses = dict.fromkeys((LOOPBACK, SERVICE_ADDRESS, *addresses))
         sans = [x509.DNSName(name) for name in dict.fromkeys((*SERVER_NAMES, *names))]
-        return self.issue("apiserver", "kube-apiserver", names=[*sans, *map(x509.IPAddress, all_addresses)])
+        return self.issue(file_name, "kube-apiserver", names=[*sans, *map(x509.IPAddress, all_addresses)])
 
     def kubelet_server(self, node: str, addresses: Iterable[IPv4Address]) -> KeyPair:
         """Return the certificate that a kubelet's own HTTPS server shows."""
@@ -117,7 +136,9 @@ class Authority:
         return self.issue("apiserver-etcd-client", "kube-apiserver-etcd-client", [MASTERS])
 
     def service_accounts(self) -> SigningKey:
-        """Return the key that signs the service accounts' tokens, made anew, as `sa.key` and `sa.pub`."""
+        """Return the key that signs the service accounts' tokens: `sa.key`, made with `sa.pub` if missing."""
+        with suppress(FileNotFoundError):
+            return SigningKey(_loaded(self.directory / "sa.key"))
         key = SigningKey.generate()
         spki = serialization.PublicFormat.SubjectPublicKeyInfo
         public = key.private.public_key().public_bytes(serialization.Encoding.PEM, spki)
@@ -222,7 +243,11 @@ def _name(common_name: str, organizations: Sequence[str] = ()) -> x509.Name:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey, now: datetime
+    subject: x509.Name,
+    issuer: x509.Name,
+    public_key: ec.EllipticCurvePublicKey,
+    now: datetime,
+    validity: timedelta = VALIDITY,
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -231,7 +256,7 @@ def _builder(
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _BACKDATED)
-        .not_valid_after(now + VALIDITY)
+        .not_valid_after(now + validity)
     )
 
 
@@ -274,8 +299,21 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
+def _loaded(path: Path) -> ec.EllipticCurvePrivateKey:
+    key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise LabError(_FOREIGN_KEY.format(path=path))
+    return key
+
+
 def _write_private(path: Path, content: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         os.fchmod(file.fileno(), 0o600)
         file.write(content)
+
+
+_FOREIGN_KEY = Text(
+    es="La clave {path} no es del laboratorio: empieza de nuevo con `kubelab up --fresh`.",
+    en="The key {path} is not the lab's: begin anew with `kubelab up --fresh`.",
+)

@@ -2,6 +2,8 @@
 
 As root /run/kubelab, otherwise the user's runtime directory (XDG); KUBELAB_DIR names another. Everything in
 it is the lab's own and goes away with it: kernel objects do not survive a reboot, nor need their journal.
+What the masters keep does survive: it lies in /var/lib/kubelab, the user's state directory, or in the
+directory that KUBELAB_DIR names (KUBELAB_STATE, if that is set), until it is asked to go.
 """
 
 import fcntl
@@ -22,17 +24,23 @@ SOCKET_PATH_BYTES_MAX = 107  # unix(7): sun_path has 108 bytes, the last one zer
 
 @dataclass(frozen=True, slots=True)
 class LabDirectory:
+    """`state`: where what survives the lab is kept; None: in the directory itself."""
+
     path: Path
+    state: Path | None = None
 
     @classmethod
     def default(cls) -> "LabDirectory":
+        kept = os.environ.get("KUBELAB_STATE")
+        state = Path(kept) if kept else None
         if named := os.environ.get("KUBELAB_DIR"):
-            return cls(Path(named))
+            return cls(Path(named), state)
         if os.geteuid() == 0:
-            return cls(Path("/run/kubelab"))
+            return cls(Path("/run/kubelab"), state or Path("/var/lib/kubelab"))
+        state = state or platformdirs.user_state_path("kubelab")
         with warnings.catch_warnings():  # Where there is no XDG_RUNTIME_DIR, it is a place in /tmp.
             warnings.simplefilter("ignore")
-            return cls(Path(platformdirs.user_runtime_path("kubelab")))
+            return cls(Path(platformdirs.user_runtime_path("kubelab")), state)
 
     @property
     def lock(self) -> Path:
@@ -56,8 +64,17 @@ class LabDirectory:
         return self.path / "admin.conf"
 
     @property
+    def masters(self) -> Path:
+        """All that the masters keep on their disks, and that the cluster is again in its next life."""
+        return (self.state or self.path) / "masters"
+
+    @property
+    def shape(self) -> Path:
+        return self.masters / "cluster.json"
+
+    @property
     def pki(self) -> Path:
-        return self.path / "pki"
+        return self.masters / "pki"
 
     @property
     def pods(self) -> Path:

@@ -22,8 +22,9 @@ from kubelab.cluster.client.kubeconfig import ClientConfig
 from kubelab.cluster.errors import ApiError, LabError
 from kubelab.cluster.lab.config import LabConfig
 from kubelab.cluster.lab.control import ShellOffer
+from kubelab.cluster.lab.control_plane import KUBECONFIG_ON_MACHINE
 from kubelab.cluster.lab.keeper import Held, Keeper
-from kubelab.cluster.lab.lab import KUBECONFIG_ON_MACHINE, PROGRAMS_ON_MACHINE, lab_journal
+from kubelab.cluster.lab.lab import PROGRAMS_ON_MACHINE, lab_journal
 from kubelab.cluster.lab.listening import listen
 from kubelab.cluster.linux.cgroups import CgroupTree
 from kubelab.cluster.linux.journal import Journal

@@ -2,7 +2,8 @@
 
 `start_lab` returns at once; network, machines and cluster come up beside whoever holds the lab, who follows
 `phases` or awaits `ready`. A component that fails on a bug ends the lab loudly, after the clean-up. Each
-machine, and what the cluster runs on it, can be started anew while the others go on.
+machine, and each program of the cluster that runs on it, can be ended and started anew while the others go
+on (`component`).
 """
 
 import asyncio
@@ -29,29 +30,33 @@ from kubelab.cluster.client.api import Api
 from kubelab.cluster.clock import Clock, SystemClock
 from kubelab.cluster.errors import KernelError, LabError
 from kubelab.cluster.images.store import ImageStore
+from kubelab.cluster.lab.component import Component, ComponentName
 from kubelab.cluster.lab.config import LabConfig
 from kubelab.cluster.lab.control import ControlServer, ShellOffer
+from kubelab.cluster.lab.control_plane import KUBECONFIG_ON_MACHINE, ControlPlane
 from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.cluster.lab.errand import install, running_errands
 from kubelab.cluster.lab.keeper import Held, Keeper
-from kubelab.cluster.lab.master import Master, start_master
-from kubelab.cluster.lab.minion import start_minion
+from kubelab.cluster.lab.master import Master, api_server, controller_manager, scheduler
+from kubelab.cluster.lab.minion import kubelet
 from kubelab.cluster.lab.observer import Observer
 from kubelab.cluster.lab.phases import Phase, Phases
+from kubelab.cluster.lab.program import Goodbye, Life, Program
+from kubelab.cluster.lab.shape import Shape, settle
 from kubelab.cluster.lab.snapshot import LabSnapshot
-from kubelab.cluster.lab.sweep import sweep
+from kubelab.cluster.lab.sweep import forget, sweep
 from kubelab.cluster.linux.background import background
 from kubelab.cluster.linux.cgroups import CgroupTree
 from kubelab.cluster.linux.journal import Journal, undo
+from kubelab.cluster.linux.suspension import Suspension
 from kubelab.cluster.linux.threads import in_thread
 from kubelab.cluster.machine.machine import Machine, Role
 from kubelab.cluster.machine.namespaced import MachineSpec, NamespacedMachine, start_cgroups, start_machine
 from kubelab.cluster.machine.network import PhysicalNetwork, start_network
-from kubelab.cluster.runtime.pods import PodRuntime
+from kubelab.cluster.runtime.pods import PodRuntime, start_pods
 from kubelab.cluster.store.state import StoreState
 from kubelab.language import Text
 
-KUBECONFIG_ON_MACHINE = "/etc/kubernetes/admin.conf"
 PROGRAMS_ON_MACHINE = "/usr/local/bin"
 
 
@@ -64,7 +69,7 @@ async def start_lab(config: LabConfig) -> AsyncIterator["Lab"]:
     """
     _allow_descriptors()
     async with lab_journal(config.directory) as journal:
-        lab = Lab(config, journal, SystemClock())
+        lab = Lab(config, await in_thread(_settled, config), journal, SystemClock())
         async with background(lab._run()):
             try:
                 yield lab
@@ -91,13 +96,14 @@ async def lab_journal(directory: LabDirectory) -> AsyncIterator[Journal]:
 
 
 class Lab:
-    """What the lessons, the app and the command line hold. Left out: masters that can fail over."""
+    """What the lessons, the app and the command line hold. See also `component.Power`."""
 
     home = "master-1"
     kubeconfig_on_machine = KUBECONFIG_ON_MACHINE
 
-    def __init__(self, config: LabConfig, journal: Journal, clock: Clock) -> None:
+    def __init__(self, config: LabConfig, shape: Shape, journal: Journal, clock: Clock) -> None:
         self.config = config
+        self.shape = shape
         self._journal = journal
         self._clock = clock
         self._phases = Phases()
@@ -106,7 +112,8 @@ class Lab:
         self._observer = Observer(self._machines, self._pids_of, clock)
         loop = asyncio.get_running_loop()
         self._base: asyncio.Future[tuple[PhysicalNetwork, CgroupTree]] = loop.create_future()
-        self._master: asyncio.Future[Master] = loop.create_future()
+        self._control_plane: asyncio.Future[ControlPlane] = loop.create_future()
+        self._ready: asyncio.Future[None] = loop.create_future()
         self._images: asyncio.Future[ImageStore] = loop.create_future()
         self._closing = asyncio.Event()
         self._closed = asyncio.Event()
@@ -114,9 +121,9 @@ class Lab:
         self._scratch_numbers = itertools.count()
         self._keeper = Keeper()
         self._held_machines: dict[str, Held[NamespacedMachine]] = {}
-        self._held_components: dict[str, Held[object]] = {}
-        self._restarting = asyncio.Lock()
-        self._admin = b""
+        self._held_places: dict[str, Held[PodRuntime | None]] = {}
+        self._programs: dict[str, list[Program]] = {}
+        self._switching = asyncio.Lock()
         self._offers: list[ShellOffer] = []
 
     @property
@@ -130,7 +137,12 @@ class Lab:
     @property
     def api(self) -> Api:
         """The cluster's API, with the administrator's rights. Await `ready` first."""
-        return self._master.result().api
+        return self._control_plane.result().api
+
+    @property
+    def components(self) -> Sequence[Component]:
+        """See `component.Power`."""
+        return [program for name in self.machines for program in self._programs.get(name, ())]
 
     def phases(self) -> AsyncIterator[Phase]:
         """Follow the start-up from its beginning; ends when it has succeeded or failed."""
@@ -142,14 +154,17 @@ class Lab:
         Raises:
             LabError: the lab could not come up, and why.
         """
-        await asyncio.shield(self._master)
+        await asyncio.shield(self._ready)
 
     def store(self) -> StoreState | None:
         """Return what the cluster's store is like now; None while the cluster does not run."""
-        if not self._master.done() or self._master.cancelled() or self._master.exception():
+        return plane.store_state() if (plane := self._plane()) else None
+
+    def _plane(self) -> ControlPlane | None:
+        """Return the control plane if the lab has come up."""
+        if not self._ready.done() or self._ready.cancelled() or self._ready.exception():
             return None
-        members = tuple(spec.name for spec in self._specs() if spec.role == "master")
-        return StoreState(members, self._master.result().store.revision)
+        return self._control_plane.result()
 
     def snapshot(self) -> LabSnapshot:
         return self._observer.snapshot()
@@ -178,44 +193,93 @@ class Lab:
             LabError: there is no such machine of the cluster, or it could not be started: try again.
         """
         await self.ready()
+        spec = self._spec(name)
+        async with self._switching:
+            await self._switch_off(name)
+            await self._switch_on(spec)
+
+    async def power_off(self, machine: str) -> None:
+        """See `component.Power`. Raises LabError: there is no such machine of the cluster."""
+        await self.ready()
+        self._spec(machine)
+        async with self._switching:
+            await self._switch_off(machine)
+
+    async def power_on(self, machine: str) -> None:
+        """See `component.Power`."""
+        await self.ready()
+        spec = self._spec(machine)
+        async with self._switching:
+            if machine not in self._held_machines:
+                await self._switch_on(spec)
+
+    def _spec(self, name: str) -> MachineSpec:
         spec = next((spec for spec in self._specs() if spec.name == name), None)
         if spec is None:
             raise LabError(_NO_MACHINE.format(name=name, names=", ".join(s.name for s in self._specs())))
-        async with self._restarting:
-            await self._power_off(name)
-            await self._power_on(spec)
-            await self._run_components(self._held_machines[name].value, self._master.result())
+        return spec
 
-    async def _power_off(self, name: str) -> None:
-        """Whatever ran there ends at once, without the grace that pods are given otherwise."""
+    async def _switch_off(self, name: str) -> None:
+        """Whatever runs there ends at once, without the grace that pods are given otherwise."""
         if machine := self._held_machines.pop(name, None):
             machine.value.kill()
-        if components := self._held_components.pop(name, None):
-            await self._keeper.close(components)
+        for program in self._programs.pop(name, ()):
+            await program.kill()
+        if place := self._held_places.pop(name, None):
+            await self._keeper.close(place)
         if machine:
             await self._keeper.close(machine)
 
-    async def _power_on(self, spec: MachineSpec) -> None:
-        self._held_machines[spec.name] = held = await self._keeper.open(self._machine(spec))
-        if self._admin:
-            await held.value.write_file(KUBECONFIG_ON_MACHINE, self._admin, mode=0o600)
+    async def _switch_on(self, spec: MachineSpec) -> None:
+        """Start the machine, and what the cluster runs on it; if that fails it is off again."""
+        try:
+            await self._start_machine(spec)
+            await self._start_programs(spec.name)
+        except LabError:
+            await self._switch_off(spec.name)
+            raise
 
-    async def _run_components(self, machine: NamespacedMachine, master: Master) -> None:
-        if machine.role == "master":
-            components = start_master(machine, master, self.directory, self._clock)
-            self._held_components[machine.name] = await self._keeper.open(components)
-        else:
-            self._held_components[machine.name] = await self._keeper.open(self._minion(machine, master))
+    async def _start_machine(self, spec: MachineSpec) -> None:
+        self._held_machines[spec.name] = await self._keeper.open(self._machine(spec))
+
+    async def _start_programs(self, name: str) -> None:
+        machine = self._held_machines[name].value
+        place = self._held_places[name] = await self._keeper.open(self._place(machine))
+        programs = self._programs[name] = self._programs_for(machine, place.value)
+        for program in programs:
+            await program.start()
 
     @asynccontextmanager
-    async def _minion(self, machine: NamespacedMachine, master: Master) -> AsyncIterator[None]:
-        images = self._images.result()
-        async with start_minion(machine, master, images, self.directory, self._clock) as runtime:
-            self._runtimes[machine.name] = runtime
-            try:
-                yield
-            finally:
-                del self._runtimes[machine.name]
+    async def _place(self, machine: NamespacedMachine) -> AsyncIterator[PodRuntime | None]:
+        """Make *machine* ready for the programs of the cluster; what pods are left then ends with it."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._control_plane.result().serving(machine))
+            if machine.pods is None:
+                yield None
+                return
+            pods = start_pods(machine.shim, machine.pods, self._images.result())
+            self._runtimes[machine.name] = await stack.enter_async_context(pods)
+            stack.callback(self._runtimes.pop, machine.name)
+            yield self._runtimes[machine.name]
+
+    def _programs_for(self, machine: NamespacedMachine, runtime: PodRuntime | None) -> list[Program]:
+        """Return the programs of the cluster for *machine*, in the order in which they start."""
+        clock, plane = self._clock, self._control_plane.result()
+        if runtime is None:
+            return _programs_of_master(plane.masters[machine.name], machine, self._keeper, clock)
+        index = int(machine.name.rpartition("-")[2]) - 1
+        servers, directory = plane.servers(index), self.directory
+
+        def life(suspension: Suspension) -> AbstractAsyncContextManager[Goodbye]:
+            return kubelet(machine, runtime, plane.keys, servers, directory, clock)
+
+        return [Program("kubelet", machine, life, self._keeper, clock)]
+
+    async def _end_programs(self) -> None:
+        """End the cluster in order: first those who use it, the same on all machines at once."""
+        for name in ("kubelet", "kube-controller-manager", "kube-scheduler", "kube-apiserver", "etcd"):
+            programs = [each for several in self._programs.values() for each in several if each.name == name]
+            await _all(program.end() for program in programs)
 
     @contextmanager
     def offering(self, offer: ShellOffer) -> Iterator[None]:
@@ -239,7 +303,7 @@ class Lab:
                 await self._bring_up_unless_closing(stack)
                 await self._closing.wait()
         finally:
-            for outcome in (self._base, self._master, self._images):
+            for outcome in (self._base, self._control_plane, self._ready, self._images):
                 outcome.cancel()
             self._closed.set()
 
@@ -266,7 +330,8 @@ class Lab:
             await stack.enter_async_context(self._control().serving(self.directory.control))
             await stack.enter_async_context(self._keeper)
             await self._start_machines()
-            self._master.set_result(await self._start_cluster(stack))
+            await self._start_cluster(stack)
+            self._ready.set_result(None)
             gc.freeze()  # What start-up made lives as long as the lab: the collector need not look again.
         except KernelError as error:
             self._fail(LabError(_REFUSED.format(error=error)))
@@ -276,16 +341,14 @@ class Lab:
             self._phases.finish()
 
     def _fail(self, error: LabError) -> None:
-        for outcome in (self._base, self._master, self._images):
+        for outcome in (self._base, self._control_plane, self._ready, self._images):
             if not outcome.done():
                 outcome.set_exception(error)
                 outcome.exception()  # Whether anybody waits for it is not known: it counts as seen.
 
     def requests(self) -> RequestLog | None:
-        """Return the API server's request log; None while there is no API server."""
-        if not self._master.done() or self._master.cancelled() or self._master.exception():
-            return None
-        return self._master.result().requests
+        """Return the API servers' request log; None while there is no API server."""
+        return plane.requests if (plane := self._plane()) else None
 
     def _control(self) -> ControlServer:
         environment = {"KUBECONFIG": KUBECONFIG_ON_MACHINE}
@@ -301,13 +364,14 @@ class Lab:
             return network, cgroups
 
     async def _start_machines(self) -> None:
-        with self._phases.phase(_MACHINES.format(minions=self.config.minions)):
-            await _all(self._power_on(spec) for spec in self._specs())
+        with self._phases.phase(_machines(self.shape.masters, self.config.minions)):
+            await _all(self._start_machine(spec) for spec in self._specs())
 
     def _specs(self) -> list[MachineSpec]:
         network, _ = self._base.result()
         plan = network.plan
-        roles: list[tuple[Role, int]] = [("master", 0), *(("minion", n) for n in range(self.config.minions))]
+        counts: dict[Role, int] = {"master": self.shape.masters, "minion": self.config.minions}
+        roles = [(role, index) for role, count in counts.items() for index in range(count)]
         interfaces = {f"{role}-{index + 1}": plan.machine(role, index) for role, index in roles}
         hosts: dict[str, IPv4Address] = {name: interface.ip for name, interface in interfaces.items()}
         return [
@@ -345,32 +409,32 @@ class Lab:
         environment = dict(os.environ) | {"KUBELAB_DIR": str(self.directory.path)}
         return running_errands(machine, self.config.command, environment)
 
-    async def _start_cluster(self, stack: AsyncExitStack) -> Master:
-        machines = sorted(self._machines.values(), key=lambda machine: machine.address)
-        with self._phases.phase(_MASTER):
-            self._journal.directory(self.directory.pki)
-            self._journal.file(self.directory.kubeconfig)
-            for log in (self.directory.audit_log, audit.older(self.directory.audit_log)):
-                self._journal.file(log)
-            master = await Master.create(
-                machines[0].name, machines[0].address, self.directory, self.config.port, self._clock
-            )
-            await self._run_components(machines[0], master)
-            self._admin = master.kubeconfig()
-            await _all(
-                machine.write_file(KUBECONFIG_ON_MACHINE, self._admin, mode=0o600) for machine in machines
-            )
+    async def _start_cluster(self, stack: AsyncExitStack) -> None:
+        began, (network, _) = self._clock.now(), self._base.result()
+        machines = [held.value for held in self._held_machines.values()]
+        masters = [machine for machine in machines if machine.role == "master"]
+        minions = [machine.name for machine in machines if machine.role == "minion"]
+        with self._phases.phase(_MASTER if len(masters) == 1 else _MASTERS):
+            for file in (
+                self.directory.kubeconfig,
+                self.directory.audit_log,
+                audit.older(self.directory.audit_log),
+            ):
+                self._journal.file(file)
+            addresses = {machine.name: machine.address for machine in masters}
+            plane = await ControlPlane.create(addresses, self.directory, self._clock)
+            self._control_plane.set_result(plane)
+            stack.push_async_callback(self._end_programs)
+            await stack.enter_async_context(plane.serving_host(self.config.port, network.host_socket))
+            await _unless_gone(machines, _all(self._start_programs(machine.name) for machine in masters))
         with self._phases.phase(_NODES):
             self._journal.directory(self.directory.pods)
             # One for all minions, so that an image which two of them want is pulled once.
             self._images.set_result(await in_thread(ImageStore.open))
-            for machine in machines[1:]:
-                await self._run_components(machine, master)
-            await stack.enter_async_context(
-                self._observer.following(master.api, lambda: master.store.revision, master.requests)
-            )
-            await _unless_gone(machines, master.nodes_ready(self.config.minions))
-        return master
+            await _unless_gone(machines, _all(map(self._start_programs, minions)))
+            following = self._observer.following(plane.api, lambda: plane.revision, plane.requests)
+            await stack.enter_async_context(following)
+            await _unless_gone(machines, plane.nodes_ready(minions, began))
 
     def _pids_of(self, pod_uid: str) -> tuple[int, ...]:
         return tuple(pid for runtime in self._runtimes.values() for pid in runtime.pids(pod_uid))
@@ -381,6 +445,23 @@ def _allow_descriptors() -> None:
     inherits this, and systemd's usual soft limit of 1,024 is meant for programs that call select(2)."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _settled(config: LabConfig) -> Shape:
+    if config.fresh:
+        forget(config.directory)
+    return settle(config.directory.shape, config)
+
+
+def _programs_of_master(
+    master: Master, machine: NamespacedMachine, keeper: Keeper, clock: Clock
+) -> list[Program]:
+    lives: dict[ComponentName, Life] = {
+        "kube-apiserver": lambda suspension: api_server(master, machine, clock, suspension),
+        "kube-controller-manager": lambda _: controller_manager(master, clock),
+        "kube-scheduler": lambda _: scheduler(master, clock),
+    }
+    return [Program(name, machine, life, keeper, clock) for name, life in lives.items()]
 
 
 async def _all(works: Iterable[Coroutine[Any, Any, object]]) -> None:
@@ -394,6 +475,10 @@ async def _all(works: Iterable[Coroutine[Any, Any, object]]) -> None:
         if failures.split(LabError)[1]:
             raise
         raise failures.exceptions[0] from None
+
+
+def _machines(masters: int, minions: int) -> Text:
+    return _MACHINES.format(masters=masters, master="master" if masters == 1 else "masters", minions=minions)
 
 
 async def _unless_gone(machines: Sequence[NamespacedMachine], work: Coroutine[Any, Any, None]) -> None:
@@ -418,11 +503,16 @@ async def _unless_gone(machines: Sequence[NamespacedMachine], work: Coroutine[An
 
 _NETWORK = Text(es="La red física", en="The physical network")
 _MACHINES = Text(
-    es="Las máquinas: 1 master y {minions} minions", en="The machines: 1 master and {minions} minions"
+    es="Las máquinas: {masters} {master} y {minions} minions",
+    en="The machines: {masters} {master} and {minions} minions",
 )
 _MASTER = Text(
     es="El master: API server, scheduler y controllers",
     en="The master: API server, scheduler and controllers",
+)
+_MASTERS = Text(
+    es="Los masters: API servers, schedulers y controllers",
+    en="The masters: API servers, schedulers and controllers",
 )
 _NODES = Text(es="Los kubelets: todos los nodos Ready", en="The kubelets: all nodes Ready")
 

@@ -1,21 +1,21 @@
-"""The master: API server on its machine's network (and on the host's loopback), scheduler, controllers.
+"""A master: its member of the store, API server, scheduler and controller manager, each a program of its own.
 
-What is on a real master's disk (the store, the keys) is in `Master`, and what runs on its machine in
-`start_master`: so the machine can be started anew and nothing is forgotten.
-Source: https://kubernetes.io/docs/concepts/architecture/#control-plane-components.
+They are as kubeadm's stacked topology has them: each API server uses the store's member of its own machine,
+scheduler and controller manager the API server of theirs, and those two work on one master at a time.
+Source: https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/ha-topology/.
 """
 
-import socket
-import ssl
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
+from typing import Any
 
 from kubelab.cluster.apiserver import plugins
 from kubelab.cluster.apiserver.access import Access
 from kubelab.cluster.apiserver.authentication.claims import legacy_claims
-from kubelab.cluster.apiserver.authorized import authorized
 from kubelab.cluster.apiserver.bootstrap import bootstrap
 from kubelab.cluster.apiserver.caller import (
     AUTHENTICATED,
@@ -25,165 +25,139 @@ from kubelab.cluster.apiserver.caller import (
     User,
     service_account,
 )
-from kubelab.cluster.apiserver.listers import Listers
-from kubelab.cluster.apiserver.local import LocalApi
-from kubelab.cluster.apiserver.pki import Authority, KeyPair, client_context, server_context
+from kubelab.cluster.apiserver.endpoint_reconciler import EndpointReconciler
 from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.apiserver.request_log import RequestLog
-from kubelab.cluster.apiserver.server import Security, serve
-from kubelab.cluster.client import kubeconfig
+from kubelab.cluster.apiserver.server import serve
 from kubelab.cluster.client.api import Api
-from kubelab.cluster.client.kubeconfig import ClientConfig
+from kubelab.cluster.client.leader_election import LeaderElector
 from kubelab.cluster.clock import Clock
 from kubelab.cluster.controllers.manager import Signing, run_controllers
-from kubelab.cluster.lab.directory import LabDirectory
+from kubelab.cluster.lab.keys import ClusterKeys
 from kubelab.cluster.lab.listening import listen
+from kubelab.cluster.lab.local_client import Connections, LocalClient
+from kubelab.cluster.lab.program import Goodbye
 from kubelab.cluster.linux.background import background
-from kubelab.cluster.linux.threads import in_thread
+from kubelab.cluster.linux.suspension import Suspension
 from kubelab.cluster.machine.namespaced import NamespacedMachine
-from kubelab.cluster.objects import NODES, Object
+from kubelab.cluster.objects import Object
 from kubelab.cluster.scheduler.scheduler import run_scheduler
 from kubelab.cluster.store.compactor import keep_compacted
-from kubelab.cluster.store.memory import MemoryStore
-from kubelab.cluster.store.protocol import Store
+from kubelab.cluster.store.service import Service
 
 PORT = 6443
-LOOPBACK = "127.0.0.1"
 
 
 @dataclass(slots=True)
 class Master:
-    """What outlives the master's machine. `server` is where the machines reach the API server, `port` where
-    the host does on its loopback, 0 until a free one was found."""
+    """What outlives the master's machine. `requests`: what has been asked of its API server. `server`: those
+    connections that its API server has within this process, None while it does not run."""
 
-    registry: Registry
-    store: Store
-    authority: Authority
-    security: Security
-    server: str
-    port: int
-    requests: RequestLog
-    """What has been asked of the API server, since the master was made."""
-    admission: Listers
-    """What admission reads of the cluster."""
-
-    @staticmethod
-    async def create(
-        name: str, address: IPv4Address, directory: LabDirectory, port: int, clock: Clock
-    ) -> "Master":
-        """Make the keys and an empty cluster for a master of that name and address."""
-        authority = await in_thread(Authority.create, directory.pki, clock.now())
-        security = await in_thread(_security, authority, name, address)
-        store = MemoryStore()
-        key = await in_thread(authority.service_accounts)
-        registry = Registry(store, clock, access=Access(key))
-        admission = plugins.install(registry)
-        await bootstrap(registry, [address], PORT)
-        server = f"https://{address}:{PORT}"
-        return Master(registry, store, authority, security, server, port, RequestLog(), admission)
+    name: str
+    address: IPv4Address
+    store: Service
+    keys: ClusterKeys
+    requests: RequestLog = field(default_factory=RequestLog)
+    server: Connections | None = None
 
     @property
-    def api(self) -> Api:
-        return LocalApi(self.registry)
+    def url(self) -> str:
+        return f"https://{self.address}:{PORT}"
 
-    def acting_as(self, user: User, component: str) -> Api:
-        """Return the cluster as *component* may use it under its own name."""
-        return authorized(self.registry, Caller(user, component))
+    @property
+    def answers(self) -> bool:
+        return self.server is not None and self.server.answers
 
-    def client_config(self, pair: KeyPair) -> ClientConfig:
-        return client_config(self.authority, pair, self.server)
+    def reach(self) -> Connections:
+        """Raises ConnectionError when the API server does not run."""
+        if self.server is None:
+            raise ConnectionRefusedError(f"the API server of {self.name} does not run")
+        return self.server
 
-    def kubeconfig(self) -> bytes:
-        """Return the administrator's kubeconfig for the machines."""
-        return kubeconfig.render(self.client_config(self.authority.admin())).encode()
-
-    async def nodes_ready(self, count: int) -> None:
-        """Wait until *count* nodes are Ready."""
-        listed = await self.api.list(NODES)
-        ready = {node["metadata"]["name"] for node in listed.items if _is_ready(node)}
-        async with self.api.watch(NODES, resource_version=listed.resource_version) as events:
-            while len(ready) < count:
-                node = (await anext(events)).object
-                if _is_ready(node):
-                    ready.add(node["metadata"]["name"])
-
-
-def client_config(authority: Authority, pair: KeyPair, server: str) -> ClientConfig:
-    return ClientConfig(
-        server=server,
-        ca_pem=authority.certificate_path.read_bytes(),
-        certificate_pem=pair.certificate.read_bytes(),
-        key_pem=pair.key.read_bytes(),
-    )
+    def acting_as(self, user: User, program: str) -> Api:
+        """Return the cluster as *program* on this master may use it under its own name."""
+        return LocalClient(self.reach, Caller(user, program))
 
 
 @asynccontextmanager
-async def start_master(
-    machine: NamespacedMachine, master: Master, directory: LabDirectory, clock: Clock
-) -> AsyncIterator[Master]:
-    """Run the master's components on *machine*; write the administrator's kubeconfig for this host.
-
-    Raises:
-        LabError: its port on the loopback is in use.
-    """
-    with (
-        listen(socket.socket(), LOOPBACK, master.port) as on_host,
-        listen(machine.socket(), str(machine.address), PORT) as on_machine,
-    ):
-        _, master.port = on_host.getsockname()
-        admin = master.authority.admin()
-        local = client_config(master.authority, admin, f"https://{LOOPBACK}:{master.port}")
-        kubeconfig.write(directory.kubeconfig, local)
+async def api_server(
+    master: Master, machine: NamespacedMachine, clock: Clock, suspension: Suspension
+) -> AsyncIterator[Goodbye]:
+    """Run kube-apiserver on *machine*. Raises LabError."""
+    registry = Registry(master.store, clock, access=Access(master.keys.service_accounts))
+    admission = plugins.install(registry)
+    await bootstrap(registry)
+    endpoints = EndpointReconciler(registry, master.address, PORT)
+    await endpoints.reconcile()
+    with listen(machine.socket(), str(master.address), PORT) as listening:
         async with (
             serve(
-                master.registry,
-                master.security,
-                [on_host, on_machine],
+                registry,
+                master.keys.security[master.name],
+                [listening],
                 dial=machine.socket,
                 requests=master.requests,
-                audit_log=directory.audit_log,
             ),
-            background(
-                _controllers(master, clock),
-                run_scheduler(master.acting_as(_component(SCHEDULER), "kube-scheduler"), clock),
-                keep_compacted(master.store, clock),
-                master.admission.run(),
-            ),
+            background(endpoints.run(), keep_compacted(master.store, clock), admission.run()),
         ):
-            yield master
+            master.server = connections = Connections(registry, suspension)
+            try:
+                yield endpoints.remove
+            finally:
+                master.server = None
+                connections.close()
+
+
+@asynccontextmanager
+async def scheduler(master: Master, clock: Clock) -> AsyncIterator[Goodbye]:
+    """Run kube-scheduler: it works while it leads."""
+    api = master.acting_as(_component(SCHEDULER), "kube-scheduler")
+    elector = _elector(master, api, clock, "kube-scheduler", component="default-scheduler")
+    async with _elected(elector, lambda: run_scheduler(api, clock)) as goodbye:
+        yield goodbye
+
+
+@asynccontextmanager
+async def controller_manager(master: Master, clock: Clock) -> AsyncIterator[Goodbye]:
+    """Run kube-controller-manager: each controller as the service account of its name, while it leads."""
+    program, keys = "kube-controller-manager", master.keys
+
+    def client(name: str) -> Api:
+        return master.acting_as(service_account("kube-system", name), program)
+
+    def issue_token(account: Object, secret: Object) -> str:
+        return keys.service_accounts.sign(legacy_claims(account, secret))
+
+    signing = Signing(keys.ca_pem, issue_token, keys.authority.sign_request)
+    api = master.acting_as(_component(CONTROLLER_MANAGER), program)
+    elector = _elector(master, api, clock, program, component=program)
+    async with _elected(
+        elector, lambda: run_controllers(api, clock, clients=client, signing=signing)
+    ) as goodbye:
+        yield goodbye
 
 
 def _component(name: str) -> User:
     return User(name, (AUTHENTICATED,))
 
 
-async def _controllers(master: Master, clock: Clock) -> None:
-    """Run the controllers, each as the service account of its name."""
-    program, key = "kube-controller-manager", master.registry.access.key
-
-    def client(name: str) -> Api:
-        return master.acting_as(service_account("kube-system", name), program)
-
-    def issue_token(account: Object, secret: Object) -> str:
-        return key.sign(legacy_claims(account, secret))
-
-    ca_pem = master.authority.certificate_path.read_bytes()
-    signing = Signing(ca_pem, issue_token, master.authority.sign_request)
-    api = master.acting_as(_component(CONTROLLER_MANAGER), program)
-    await run_controllers(api, clock, clients=client, signing=signing)
+def _elector(master: Master, api: Api, clock: Clock, name: str, *, component: str) -> LeaderElector:
+    identity = f"{master.name}_{uuid.uuid4()}"
+    return LeaderElector(api, clock, name=name, identity=identity, component=component)
 
 
-def _security(authority: Authority, name: str, address: IPv4Address) -> Security:
-    return Security(
-        tls=server_context(
-            authority.certificate_path,
-            authority.apiserver([address], [name]),
-            clients=ssl.CERT_OPTIONAL,
-        ),
-        kubelet_tls=client_context(authority.certificate_path, authority.apiserver_kubelet_client()),
-    )
+@asynccontextmanager
+async def _elected(
+    elector: LeaderElector, work: Callable[[], Coroutine[Any, Any, None]]
+) -> AsyncIterator[Goodbye]:
+    """Do *work* while *elector* leads. To say goodbye is to end the work, and then to let others lead."""
+    async with asyncio.TaskGroup() as group:
+        leading = group.create_task(elector.lead(work))
 
+        async def goodbye() -> None:
+            leading.cancel()
+            await asyncio.wait([leading])
+            await elector.release()
 
-def _is_ready(node: Object) -> bool:
-    conditions: Sequence[Object] = node.get("status", {}).get("conditions", ())
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+        yield goodbye
+        leading.cancel()

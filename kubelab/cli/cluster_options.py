@@ -1,0 +1,59 @@
+"""The options that say what cluster a lab has, alike for `kubelab`, `kubelab --plain` and `kubelab up`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from kubelab.language import Text
+
+NAMES = ("minions", "masters", "store", "fresh")
+
+_OPTIONS = (
+    click.option(
+        "--minions",
+        type=click.IntRange(1, 8),
+        default=2,
+        show_default=True,
+        help=str(Text(es="Cuántos minions tiene el clúster.", en="How many minions the cluster has.")),
+    ),
+    click.option(
+        "--masters",
+        type=int,
+        help=str(
+            Text(
+                es="Cuántos masters: 1, 3 o 5 (si no, los que tenía; 1 en uno nuevo).",
+                en="How many masters: 1, 3 or 5 (else as many as it had; 1 for a new one).",
+            )
+        ),
+    ),
+    click.option(
+        "--store",
+        metavar="raft|etcd|URL,…",
+        help=str(
+            Text(
+                es="Dónde guarda el clúster su estado: el almacén propio (raft), un etcd de verdad en los "
+                "masters (etcd) o uno que ya existe (https://…).",
+                en="Where the cluster keeps its state: the lab's own store (raft), a real etcd on the "
+                "masters (etcd) or one that is there already (https://…).",
+            )
+        ),
+    ),
+    click.option(
+        "--fresh",
+        is_flag=True,
+        help=str(
+            Text(
+                es="Empieza de nuevo: olvida lo que el clúster de aquí guardó.",
+                en="Begin anew: forget what the cluster of this place has kept.",
+            )
+        ),
+    ),
+)
+
+
+def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give *command* the options, in this order."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command

@@ -1,0 +1,151 @@
+"""All masters together, as the lab and its clients see them: one cluster, whoever of them lives.
+
+Source: https://kubernetes.io/docs/concepts/architecture/#control-plane-components.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
+from ipaddress import IPv4Address
+from socket import socket
+
+from kubelab.cluster.apiserver.audit import audited
+from kubelab.cluster.apiserver.request_log import RequestLog
+from kubelab.cluster.client import kubeconfig
+from kubelab.cluster.client.api import Api
+from kubelab.cluster.client.informer import Informer
+from kubelab.cluster.clock import Clock
+from kubelab.cluster.lab.directory import LabDirectory
+from kubelab.cluster.lab.forwarder import Forwarder, Target
+from kubelab.cluster.lab.keys import ClusterKeys
+from kubelab.cluster.lab.listening import listen
+from kubelab.cluster.lab.local_client import Connections, LocalClient
+from kubelab.cluster.lab.master import PORT, Master
+from kubelab.cluster.linux.threads import in_thread
+from kubelab.cluster.machine.namespaced import NamespacedMachine
+from kubelab.cluster.objects import NODES, Key, Object
+from kubelab.cluster.pods import condition_of
+from kubelab.cluster.store.memory import MemoryStore
+from kubelab.cluster.store.state import StoreState
+
+LOOPBACK = "127.0.0.1"
+
+
+class ControlPlane:
+    """Make it with `create`. `requests`: what has been asked of any of the API servers."""
+
+    def __init__(
+        self, masters: Iterable[Master], keys: ClusterKeys, directory: LabDirectory, clock: Clock
+    ) -> None:
+        self.masters = {master.name: master for master in masters}
+        self.keys = keys
+        self.requests = RequestLog()
+        self.api: Api = LocalClient(self._any_server)
+        self._directory = directory
+        self._clock = clock
+        self._asked = next(iter(self.masters))
+
+    @classmethod
+    async def create(
+        cls, addresses: Mapping[str, IPv4Address], directory: LabDirectory, clock: Clock
+    ) -> "ControlPlane":
+        """Make, or find in *directory*, what masters of these names and addresses keep.
+
+        Raises:
+            LabError: what is there cannot be used.
+        """
+        keys = await in_thread(ClusterKeys.open, directory.pki, addresses, clock.now())
+        store = MemoryStore()
+        masters = [Master(name, address, store, keys) for name, address in addresses.items()]
+        return cls(masters, keys, directory, clock)
+
+    @asynccontextmanager
+    async def serving_host(self, port: int, dial: Callable[[], socket]) -> AsyncIterator[None]:
+        """Let this host reach the API servers at one port of its loopback (0: a free one), by the
+        kubeconfig that is written; *dial* opens sockets where the masters can be reached. Whatever any of
+        them is asked goes to the audit log.
+
+        Raises:
+            LabError: the port is in use.
+        """
+        async with AsyncExitStack() as stack:
+            for master in self.masters.values():
+                stack.enter_context(master.requests.listening(self.requests.add))
+            await stack.enter_async_context(audited(self.requests, self._directory.audit_log))
+            listening = listen(socket(), LOOPBACK, port)
+            await stack.enter_async_context(self.forwarder(dial).serving(listening))
+            server = f"https://{LOOPBACK}:{listening.getsockname()[1]}"
+            config = self.keys.client_config(self.keys.admin, server)
+            await in_thread(kubeconfig.write, self._directory.kubeconfig, config)
+            yield
+
+    @asynccontextmanager
+    async def serving(self, machine: NamespacedMachine) -> AsyncIterator[None]:
+        """Let *machine* reach the API servers by the kubeconfig that is written there: a master its own, any
+        other one all of them, behind one port of its loopback if there are several."""
+        async with AsyncExitStack() as stack:
+            server = next(iter(self.masters.values())).url
+            if machine.name in self.masters:
+                server = self.masters[machine.name].url
+            elif len(self.masters) > 1:
+                listening = listen(machine.socket(), LOOPBACK, PORT)
+                await stack.enter_async_context(self.forwarder(machine.socket).serving(listening))
+                server = f"https://{LOOPBACK}:{PORT}"
+            content = kubeconfig.render(self.keys.client_config(self.keys.admin, server)).encode()
+            await machine.write_file(KUBECONFIG_ON_MACHINE, content, mode=0o600)
+            yield
+
+    def forwarder(self, dial: Callable[[], socket]) -> Forwarder:
+        targets = [
+            Target(master.name, (str(master.address), PORT), lambda master=master: master.answers)  # type: ignore[misc]
+            for master in self.masters.values()
+        ]
+        return Forwarder(targets, dial, self._clock)
+
+    def servers(self, first: int) -> tuple[str, ...]:
+        """Return the URLs of all API servers, beginning at another one for each *first*."""
+        urls = [master.url for master in self.masters.values()]
+        start = first % len(urls)
+        return tuple(urls[start:] + urls[:start])
+
+    def store_state(self) -> StoreState:
+        return StoreState(tuple(self.masters), self.revision)
+
+    @property
+    def revision(self) -> int:
+        return max(master.store.revision for master in self.masters.values())
+
+    async def nodes_ready(self, names: Iterable[str], since: datetime) -> None:
+        """Wait until these nodes are Ready, by what their kubelets have said after *since*."""
+        missing, changed = {Key("", name) for name in names}, asyncio.Event()
+
+        def see(_: Object | None, node: Object | None) -> None:
+            if node and _is_ready(node, since):
+                missing.discard(Key("", node["metadata"]["name"]))
+                changed.set()
+
+        async with Informer(self.api, NODES, clock=self._clock) as nodes:
+            nodes.on_change(see)
+            while missing:
+                changed.clear()
+                await changed.wait()
+
+    def _any_server(self) -> Connections:
+        """Return the server that was asked last, or another one if it does not answer."""
+        asked = self.masters[self._asked]
+        for master in (asked, *self.masters.values()):
+            if master.answers:
+                self._asked = master.name
+                return master.reach()
+        return asked.reach()
+
+
+KUBECONFIG_ON_MACHINE = "/etc/kubernetes/admin.conf"
+
+
+def _is_ready(node: Object, since: datetime) -> bool:
+    ready = condition_of(node, "Ready")
+    if ready is None or ready["status"] != "True":
+        return False
+    return datetime.fromisoformat(ready["lastHeartbeatTime"]) >= since.replace(microsecond=0)

@@ -1,0 +1,133 @@
+"""A component that runs in this process, and for those whom it serves dies and comes back as a process does.
+
+What it is, an async context says: entering it starts the component, leaving it without a word ends it as
+SIGKILL does. What it yields says goodbye: it is awaited first when the component ends in order.
+A component that ends by an error of the world (its store is gone, its lease is lost) is started again after
+a while, longer each time in a row, as a supervisor would do it; a bug comes out. Without its machine there is
+no component.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+
+from kubelab.cluster.client.backoff import Backoff
+from kubelab.cluster.clock import Clock
+from kubelab.cluster.errors import LabError
+from kubelab.cluster.lab.component import ComponentName, State
+from kubelab.cluster.lab.keeper import Held, Keeper
+from kubelab.cluster.linux.background import background, forever
+from kubelab.cluster.linux.suspension import Suspension
+from kubelab.cluster.machine.namespaced import NamespacedMachine
+from kubelab.cluster.store.service import StoreError
+
+RESTART = Backoff(first_s=0.1, max_s=5.0)
+SETTLED_S = 10.0  # Who lived that long has come up: its next end is the first again.
+GOODBYE_S = 1.0
+
+Goodbye = Callable[[], Awaitable[None]]
+Life = Callable[[Suspension], AbstractAsyncContextManager[Goodbye]]
+
+logger = logging.getLogger(__name__)
+
+
+class Program:
+    """See `component.Component`. `life` makes the context, anew for each start."""
+
+    def __init__(
+        self, name: ComponentName, machine: NamespacedMachine, life: Life, keeper: Keeper, clock: Clock
+    ) -> None:
+        self._name = name
+        self._machine = machine
+        self._life = life
+        self._keeper = keeper
+        self._clock = clock
+        self._suspension = Suspension()
+        self._held: Held[None] | None = None
+        self._goodbye: Goodbye | None = None
+
+    @property
+    def name(self) -> ComponentName:
+        return self._name
+
+    @property
+    def machine(self) -> str:
+        return self._machine.name
+
+    @property
+    def state(self) -> State:
+        if self._goodbye is None:
+            return "dead"
+        return "stopped" if self._suspension.is_suspended else "running"
+
+    async def start(self) -> None:
+        if self.state == "dead":
+            await self.kill()  # It may be between two attempts.
+            self._held = await self._keeper.open(self._supervised())
+
+    async def kill(self) -> None:
+        self._suspension.resume()
+        self._goodbye = None
+        if held := self._held:
+            self._held = None
+            await self._keeper.close(held)
+
+    async def stop(self) -> None:
+        if self.state == "running":
+            self._suspension.suspend()
+
+    async def resume(self) -> None:
+        self._suspension.resume()
+
+    async def end(self) -> None:
+        """End it in order, as SIGTERM does."""
+        self._suspension.resume()
+        if goodbye := self._goodbye:
+            with suppress(TimeoutError, LabError, ConnectionError, StoreError):
+                await asyncio.wait_for(goodbye(), GOODBYE_S)
+        await self.kill()
+
+    @asynccontextmanager
+    async def _supervised(self) -> AsyncIterator[None]:
+        started = asyncio.Event()
+        async with background(self._live(started)):
+            await started.wait()
+            yield
+
+    async def _live(self, started: asyncio.Event) -> None:
+        """Live until the machine ends, again and again; what fails the first start comes out."""
+        failures = 0
+        while not self._machine.shim.gone.is_set():
+            began_s = self._clock.monotonic_s()
+            failure = await self._live_once(started)
+            if failure is None:
+                break
+            if not started.is_set():
+                raise failure
+            failures = 1 if self._clock.monotonic_s() - began_s >= SETTLED_S else failures + 1
+            log = logger.warning if failures == 1 else logger.info
+            log("%s on %s has ended: %s; starting it again", self.name, self.machine, failure)
+            await self._clock.sleep(RESTART.delay_s(failures))
+        await forever()
+
+    async def _live_once(self, started: asyncio.Event) -> Exception | None:
+        """Return what ended it; None: its machine has ended."""
+        failures: list[Exception] = []
+        try:
+            async with self._suspension.governing(self._life(self._suspension)) as goodbye:
+                self._goodbye = goodbye
+                started.set()
+                await self._machine.gone()
+        except* (LabError, ConnectionError, StoreError) as group:
+            failures = _leaves(group)
+        finally:
+            self._goodbye = None
+        return failures[0] if failures else None
+
+
+def _leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
+    leaves: list[Exception] = []
+    for each in group.exceptions:
+        leaves += _leaves(each) if isinstance(each, BaseExceptionGroup) else [each]
+    return leaves
