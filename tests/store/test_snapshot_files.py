@@ -27,6 +27,15 @@ def test_only_the_one_in_force_is_kept(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [f"{3:016x}-{12:016x}.snap"]
 
 
+def test_older_ones_go_and_what_is_just_being_saved_stays(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    marks = [snapshots.save(Snapshot(index, 1, SNAPSHOT.configuration)) for index in (9, 10, 11)]
+    (tmp_path / "saved.tmp").write_bytes(b"half")
+    snapshots.drop_before(marks[1])
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".snap", ".snap", ".tmp"]
+    assert snapshots.load(marks[2]).index == 11
+
+
 def test_a_flipped_bit_and_a_lost_end_are_found(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
     mark = snapshots.save(SNAPSHOT)

@@ -219,8 +219,9 @@ class Driver:
 
     def note(self, mark: Mark) -> None:
         """Name in the log a snapshot that this member has made, and drop what it stands for."""
-        self.writer.write(Batch(snapshot=mark), _Written(None, None, ()))
-        self.writer.release(mark)
+        if not self._is_stopped:
+            self.writer.write(Batch(snapshot=mark), _Written(None, None, ()))
+            self.writer.release(mark)
 
     async def drained(self) -> None:
         """Wait until the disk has everything, the commit index too. Raises LabError."""

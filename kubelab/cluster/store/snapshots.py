@@ -71,12 +71,19 @@ class Snapshots:
         return _decode(content)
 
     def keep_only(self, mark: Mark) -> None:
-        """Delete all snapshots but that one."""
+        """Delete all snapshots but that one, half-written ones too: while nobody saves any."""
         keep = self._path(mark)
         with disk_errors(self._directory):
             for path in self._directory.iterdir() if self._directory.is_dir() else ():
                 if path != keep and path.suffix in (".snap", ".tmp"):
                     path.unlink()
+
+    def drop_before(self, mark: Mark) -> None:
+        """Delete the snapshots of less than that one; a newer one may just be saved."""
+        with disk_errors(self._directory):
+            for path in self._directory.glob("*.snap"):
+                if int(path.stem.partition("-")[2], 16) < mark.index:
+                    path.unlink(missing_ok=True)
 
     def _path(self, mark: Mark) -> Path:
         return self._directory / f"{mark.term:016x}-{mark.index:016x}.snap"

@@ -172,7 +172,7 @@ class WalWriter(Generic[_Token]):
             self._wal.append(batches)
             if release is not None:
                 self._wal.release(release.index)
-                self._snapshots.keep_only(release)
+                self._snapshots.drop_before(release)
 
         self._thread_does(act)
 
