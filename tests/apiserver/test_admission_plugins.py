@@ -343,7 +343,7 @@ async def test_of_many_at_once_no_more_come_through_than_there_is_room_for(admit
 
 async def test_two_servers_of_one_store_cannot_both_give_away_the_last_place(admitting: Admitting) -> None:
     await make_quota(admitting, configmaps="5")
-    other = Registry(admitting.registry.store, admitting.registry.clock)
+    other = Registry(admitting.registry.store.service, admitting.registry.clock)
     plugins.install(other)
     servers = (admitting.api, LocalApi(other))
     made = await asyncio.gather(

@@ -22,7 +22,7 @@ from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import NAMESPACES, SERVICES, Object
 from kubelab.cluster.store.memory import MemoryStore
 
-_CLAIMS = "/registry/ranges/"
+_CLAIMS = b"/registry/ranges/"
 
 
 def service(name: str = "web", **spec: Any) -> Object:

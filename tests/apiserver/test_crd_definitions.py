@@ -247,14 +247,14 @@ async def test_kinds_come_and_go_with_their_definition(api: LocalApi, registry: 
     for _ in range(10):
         await asyncio.sleep(0)  # The follower's turns.
     assert registry.kinds.get(CRONTABS) is None
-    assert await registry.store.get(f"/registry/{GROUP}/crontabs/default/my") is None
+    assert await registry.store.get(f"/registry/{GROUP}/crontabs/default/my".encode()) is None
 
 
 async def test_what_the_store_has_is_served_from_the_start(clock: VirtualClock) -> None:
     registry = Registry(MemoryStore(), clock)
     async with establishing.following(registry):
         await established(LocalApi(registry), definition())
-    again = Registry(registry.store, clock)
+    again = Registry(registry.store.service, clock)
     assert again.kinds.get(CRONTABS) is None
     async with establishing.following(again):
         assert again.kinds.get(CRONTABS) is not None

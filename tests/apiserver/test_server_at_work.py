@@ -109,7 +109,7 @@ async def test_metrics_count_requests_by_verb_resource_and_code(cluster: Cluster
 async def test_metrics_count_what_is_stored_though_nobody_has_read_it(cluster: Cluster) -> None:
     await cluster.api.create(CONFIGMAPS, configmap("unread"))
     stored = len((await cluster.api.list(CONFIGMAPS)).items)
-    anew = Registry(cluster.registry.store, cluster.registry.clock)
+    anew = Registry(cluster.registry.store.service, cluster.registry.clock)
     assert (await anew.counts())["configmaps"] == stored
 
 

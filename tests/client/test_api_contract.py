@@ -22,6 +22,7 @@ from kubelab.cluster.clock import SystemClock
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import CONFIGMAPS, DEPLOYMENTS, NAMESPACES, NODES, PODS, Object
 from kubelab.cluster.store.memory import MemoryStore
+from kubelab.cluster.store.requests import Compaction
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +175,7 @@ async def test_a_watch_from_what_is_compacted_is_gone(api: Api, store: MemorySto
     start = (await api.list(CONFIGMAPS)).resource_version
     for name in ("a", "b", "c"):
         await api.create(CONFIGMAPS, configmap(name))
-    await store.compact(store.revision)
+    await store.compact(Compaction(store.revision))
     with pytest.raises(ApiError) as error:
         async with api.watch(CONFIGMAPS, resource_version=start) as events:
             await anext(events)

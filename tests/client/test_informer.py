@@ -17,7 +17,8 @@ from kubelab.cluster.client.informer import Informer
 from kubelab.cluster.clock import VirtualClock
 from kubelab.cluster.objects import CONFIGMAPS, Key, Object
 from kubelab.cluster.store.memory import MemoryStore
-from kubelab.cluster.store.protocol import CompactedError
+from kubelab.cluster.store.requests import Compaction
+from kubelab.cluster.store.service import CompactedError
 
 Change = tuple[Object | None, Object | None]
 
@@ -200,7 +201,7 @@ async def test_it_lists_again_when_what_it_missed_is_compacted(world: World) -> 
         await world.put("a", "2")
         await world.delete("b")
         await world.put("c", "1")
-        await world.store.compact(world.store.revision)
+        await world.store.compact(Compaction(world.store.revision))
         await world.clock.advance(60)
         world.cable.heal()
         await world.clock.advance(2)
@@ -215,7 +216,7 @@ async def test_an_object_that_was_replaced_meanwhile_is_one_that_went_and_one_th
         world.cable.cut()
         await world.delete("a")
         await world.put("a", "2")
-        await world.store.compact(world.store.revision)
+        await world.store.compact(Compaction(world.store.revision))
         await world.clock.advance(1)
         world.cable.heal()
         await world.clock.advance(2)
@@ -270,7 +271,7 @@ async def _step(world: World, number: int, verb: str, name: str) -> None:
         await world.delete(name)
     elif verb == "compact":
         with suppress(CompactedError):
-            await world.store.compact(world.store.revision)
+            await world.store.compact(Compaction(world.store.revision))
     elif verb == "cut":
         world.cable.cut()
     elif verb == "heal":

@@ -7,22 +7,23 @@ import pytest
 from kubelab.cluster.clock import VirtualClock
 from kubelab.cluster.store.compactor import keep_compacted
 from kubelab.cluster.store.memory import MemoryStore
-from kubelab.cluster.store.protocol import CompactedError, Put
+from kubelab.cluster.store.protocol import CompactedError, Put, Store
 
 
 async def test_history_goes_when_it_is_two_intervals_old() -> None:
-    store, clock = MemoryStore(), VirtualClock()
-    compacting = asyncio.ensure_future(keep_compacted(store, clock, interval_s=300))
+    service, clock = MemoryStore(), VirtualClock()
+    store = Store(service)
+    compacting = asyncio.ensure_future(keep_compacted(service, clock, interval_s=300))
     await clock.advance(1)
-    first = (await store.txn([], [Put("/a", b"1")])).revision
-    last = (await store.txn([], [Put("/a", b"2")])).revision
+    first = (await store.txn([], [Put(b"/a", b"1")])).revision
+    last = (await store.txn([], [Put(b"/a", b"2")])).revision
     await clock.advance(300)
-    assert await store.get("/a", revision=first) is not None
+    assert await store.get(b"/a", revision=first) is not None
     await clock.advance(300)
     with pytest.raises(CompactedError):
-        await store.get("/a", revision=first)
+        await store.get(b"/a", revision=first)
     await clock.advance(3600)
-    kv = await store.get("/a", revision=last)
+    kv = await store.get(b"/a", revision=last)
     assert kv is not None
     assert kv.value == b"2"
     compacting.cancel()

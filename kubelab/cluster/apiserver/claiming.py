@@ -10,7 +10,7 @@ Writes = list[Put | Delete]
 
 
 def claiming(
-    kind: Kind, new: Object | None, old: Object | None, key: str
+    kind: Kind, new: Object | None, old: Object | None, key: bytes
 ) -> tuple[Sequence[Compare], Writes]:
     """Return what must hold, and what is written, when *old* becomes *new* (None: it is not there)."""
     if kind.claims is None:
@@ -18,5 +18,5 @@ def claiming(
     wanted = kind.claims.held(new) if new is not None else frozenset()
     had = kind.claims.held(old) if old is not None else frozenset()
     taken, left = sorted(wanted - had), sorted(had - wanted)
-    writes: Writes = [Put(claim, key.encode()) for claim in taken]
+    writes: Writes = [Put(claim, key) for claim in taken]
     return [Compare(claim, 0) for claim in taken], [*writes, *map(Delete, left)]

@@ -67,7 +67,7 @@ class Claims(Protocol):
     removes their object: no two objects hold the same, and none stays held when its object has gone.
     """
 
-    def held(self, obj: Object) -> frozenset[str]:
+    def held(self, obj: Object) -> frozenset[bytes]:
         """Return the keys of all that *obj* holds."""
 
     async def assign(self, store: Store, new: Object, old: Object | None) -> None:
@@ -224,12 +224,12 @@ class Kind:
     def has_status(self) -> bool:
         return "status" in self.subresources
 
-    def prefix(self, namespace: str = "") -> str:
+    def prefix(self, namespace: str = "") -> bytes:
         """Return where the store keeps these objects, as a real etcd of Kubernetes shows it."""
         resource = self.conversion.storage if self.conversion else self.resource
         group = f"{resource.group}/" if self.custom else ""
         root = f"/registry/{group}{_STORED_AS.get(resource, resource.plural)}/"
-        return f"{root}{namespace}/" if namespace else root
+        return (f"{root}{namespace}/" if namespace else root).encode()
 
-    def key(self, namespace: str, name: str) -> str:
-        return f"{self.prefix(namespace)}{name}"
+    def key(self, namespace: str, name: str) -> bytes:
+        return self.prefix(namespace) + name.encode()

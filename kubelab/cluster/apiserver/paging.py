@@ -18,7 +18,7 @@ class Position(NamedTuple):
     """Where the next page begins, and the revision that all pages are of."""
 
     revision: int
-    start: str
+    start: bytes
 
 
 class _Token(msgspec.Struct):
@@ -28,17 +28,17 @@ class _Token(msgspec.Struct):
 
 
 def encode(position: Position) -> str:
-    token = msgspec.json.encode(_Token(_VERSION, position.revision, position.start))
+    token = msgspec.json.encode(_Token(_VERSION, position.revision, position.start.decode()))
     return base64.urlsafe_b64encode(token).rstrip(b"=").decode()
 
 
-def decode(text: str, prefix: str) -> Position:
+def decode(text: str, prefix: bytes) -> Position:
     """Return the position that *text* names; it must lie under *prefix*."""
     try:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         token = msgspec.json.decode(raw, type=_Token)
     except (binascii.Error, ValueError, msgspec.DecodeError) as error:
         raise refusals.bad_request(f"continue key is not valid: {error}") from error
-    if token.v != _VERSION or not token.start.startswith(prefix) or token.rv < 1:
+    if token.v != _VERSION or not (start := token.start.encode()).startswith(prefix) or token.rv < 1:
         raise refusals.bad_request("continue key is not valid: it is of another list")
-    return Position(token.rv, token.start)
+    return Position(token.rv, start)

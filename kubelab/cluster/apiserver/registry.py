@@ -30,17 +30,9 @@ from kubelab.cluster.apiserver.while_served import while_served
 from kubelab.cluster.clock import Clock
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import Object
-from kubelab.cluster.store.protocol import (
-    CompactedError,
-    Compare,
-    Delete,
-    Event,
-    FutureRevisionError,
-    KeyValue,
-    Put,
-    Store,
-    TxnResult,
-)
+from kubelab.cluster.store.protocol import Compare, Delete, Put, Store, TxnResult
+from kubelab.cluster.store.requests import KeyValue
+from kubelab.cluster.store.service import CompactedError, Event, FutureRevisionError, KeyValueService
 
 Arguments = TypeVarTuple("Arguments")
 EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
@@ -103,21 +95,21 @@ class Registry:
 
     def __init__(
         self,
-        store: Store,
+        service: KeyValueService,
         clock: Clock,
         *,
         kinds: Catalogue | None = None,
         plugins: Sequence[Plugin] = (),
         access: Access | None = None,
     ) -> None:
-        self.store = store
+        self.store = Store(service)
         self.clock = clock
         self.kinds = kinds or Catalogue()
         self.access = access or Access()
         authorizer = self.access.authorizer
         self.admission = Chain((*plugins, RoleEscalation(authorizer.policy, authorizer.authorize)))
         self._versions = VersionCache()
-        self._events: dict[tuple[int, str, EventType, Kind | None], WatchedEvent] = {}
+        self._events: dict[tuple[int, bytes, EventType, Kind | None], WatchedEvent] = {}
 
     async def counts(self) -> dict[str, int]:
         """Return how many objects of each resource are stored, by the names that metrics use."""
@@ -142,11 +134,11 @@ class Registry:
         matches = selection(kind, options.label_selector, options.field_selector)
         prefix = kind.prefix(namespace)
         wanted = refusals.revision(options.resource_version)
-        start, revision = "", wanted if options.exact else 0
+        start, revision = b"", wanted if options.exact else 0
         if options.continue_:
             revision, start = paging.decode(options.continue_, prefix)
-        elif wanted > self.store.revision:
-            raise refusals.too_large(wanted, self.store.revision)
+        elif wanted > self.store.revision and wanted > (newest := await self.store.newest_revision()):
+            raise refusals.too_large(wanted, newest)
         try:
             return await self._page(kind, prefix, start, revision, options.limit, matches)
         except FutureRevisionError as error:
@@ -157,7 +149,7 @@ class Registry:
             raise refusals.too_old(revision, error.compact_revision) from error
 
     async def _page(
-        self, kind: Kind, prefix: str, start: str, revision: int, limit: int, matches: Matches | None
+        self, kind: Kind, prefix: bytes, start: bytes, revision: int, limit: int, matches: Matches | None
     ) -> Page:
         """Read on until *limit* objects match, or there are no more."""
         found: list[Version] = []
@@ -170,7 +162,7 @@ class Registry:
             found += [each for each in versions if matches is None or matches(each.object)]
             if not result.more:
                 return Page(tuple(found), revision)
-            start = result.kvs[-1].key + "\0"
+            start = result.kvs[-1].key + b"\0"
             if len(found) >= limit:
                 remaining = result.count - len(result.kvs) if matches is None else None
                 return Page(
@@ -444,7 +436,7 @@ class Registry:
     async def _is_there(self, kind: Kind, namespace: str, name: str) -> bool:
         return await self.store.get(kind.key(namespace, name)) is not None
 
-    def _written(self, key: str, version: Version, *, gone: bool) -> Version:
+    def _written(self, key: bytes, version: Version, *, gone: bool) -> Version:
         if not gone:
             return self._versions.put(key, version)
         self._versions.forget(key)
@@ -598,7 +590,7 @@ def _apart(wanted: Object, old: Object) -> Object:
     return copy
 
 
-def _present(kind: Kind, name: str, key: str, result: TxnResult) -> KeyValue:
+def _present(kind: Kind, name: str, key: bytes, result: TxnResult) -> KeyValue:
     """Return what a failed transaction found at *key*; raises ApiError 404 if nothing."""
     for kv in result.kvs:
         if kv.key == key:

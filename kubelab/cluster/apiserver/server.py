@@ -293,9 +293,11 @@ def _checks(registry: Registry, deadlines: Deadlines) -> dict[str, dict[str, Che
     async def store() -> str:
         try:
             async with asyncio.timeout(_STORE_ANSWERS_S):
-                await registry.store.get("/registry/health")
+                await registry.store.get(b"/registry/health")
         except TimeoutError:
             return f"the store does not answer within {_STORE_ANSWERS_S} s"
+        except ApiError as error:
+            return error.message
         return ""
 
     async def shutdown() -> str:

@@ -19,8 +19,8 @@ from kubelab.cluster.store.protocol import Store
 
 CLUSTER_IPS = IPv4Network("10.96.0.0/12")
 NODE_PORTS = range(30000, 32768)
-_IP_KEYS = "/registry/ranges/serviceips/"
-_PORT_KEYS = "/registry/ranges/servicenodeports/"
+_IP_KEYS = b"/registry/ranges/serviceips/"
+_PORT_KEYS = b"/registry/ranges/servicenodeports/"
 _TAKEN_IP = "provided IP is already allocated"
 _TAKEN_PORT = "provided port is already allocated"
 _FULL = "range is full"
@@ -53,9 +53,9 @@ _PORT_BAND = Band(NODE_PORTS.start, len(NODE_PORTS), 86)
 class ServiceClaims:
     """What services hold, as the registry asks for it (`kind.Claims`)."""
 
-    def held(self, service: Object) -> frozenset[str]:
-        ips = {f"{_IP_KEYS}{ip}" for ip in _ips(service)}
-        return frozenset(ips | {f"{_PORT_KEYS}{port}" for port in _ports(service)})
+    def held(self, service: Object) -> frozenset[bytes]:
+        ips = {_IP_KEYS + ip.encode() for ip in _ips(service)}
+        return frozenset(ips | {b"%b%d" % (_PORT_KEYS, port) for port in _ports(service)})
 
     async def assign(self, store: Store, new: Object, old: Object | None) -> None:
         """Choose what *new* needs and does not name; refuse what it names and another service has."""
@@ -75,9 +75,9 @@ def _ports(service: Object) -> set[int]:
     return {port for port in (*ports, spec.get("healthCheckNodePort", 0)) if port}
 
 
-async def _taken(store: Store, prefix: str) -> set[str]:
+async def _taken(store: Store, prefix: bytes) -> set[str]:
     result = await store.range(prefix)
-    return {kv.key.removeprefix(prefix) for kv in result.kvs}
+    return {kv.key.removeprefix(prefix).decode() for kv in result.kvs}
 
 
 def _invalid(service: Object, field: str, value: object, detail: str) -> Exception:
@@ -85,12 +85,12 @@ def _invalid(service: Object, field: str, value: object, detail: str) -> Excepti
     return refusals.invalid(SERVICES, service["metadata"]["name"], [error])
 
 
-async def _assign_ip(store: Store, service: Object, own: frozenset[str]) -> None:
+async def _assign_ip(store: Store, service: Object, own: frozenset[bytes]) -> None:
     if not services.needs_cluster_ip(service) or services.is_headless(service):
         return
     spec = service["spec"]
     for ip in _ips(service):
-        if f"{_IP_KEYS}{ip}" in own:
+        if _IP_KEYS + ip.encode() in own:
             continue
         if why := await _why_not_ip(store, ip):
             ips = spec["clusterIPs"]
@@ -108,10 +108,10 @@ async def _why_not_ip(store: Store, ip: str) -> str:
     number = int(ip_address(ip)) - _IP_BAND.first
     if not 0 <= number < _IP_BAND.size:
         return "the provided network does not match the current range"
-    return _TAKEN_IP if await store.get(f"{_IP_KEYS}{ip}") else ""
+    return _TAKEN_IP if await store.get(_IP_KEYS + ip.encode()) else ""
 
 
-async def _assign_ports(store: Store, service: Object, own: frozenset[str]) -> None:
+async def _assign_ports(store: Store, service: Object, own: frozenset[bytes]) -> None:
     spec, taken = service["spec"], await _taken(store, _PORT_KEYS)
     mine = {int(key.removeprefix(_PORT_KEYS)) for key in own if key.startswith(_PORT_KEYS)}
     for field, port in _asked_ports(spec):

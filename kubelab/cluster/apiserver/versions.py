@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import msgspec
 
 from kubelab.cluster.objects import Object
-from kubelab.cluster.store.protocol import KeyValue
+from kubelab.cluster.store.requests import KeyValue
 
 _METADATA = b'"metadata":{'
 _OWNED_KEPT = 1024
@@ -72,7 +72,7 @@ class VersionCache:
     """The newest version of each key, so that readers share one decoded and one encoded form."""
 
     def __init__(self) -> None:
-        self._newest: dict[str, Version] = {}
+        self._newest: dict[bytes, Version] = {}
 
     def peek(self, kv: KeyValue) -> Version:
         """Return the shared version for *kv* if there is one, else a fresh one that is not kept."""
@@ -85,12 +85,12 @@ class VersionCache:
         """Return the shared version for *kv*, which was read as the newest."""
         return self.put(kv.key, self.peek(kv))
 
-    def put(self, key: str, version: Version) -> Version:
+    def put(self, key: bytes, version: Version) -> Version:
         """Keep *version* unless a newer one is known."""
         cached = self._newest.get(key)
         if cached is None or cached.revision < version.revision:
             self._newest[key] = version
         return version
 
-    def forget(self, key: str) -> None:
+    def forget(self, key: bytes) -> None:
         self._newest.pop(key, None)

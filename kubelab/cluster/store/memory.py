@@ -1,260 +1,224 @@
-"""An etcd in memory: every key with its history, a log of revisions, and watchers that read along.
+"""A store of one member without Raft and without a disk: `Mvcc`, and what time does to leases.
 
-Source: etcd, server/storage/mvcc/{kvstore,kvstore_txn,watchable_store}.go. As there, an empty store is at
-revision 1, every transaction that writes makes one revision, and compacting at a revision keeps what can be
-seen from that revision on.
-Left out: durability (it dies with the process), leases, reads that wait for a future revision.
+It answers all that a member answers. Whatever the other members would have to agree to happens at once, and
+all is gone with the process. Leases end while `run` does; who grants none need not run it.
 
-Everything happens between two awaits, so a transaction is atomic because asyncio is cooperative: use one
-store from one event loop.
+Everything happens between two awaits, so a request is atomic because asyncio is cooperative: use one store
+from one event loop.
 """
 
 import asyncio
-from bisect import bisect_left, bisect_right, insort
-from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
-from itertools import islice
-from operator import attrgetter
+from collections.abc import AsyncIterator, Generator
+from contextlib import AbstractAsyncContextManager, suppress
+from itertools import count
+from typing import TypeVar, cast
 
-from kubelab.cluster.store.protocol import (
-    CompactedError,
-    Compare,
-    Delete,
-    Event,
-    FutureRevisionError,
-    KeyValue,
+from kubelab.cluster.clock import Clock, SystemClock
+from kubelab.cluster.store.lessor import Lessor
+from kubelab.cluster.store.mvcc import Mvcc
+from kubelab.cluster.store.requests import (
+    Alarm,
+    AlarmAction,
+    AlarmType,
+    Compaction,
+    DeleteRange,
+    DeleteRangeResponse,
+    LeaseGrant,
+    LeaseRevoke,
     Put,
-    RangeResult,
-    TxnResult,
+    PutResponse,
+    Range,
+    RangeResponse,
+    Txn,
+    TxnResponse,
 )
+from kubelab.cluster.store.service import (
+    AlarmState,
+    LeaseNotFoundError,
+    LeaseState,
+    MemberError,
+    MemberState,
+    MemberStatus,
+    NoSpaceError,
+    Watch,
+)
+from kubelab.cluster.store.watch import watching
 
-COMPACT_STEP = 1000  # Revisions forgotten at once: 2 ms, then the loop's other tasks have their turn.
+MEMBER = MemberState(1, "memory", ("http://localhost:2380",), ("http://localhost:2379",))
+ETCD_VERSION = "3.5.16"  # Whose API it answers.
+TRIM_STEP = 1000  # Revisions forgotten at once: 2 ms, then the loop's other tasks have their turn.
+LEASES_LOOK_S = 0.5  # As etcd's lessor.
 
-_mod_revision = attrgetter("mod_revision")
+_Result = TypeVar("_Result")
 
 
 class MemoryStore:
-    def __init__(self) -> None:
-        self._revision = 1
-        self._compact_revision = 0
-        self._live: dict[str, KeyValue] = {}
-        self._live_keys: list[str] = []  # Sorted. insort moves 8 bytes a key: 3 us at 10,000 keys.
-        self._histories: dict[str, list[KeyValue]] = {}  # Versions in order; a deletion has version 0.
-        self._known_keys: list[
-            str
-        ] = []  # Sorted, those with a history: live ones and not yet forgotten ones.
-        self._log: deque[tuple[Event, ...]] = deque()  # One entry a revision, the last one is `_revision`'s.
-        self._watchers: dict[str, list[_Watcher]] = {}  # By prefix.
+    def __init__(self, *, clock: Clock | None = None, mvcc: Mvcc | None = None) -> None:
+        self._mvcc = mvcc or Mvcc()
+        self._clock = clock or SystemClock()
+        self._lessor = Lessor()
+        leases = [(lease.id, lease.ttl_s) for lease in self._mvcc.leases.values()]
+        self._lessor.promote(leases, self._clock.monotonic_s())
+        self._lease_ids = count(1)
+
+    async def run(self) -> None:
+        """Until cancelled, revoke the leases that are over."""
+        while True:
+            for lease in self._lessor.expired(self._clock.monotonic_s()):
+                with suppress(LeaseNotFoundError):
+                    await self.lease_revoke(lease)
+            await self._clock.sleep(LEASES_LOOK_S)
+
+    # Keys
 
     @property
     def revision(self) -> int:
-        return self._revision
+        return self._mvcc.revision
 
-    async def get(self, key: str, *, revision: int = 0) -> KeyValue | None:
-        if revision in (0, self._revision):
-            return self._live.get(key)
-        self._check_readable(revision)
-        return self._as_of(key, revision)
+    async def range(self, request: Range) -> RangeResponse:
+        return self._mvcc.range(request)
 
-    async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0) -> RangeResult:
-        if revision in (0, self._revision):
-            return self._range_now(prefix, start, limit)
-        self._check_readable(revision)
-        low, high = _bounds(self._known_keys, prefix, start)
-        found = (self._as_of(key, revision) for key in self._known_keys[low:high])
-        kvs = tuple(kv for kv in found if kv)
-        return RangeResult(kvs[: limit or None], self._revision, len(kvs))
+    async def put(self, request: Put) -> PutResponse:
+        self._check_quota(request)
+        return cast(PutResponse, self._mvcc.apply(request))
 
-    def _range_now(self, prefix: str, start: str, limit: int) -> RangeResult:
-        low, high = _bounds(self._live_keys, prefix, start)
-        page = self._live_keys[low : min(low + limit, high) if limit else high]
-        return RangeResult(tuple(map(self._live.__getitem__, page)), self._revision, high - low)
+    async def delete_range(self, request: DeleteRange) -> DeleteRangeResponse:
+        return cast(DeleteRangeResponse, self._mvcc.apply(request))
 
-    async def txn(self, compare: Sequence[Compare], success: Sequence[Put | Delete]) -> TxnResult:
-        if len({operation.key for operation in success}) < len(success):
-            raise ValueError("duplicate key given in txn request")
-        if not all(self._holds(comparison) for comparison in compare):
-            present = (self._live.get(key) for key in dict.fromkeys(c.key for c in compare))
-            return TxnResult(False, self._revision, tuple(kv for kv in present if kv))
-        events = tuple(event for operation in success if (event := self._event(operation)))
-        if events:
-            self._apply(events)
-        return TxnResult(True, self._revision)
+    async def txn(self, request: Txn) -> TxnResponse:
+        self._check_quota(request)
+        return cast(TxnResponse, self._mvcc.apply(request))
 
-    @asynccontextmanager
-    async def watch(
-        self, prefix: str, *, start_revision: int = 0
-    ) -> AsyncIterator[AsyncIterator[tuple[Event, ...]]]:
-        if 0 < start_revision < self._compact_revision:
-            raise CompactedError(start_revision, self._compact_revision)
-        watcher = _Watcher(start_revision)
-        for events in self._logged_since(start_revision or self._revision + 1):
-            if matching := _matching(events, prefix):
-                watcher.offer(matching)
-        self._watchers.setdefault(prefix, []).append(watcher)
+    async def compact(self, request: Compaction) -> int:
+        revision = cast(int, self._mvcc.apply(request))
+        await stepwise(self._trim())
+        return revision
+
+    def _trim(self) -> Generator[None, None, None]:
+        while self._mvcc.trim(TRIM_STEP):
+            yield
+
+    def watch(
+        self, key: bytes, range_end: bytes = b"", *, start_revision: int = 0, prev_kv: bool = True
+    ) -> AbstractAsyncContextManager[Watch]:
+        return watching(self._mvcc, key, range_end, start_revision=start_revision, prev_kv=prev_kv)
+
+    def _check_quota(self, request: Put | Txn | LeaseGrant) -> None:
         try:
-            yield watcher
-        finally:
-            watcher.close()
-            self._forget_watcher(prefix, watcher)
+            self._mvcc.check_quota(request)
+        except NoSpaceError:
+            self._mvcc.apply(Alarm(AlarmAction.ACTIVATE, MEMBER.id, AlarmType.NOSPACE))
+            raise
 
-    async def compact(self, revision: int) -> None:
-        if revision <= self._compact_revision:
-            raise CompactedError(revision, self._compact_revision)
-        if revision > self._revision:
-            raise FutureRevisionError(revision, self._revision)
-        while self._compact_revision < revision:
-            self._compact_to(min(revision, max(self._first_logged, self._compact_revision) + COMPACT_STEP))
-            await asyncio.sleep(0)
+    # Leases
 
-    def _compact_to(self, revision: int) -> None:
-        for key in self._trim_log(revision):
-            self._trim_history(key, revision)
-        self._compact_revision = revision
-        for watchers in self._watchers.values():
-            for watcher in watchers:
-                watcher.compact(revision)
+    async def lease_grant(self, request: LeaseGrant) -> LeaseState:
+        if not request.id:
+            free = next(each for each in self._lease_ids if each not in self._mvcc.leases)
+            request = LeaseGrant(request.ttl_s, free)
+        self._check_quota(request)
+        lease = cast(LeaseState, self._mvcc.apply(request))
+        self._lessor.applied(request, self._clock.monotonic_s(), lease.granted_ttl_s)
+        return lease
 
-    def _holds(self, comparison: Compare) -> bool:
-        kv = self._live.get(comparison.key)
-        return comparison.mod_revision == (kv.mod_revision if kv else 0)
+    async def lease_revoke(self, lease: int) -> None:
+        request = LeaseRevoke(lease)
+        self._mvcc.apply(request)
+        self._lessor.applied(request, self._clock.monotonic_s())
 
-    def _event(self, operation: Put | Delete) -> Event | None:
-        """Return what *operation* will do at the next revision; None for deleting what is not there."""
-        key, revision = operation.key, self._revision + 1
-        previous = self._live.get(key)
-        if isinstance(operation, Put):
-            created, version = (previous.create_revision, previous.version) if previous else (revision, 0)
-            return Event("PUT", KeyValue(key, operation.value, created, revision, version + 1), previous)
-        return Event("DELETE", KeyValue(key, b"", 0, revision, 0), previous) if previous else None
+    async def lease_keep_alive(self, lease: int) -> int:
+        return self._lessor.renew(lease, self._clock.monotonic_s())
 
-    def _apply(self, events: tuple[Event, ...]) -> None:
-        self._revision += 1
-        self._log.append(events)
-        for event in events:
-            self._remember(event)
-        for prefix, watchers in self._watchers.items():
-            if matching := _matching(events, prefix):
-                for watcher in watchers:
-                    watcher.offer(matching)
+    async def lease_time_to_live(self, lease: int, *, keys: bool = False) -> LeaseState:
+        there = self._mvcc.leases.get(lease)
+        if there is None:
+            return LeaseState(lease, -1, 0)
+        remaining_s = self._lessor.remaining_s(lease, self._clock.monotonic_s())
+        return LeaseState(lease, remaining_s, there.ttl_s, tuple(sorted(there.keys)) if keys else ())
 
-    def _remember(self, event: Event) -> None:
-        kv, key = event.kv, event.kv.key
-        history = self._histories.setdefault(key, [])
-        if not history:
-            insort(self._known_keys, key)
-        history.append(kv)
-        if event.type == "DELETE":
-            del self._live[key]
-            del self._live_keys[bisect_left(self._live_keys, key)]
-            return
-        if event.prev_kv is None:
-            insort(self._live_keys, key)
-        self._live[key] = kv
+    async def leases(self) -> tuple[int, ...]:
+        return tuple(sorted(self._mvcc.leases))
 
-    def _as_of(self, key: str, revision: int) -> KeyValue | None:
-        history = self._histories.get(key, ())
-        index = bisect_right(history, revision, key=_mod_revision) - 1
-        return history[index] if index >= 0 and history[index].version else None
-
-    def _check_readable(self, revision: int) -> None:
-        if revision < self._compact_revision:
-            raise CompactedError(revision, self._compact_revision)
-        if revision > self._revision:
-            raise FutureRevisionError(revision, self._revision)
+    # The cluster, which it is alone
 
     @property
-    def _first_logged(self) -> int:
-        return self._revision - len(self._log) + 1
+    def cluster_id(self) -> int:
+        return MEMBER.id
 
-    def _logged_since(self, revision: int) -> Iterator[tuple[Event, ...]]:
-        return islice(self._log, max(0, revision - self._first_logged), None)
+    @property
+    def member_id(self) -> int:
+        return MEMBER.id
 
-    def _trim_log(self, revision: int) -> set[str]:
-        """Drop the log before *revision*; return the keys that were written up to and at *revision*.
+    @property
+    def raft_term(self) -> int:
+        return 1
 
-        The entry of *revision* itself stays: a watch may start there.
-        """
-        written = islice(self._log, max(0, revision - self._first_logged + 1))
-        touched = {event.kv.key for events in written for event in events}
-        for _ in range(revision - self._first_logged):
-            self._log.popleft()
-        return touched
+    async def members(self, *, linearizable: bool = True) -> tuple[MemberState, ...]:
+        return (MEMBER,)
 
-    def _trim_history(self, key: str, revision: int) -> None:
-        """Keep of *key* what *revision* and later ones see: its version then, and what came after."""
-        history = self._histories.get(key)
-        if not history:
-            return
-        newest = bisect_right(history, revision, key=_mod_revision) - 1
-        keep_from = newest + 1 if newest >= 0 and not history[newest].version else max(newest, 0)
-        del history[:keep_from]
-        if not history:
-            del self._histories[key]
-            del self._known_keys[bisect_left(self._known_keys, key)]
+    async def member_add(self, peer_urls: tuple[str, ...], *, is_learner: bool = False) -> MemberState:
+        raise MemberError("etcdserver: a store in memory is alone")
 
-    def _forget_watcher(self, prefix: str, watcher: "_Watcher") -> None:
-        watchers = self._watchers[prefix]
-        watchers.remove(watcher)
-        if not watchers:
-            del self._watchers[prefix]
+    async def member_remove(self, member: int) -> None:
+        self._check_member(member)
+        raise MemberError("etcdserver: re-configuration failed due to not enough started members")
 
+    async def member_update(self, member: int, peer_urls: tuple[str, ...]) -> None:
+        self._check_member(member)
+        raise MemberError("etcdserver: a store in memory has no peers")
 
-class _Watcher:
-    """What one watch has yet to deliver: references into the log, so a slow watcher costs the writers nothing
-    and keeps only what a compaction will take from it."""
+    async def member_promote(self, member: int) -> None:
+        self._check_member(member)
+        raise MemberError("etcdserver: can only promote a learner member")
 
-    def __init__(self, start_revision: int) -> None:
-        self._start_revision = start_revision
-        self._pending: deque[tuple[Event, ...]] = deque()
-        self._woken = asyncio.Event()
-        self._lost: CompactedError | None = None
-        self._closed = False
+    async def move_leader(self, target: int) -> None:
+        if target != MEMBER.id:
+            raise MemberError("etcdserver: bad leader transferee")
 
-    def offer(self, events: tuple[Event, ...]) -> None:
-        if events[0].kv.mod_revision >= self._start_revision and self._lost is None:
-            self._pending.append(events)
-            self._woken.set()
+    @staticmethod
+    def _check_member(member: int) -> None:
+        if member != MEMBER.id:
+            raise MemberError("etcdserver: member not found")
 
-    def compact(self, revision: int) -> None:
-        if self._pending and (behind := self._pending[0][0].kv.mod_revision) < revision:
-            self._lost = CompactedError(behind, revision)
-            self._pending.clear()
-            self._woken.set()
+    # Maintenance
 
-    def close(self) -> None:
-        self._closed = True
-        self._woken.set()
+    async def status(self) -> MemberStatus:
+        mvcc = self._mvcc
+        return MemberStatus(
+            member=MEMBER.id,
+            version=ETCD_VERSION,
+            db_size_bytes=mvcc.allocated_bytes,
+            db_size_in_use_bytes=mvcc.in_use_bytes,
+            leader=MEMBER.id,
+            raft_term=self.raft_term,
+            raft_index=mvcc.applied_index,
+            raft_applied_index=mvcc.applied_index,
+            errors=tuple(
+                f"memberID:{alarm.member} alarm:{alarm.alarm.name}" for alarm in mvcc.raised_alarms()
+            ),
+        )
 
-    def __aiter__(self) -> "_Watcher":
-        return self
+    async def alarm(self, request: Alarm) -> tuple[AlarmState, ...]:
+        return cast(tuple[AlarmState, ...], self._mvcc.apply(request))
 
-    async def __anext__(self) -> tuple[Event, ...]:
-        while not self._pending:
-            if self._lost:
-                raise self._lost
-            if self._closed:
-                raise StopAsyncIteration
-            self._woken.clear()
-            await self._woken.wait()
-        return self._pending.popleft()
+    async def defragment(self) -> None:
+        self._mvcc.defragment()
+
+    async def hash_kv(self, revision: int = 0) -> tuple[int, int]:
+        return await stepwise(self._mvcc.hash_kv(revision))
+
+    async def snapshot(self) -> AsyncIterator[bytes]:
+        for piece in self._mvcc.image().encode():
+            if piece:
+                yield piece
+            await asyncio.sleep(0)
 
 
-def _matching(events: tuple[Event, ...], prefix: str) -> tuple[Event, ...]:
-    if len(events) == 1:  # Nearly always; and then all watchers share one tuple.
-        return events if events[0].kv.key.startswith(prefix) else ()
-    return tuple(event for event in events if event.kv.key.startswith(prefix))
-
-
-def _bounds(keys: list[str], prefix: str, start: str) -> tuple[int, int]:
-    """Return where in the sorted *keys* those begin and end that have *prefix* and are not before *start*."""
-    low = bisect_left(keys, max(prefix, start))
-    end = _prefix_end(prefix)
-    return low, max(low, bisect_left(keys, end)) if end else len(keys)
-
-
-def _prefix_end(prefix: str) -> str:
-    """Return the first string after all that begin with *prefix*, "" if there is none (GetPrefixRangeEnd)."""
-    stem = prefix.rstrip("\U0010ffff")
-    return stem[:-1] + chr(ord(stem[-1]) + 1) if stem else ""
+async def stepwise(steps: Generator[None, None, _Result]) -> _Result:
+    """Return what *steps* do at the end, and give way after each."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return cast(_Result, end.value)
+        await asyncio.sleep(0)

@@ -156,6 +156,13 @@ class Mvcc:
                 self._membership(request)
                 return None
 
+    def trim(self, revisions: int) -> bool:
+        """Forget at most so many of the revisions that were compacted; return whether there are more.
+
+        Requests do it in passing; this is for whoever has the time. It changes nothing that can be read.
+        """
+        return self._keys.trim(revisions)
+
     # Keys
 
     def _txn(self, request: Txn) -> TxnResponse:

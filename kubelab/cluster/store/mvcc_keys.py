@@ -145,11 +145,12 @@ class Keys:
     def compact(self, revision: int) -> None:
         self.compact_revision = revision
 
-    def trim(self, revisions: int) -> None:
-        """Forget at most so many *revisions* of what a compaction has left."""
+    def trim(self, revisions: int) -> bool:
+        """Forget at most so many *revisions* of what a compaction has left; return whether more is left."""
         for _ in range(min(revisions, self.compact_revision - self.log.first)):
             for kv in self.log.pop_first():
                 self._forget_before(kv)
+        return self.log.first < self.compact_revision
 
     def _forget_before(self, kv: KeyValue) -> None:
         """Forget the versions which *kv* replaced, and itself if it is a tombstone."""

@@ -1,66 +1,62 @@
-"""What the API server needs of a store: etcd's words and semantics, in eight small types.
+"""What the API server needs of a store, in its own narrow words, on top of any `service.KeyValueService`.
 
-Source: etcd, api/etcdserverpb/rpc.proto and https://etcd.io/docs/v3.5/learning/api/. The in-memory engine is
-`memory.MemoryStore`; a replicated one and a real etcd come behind the same protocol.
-Left out: leases, nested transactions.
+The keys and values that it reads are the service's own: nothing is copied. Reads are linearizable, as those
+of Kubernetes' own server are without its watch cache. A refusal that only says how the store is (no leader,
+no room) is an `ApiError` 500 with etcd's sentence, as upstream's client sees it.
+Source: kubernetes, staging/src/k8s.io/apiserver/pkg/storage/etcd3/store.go.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Literal, Protocol
 
+from kubelab.cluster.errors import ApiError
+from kubelab.cluster.store import requests
+from kubelab.cluster.store.requests import (
+    Compaction,
+    CompareResult,
+    CompareTarget,
+    DeleteRange,
+    KeyValue,
+    Put,
+    Range,
+    RangeResponse,
+    Txn,
+    prefix_end,
+)
+from kubelab.cluster.store.service import (
+    CompactedError,
+    Event,
+    FutureRevisionError,
+    KeyValueService,
+    Progress,
+    StoreError,
+)
 
-@dataclass(frozen=True, slots=True)
-class KeyValue:
-    """`version` counts the writes since the key was created; a deleted key starts again at 1."""
-
-    key: str
-    value: bytes
-    create_revision: int
-    mod_revision: int
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """For DELETE, `kv` has the key, an empty value and the revision of the deletion."""
-
-    type: Literal["PUT", "DELETE"]
-    kv: KeyValue
-    prev_kv: KeyValue | None
-
-
-@dataclass(frozen=True, slots=True)
-class RangeResult:
-    """`revision` is the store's at the time of the read; `count` is of the whole range, not of a page."""
-
-    kvs: tuple[KeyValue, ...]
-    revision: int
-    count: int
-
-    @property
-    def more(self) -> bool:
-        return self.count > len(self.kvs)
+__all__ = [
+    "CompactedError",
+    "Compare",
+    "Delete",
+    "Event",
+    "FutureRevisionError",
+    "KeyValue",
+    "Put",
+    "Store",
+    "TxnResult",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Compare:
     """True when the key's `mod_revision` is this one; 0 stands for a key that is not there."""
 
-    key: str
+    key: bytes
     mod_revision: int
 
 
 @dataclass(frozen=True, slots=True)
-class Put:
-    key: str
-    value: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Delete:
-    key: str
+    key: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,44 +69,54 @@ class TxnResult:
     kvs: tuple[KeyValue, ...] = ()
 
 
-class CompactedError(Exception):
-    """The revision asked for has been compacted away (etcd: ErrCompacted). The read surely saw nothing."""
+class Store:
+    """All raise ApiError when the service cannot answer."""
 
-    def __init__(self, revision: int, compact_revision: int) -> None:
-        super().__init__(f"revision {revision} is compacted; the oldest kept is {compact_revision}")
-        self.compact_revision = compact_revision
+    def __init__(self, service: KeyValueService) -> None:
+        self.service = service
 
+    @property
+    def revision(self) -> int:
+        """The newest revision that the service's member knows; another one may know a newer one."""
+        return self.service.revision
 
-class FutureRevisionError(Exception):
-    """The revision asked for is not yet written (etcd: ErrFutureRev)."""
+    async def newest_revision(self) -> int:
+        """Return the revision of the last write, whichever member it was made at."""
+        with _as_api_errors():
+            return (await self.service.range(Range(b"\0", count_only=True))).revision
 
-    def __init__(self, revision: int, store_revision: int) -> None:
-        super().__init__(f"revision {revision} is in the future; the store is at {store_revision}")
-        self.store_revision = store_revision
-
-
-class Store(Protocol):
-    async def get(self, key: str, *, revision: int = 0) -> KeyValue | None:
+    async def get(self, key: bytes, *, revision: int = 0) -> KeyValue | None:
         """Return *key* as of *revision* (0: now); raises as `range` does."""
+        with _as_api_errors():
+            kvs = (await self.service.range(Range(key, revision=revision))).kvs
+        return kvs[0] if kvs else None
 
-    async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0) -> RangeResult:
+    async def range(
+        self, prefix: bytes, *, start: bytes = b"", limit: int = 0, revision: int = 0
+    ) -> RangeResponse:
         """Return the keys under *prefix* in order, from *start* on (inclusive), at most *limit* (0: all).
 
         Raises:
             CompactedError: *revision* is no longer there.
             FutureRevisionError: *revision* is not there yet.
         """
+        first = max(prefix, start) or b"\0"
+        with _as_api_errors():
+            return await self.service.range(Range(first, prefix_end(prefix), limit, revision))
 
     async def txn(self, compare: Sequence[Compare], success: Sequence[Put | Delete]) -> TxnResult:
-        """Carry out all of *success* in one revision if every comparison holds, else nothing.
+        """Carry out all of *success* in one revision if every comparison holds, else nothing."""
+        with _as_api_errors():
+            response = await self.service.txn(_txn(compare, success))
+        if response.succeeded:
+            return TxnResult(True, response.revision)
+        found = (answer.kvs for answer in response.responses if isinstance(answer, RangeResponse))
+        return TxnResult(False, response.revision, tuple(kv for kvs in found for kv in kvs))
 
-        Raises:
-            ValueError: *success* names a key twice.
-        """
-
-    def watch(
-        self, prefix: str, *, start_revision: int = 0
-    ) -> AbstractAsyncContextManager[AsyncIterator[tuple[Event, ...]]]:
+    @asynccontextmanager
+    async def watch(
+        self, prefix: bytes, *, start_revision: int = 0
+    ) -> AsyncIterator[AsyncIterator[tuple[Event, ...]]]:
         """Watch *prefix* from *start_revision* on, inclusive (0: from now).
 
         Yields all events of one revision together, in order, none lost and none twice.
@@ -118,6 +124,10 @@ class Store(Protocol):
         Raises:
             CompactedError: on entering, or while iterating when the watcher fell behind a compaction.
         """
+        with _as_api_errors():
+            watching = self.service.watch(prefix or b"\0", prefix_end(prefix), start_revision=start_revision)
+            async with watching as watch:
+                yield _Events(aiter(watch))
 
     async def compact(self, revision: int) -> None:
         """Forget what only revisions before *revision* could see; *revision* itself can still be read.
@@ -126,7 +136,42 @@ class Store(Protocol):
             CompactedError: that was done before, at this revision or a later one.
             FutureRevisionError: *revision* is not there yet.
         """
+        with _as_api_errors():
+            await self.service.compact(Compaction(revision))
 
-    @property
-    def revision(self) -> int:
-        """The revision of the last write."""
+
+def _txn(compare: Sequence[Compare], success: Sequence[Put | Delete]) -> Txn:
+    return Txn(
+        tuple(
+            requests.Compare(each.key, CompareTarget.MOD, CompareResult.EQUAL, each.mod_revision)
+            for each in compare
+        ),
+        tuple(each if isinstance(each, Put) else DeleteRange(each.key) for each in success),
+        tuple(Range(key) for key in dict.fromkeys(each.key for each in compare)),
+    )
+
+
+class _Events:
+    """The events of a watch. Not a generator: a wait for the next ones that is cancelled does not end it."""
+
+    def __init__(self, watch: AsyncIterator[tuple[Event, ...] | Progress]) -> None:
+        self._watch = watch
+
+    def __aiter__(self) -> "_Events":
+        return self
+
+    async def __anext__(self) -> tuple[Event, ...]:
+        while True:
+            batch = await anext(self._watch)
+            if not isinstance(batch, Progress):
+                return batch
+
+
+@contextmanager
+def _as_api_errors() -> Iterator[None]:
+    try:
+        yield
+    except (CompactedError, FutureRevisionError):
+        raise
+    except StoreError as error:
+        raise ApiError(500, "", str(error)) from error

@@ -215,11 +215,12 @@ class Watcher:
         if cursor < keys.compact_revision:
             self._lose(cursor, keys.compact_revision)
             raise CompactedError(cursor, keys.compact_revision)
-        for revision in range(cursor, min(cursor + SCAN_MAX, keys.revision + 1)):
+        self._cursor = first = max(cursor, keys.log.first)  # No change made revision 1.
+        for revision in range(first, min(first + SCAN_MAX, keys.revision + 1)):
             self._cursor = revision + 1
             if batch := self._hub.logged(revision, self.watched):
                 return batch
-        if self._cursor is None or self._cursor > keys.revision:
+        if self._cursor > keys.revision:
             self._start = max(self._start, keys.revision + 1)
             self._cursor = None
             self._hub.join(self)
