@@ -1,0 +1,172 @@
+"""Clients of three members that are killed, cut off and started again see one store.
+
+KUBELAB_LINEARIZABILITY_S lets it go on for longer than in the usual run, KUBELAB_LINEARIZABILITY_SEED begins
+with another choice of operations and faults (their timing is the machine's).
+"""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from linearizability import UNKNOWN, GrowingSet, Operation, Register, is_linearizable
+from member_cluster import Members, store_members, surely
+
+from kubelab.cluster.store.member import Member
+from kubelab.cluster.store.requests import (
+    Compare,
+    CompareResult,
+    CompareTarget,
+    Put,
+    Range,
+    Txn,
+    prefix_end,
+)
+from kubelab.cluster.store.service import NoLeaderError, StoreTimeoutError
+
+DURATION_S = float(os.environ.get("KUBELAB_LINEARIZABILITY_S", "2.5"))
+SEED = int(os.environ.get("KUBELAB_LINEARIZABILITY_SEED", "6"))
+REGISTERS = (b"register/1", b"register/2")
+SET = b"set/"
+CLIENTS = 6
+
+
+@dataclass
+class History:
+    registers: list[Operation] = field(default_factory=list)
+    sets: list[Operation] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    async def record(self, kind: list[Operation], key: bytes, name: str, argument: Any, asking: Any) -> None:
+        """Wait for *asking*, and note what came of it; what surely did nothing is not noted."""
+        called = time.perf_counter()
+        try:
+            result = await asking
+        except NoLeaderError:
+            return
+        except StoreTimeoutError:
+            kind.append(Operation(key, name, argument, None, called, UNKNOWN))
+            await asyncio.sleep(0.02)
+        else:
+            kind.append(Operation(key, name, argument, result, called, time.perf_counter()))
+
+
+async def _read(member: Member, key: bytes) -> int | None:
+    found = await member.range(Range(key))
+    return int(found.kvs[0].value) if found.kvs else None
+
+
+async def _read_set(member: Member) -> frozenset[int]:
+    found = await member.range(Range(SET, prefix_end(SET)))
+    return frozenset(int(kv.key.removeprefix(SET)) for kv in found.kvs)
+
+
+async def _write(member: Member, key: bytes, value: int) -> None:
+    await member.put(Put(key, b"%d" % value))
+
+
+async def _swap(member: Member, key: bytes, old: int, new: int) -> bool:
+    same = Compare(key, CompareTarget.VALUE, CompareResult.EQUAL, b"%d" % old)
+    return (await member.txn(Txn((same,), (Put(key, b"%d" % new),)))).succeeded
+
+
+async def _client(
+    cluster: Members, history: History, chance: random.Random, values: Any, end_s: float
+) -> None:
+    last = 0
+    while time.perf_counter() < end_s:
+        await asyncio.sleep(chance.random() * 0.02)
+        if not cluster.running:
+            continue
+        member, key = chance.choice(list(cluster.running.values())), chance.choice(REGISTERS)
+        value = next(values)
+        match chance.randrange(6):
+            case 0:
+                await history.record(history.registers, key, "write", value, _write(member, key, value))
+                last = value
+            case 1:
+                asking = _swap(member, key, last, value)
+                await history.record(history.registers, key, "swap", (last, value), asking)
+            case 2 | 3:
+                await history.record(history.registers, key, "read", None, _read(member, key))
+            case 4:
+                asking = _write(member, SET + b"%d" % value, 1)
+                await history.record(history.sets, SET, "add", value, asking)
+            case _:
+                await history.record(history.sets, SET, "read", None, _read_set(member))
+
+
+async def _faults(cluster: Members, history: History, chance: random.Random, end_s: float) -> None:
+    names = [founder.name for founder in cluster.founders]
+    acts: list[Callable[[str], Any]] = [
+        _kill_and_start,
+        _isolate,
+        _cut_one_way,
+        _isolate_leader,
+        _kill_leader,
+    ]
+    while time.perf_counter() < end_s:
+        act, name = chance.choice(acts), chance.choice(names)
+        history.faults.append(f"{act.__name__} {name}")
+        await act(cluster, name, chance)
+        cluster.network.heal()
+        await asyncio.sleep(chance.random() * 0.2)
+
+
+async def _kill_and_start(cluster: Members, name: str, chance: random.Random) -> None:
+    await cluster.kill(name)
+    await asyncio.sleep(chance.random() * 0.8)
+    await cluster.start(name)
+
+
+async def _kill_leader(cluster: Members, name: str, chance: random.Random) -> None:
+    leaders = [each for each, member in cluster.running.items() if member.leads]
+    await _kill_and_start(cluster, leaders[0] if leaders else name, chance)
+
+
+async def _isolate(cluster: Members, name: str, chance: random.Random) -> None:
+    cluster.network.isolate(cluster.running[name].member_id)
+    await asyncio.sleep(chance.random() * 0.8)
+
+
+async def _isolate_leader(cluster: Members, name: str, chance: random.Random) -> None:
+    leaders = [each for each, member in cluster.running.items() if member.leads]
+    await _isolate(cluster, leaders[0] if leaders else name, chance)
+
+
+async def _cut_one_way(cluster: Members, name: str, chance: random.Random) -> None:
+    sender = cluster.running[name].member_id
+    for member in cluster.running.values():
+        if member.member_id != sender:
+            cluster.network.cut(sender, member.member_id)
+    await asyncio.sleep(chance.random() * 0.8)
+
+
+@pytest.mark.timeout(60 + DURATION_S * 10)
+async def test_clients_see_one_store_whatever_fails(tmp_path: Path) -> None:
+    chance, history = random.Random(SEED), History()
+    values = iter(range(1, 1 << 60))
+    options = {"request_timeout_s": 1.0, "snapshot_entries": 40, "catch_up_entries": 10}
+    async with store_members(tmp_path, **options) as cluster:
+        end_s = time.perf_counter() + DURATION_S
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(CLIENTS):
+                own = random.Random(chance.random())
+                tasks.create_task(_client(cluster, history, own, values, end_s))
+            tasks.create_task(_faults(cluster, history, chance, end_s))
+        member = await cluster.leader()
+        for key in REGISTERS:
+            await history.record(
+                history.registers, key, "read", None, surely(lambda key=key: _read(member, key))
+            )
+        await history.record(history.sets, SET, "read", None, surely(lambda: _read_set(member)))
+        await cluster.caught_up()
+        assert len({await surely(each.hash_kv) for each in cluster.running.values()}) == 1
+    assert len(history.registers) > 20, history.faults
+    assert is_linearizable(Register(), history.registers), history
+    assert is_linearizable(GrowingSet(), history.sets), history
