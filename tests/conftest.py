@@ -13,6 +13,9 @@ hypothesis.settings.register_profile(
     "kubelab", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("kubelab")
+# Programs in Go run some hundred times here, kubectl for one, and spend a fifth of their time on collecting
+# garbage of which they leave little.
+os.environ.setdefault("GOGC", "400")
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ A folder's conftest imports those that its tests use.
 """
 
 import pytest
+from bootstrapped import bootstrapped
 
 from kubelab.cluster.apiserver import plugins
-from kubelab.cluster.apiserver.bootstrap import bootstrap
 from kubelab.cluster.apiserver.local import LocalApi
 from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.clock import VirtualClock
@@ -25,8 +25,7 @@ def clock() -> VirtualClock:
 async def registry(clock: VirtualClock) -> Registry:
     registry = Registry(MemoryStore(), clock)
     plugins.install(registry, disabled=NEEDING_CONTROLLERS)
-    await bootstrap(registry)
-    return registry
+    return await bootstrapped(registry)
 
 
 @pytest.fixture

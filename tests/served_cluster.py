@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
+from bootstrapped import bootstrapped
 from local_cluster import NEEDING_CONTROLLERS
 
 from kubelab.cluster.apiserver import bundled_kubectl, pki, plugins
-from kubelab.cluster.apiserver.bootstrap import bootstrap
 from kubelab.cluster.apiserver.local import LocalApi
 from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.apiserver.request_log import RequestLog
@@ -45,6 +45,7 @@ class Cluster:
     def environment(self) -> Mapping[str, str]:
         return {
             "PATH": os.environ["PATH"],
+            "GOGC": os.environ["GOGC"],
             "HOME": str(self.home),
             "KUBECONFIG": str(self.home / "kubeconfig"),
         }
@@ -118,7 +119,7 @@ current-context: lab
 async def serving(home: Path) -> AsyncIterator[Cluster]:
     registry = Registry(MemoryStore(), SystemClock())
     plugins.install(registry, disabled=NEEDING_CONTROLLERS)
-    await bootstrap(registry)
+    await bootstrapped(registry)
     authority = pki.Authority.create(home / "pki", datetime.now(UTC))
     ca = authority.certificate_path
     security = Security(
