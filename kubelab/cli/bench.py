@@ -105,6 +105,23 @@ def api(runs: int, json_path: Path | None, peer: Path | None) -> int:
     return _run(lambda place, times: measure(place, times, peer), runs, json_path)
 
 
+@bench.command(
+    help=str(
+        Text(
+            es="Mide el almacén, en el proceso y por gRPC, junto a un etcd de verdad: escrituras duraderas, "
+            "lecturas, watches, una lista de 10000, el relevo de un líder; con 1 y 3 miembros.",
+            en="Measure the store, in process and by gRPC, beside a real etcd: durable writes, reads, "
+            "watches, a list of 10,000, the failover of a leader; with 1 and 3 members.",
+        )
+    )
+)
+@_options
+def store(runs: int, json_path: Path | None) -> int:
+    from kubelab.cli.store_requests import measure
+
+    return _run(measure, runs, json_path)
+
+
 def _run(measure: "Measure", runs: int, json_path: Path | None) -> int:
     import msgspec
 

@@ -1,0 +1,187 @@
+"""What is asked of a store to see how quick it is, whoever answers (`kubelab bench store`)."""
+
+import asyncio
+import os
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubelab.cluster.store.requests import Put, Range, prefix_end
+from kubelab.cluster.store.service import KeyValueService, Progress
+
+CLIENTS = (1, 32)
+DURATION_S = 1.5
+VALUE = b"x" * 1024
+LISTED = 10_000
+EVENTS = 200
+PROBE_S = 0.005
+FAILOVER_TIMEOUT_S = 30.0
+SYNCS = 200
+PREFIX = b"/registry/bench/"
+
+Rows = dict[tuple[str, str], float]
+"""By name and unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """`took_s` are the times of each call."""
+
+    took_s: Sequence[float]
+    rate: float
+
+    def quantile_s(self, share: float) -> float:
+        return sorted(self.took_s)[int(len(self.took_s) * share)]
+
+
+async def writes(store: KeyValueService) -> Rows:
+    """Durable writes: rate, and the time of each, by the number of clients."""
+    rows: Rows = {}
+    for clients in CLIENTS:
+
+        async def act(client: int, number: int) -> None:
+            await store.put(Put(PREFIX + b"%d/%d" % (client, number % 1000), VALUE))
+
+        load = await _loaded(act, clients)
+        name = f"write, {_clients(clients)}"
+        rows[name, "/s"] = load.rate
+        rows[f"{name}: p50", "ms"] = load.quantile_s(0.5) * 1e3
+        rows[f"{name}: p99", "ms"] = load.quantile_s(0.99) * 1e3
+    return rows
+
+
+async def reads(store: KeyValueService) -> Rows:
+    rows: Rows = {}
+    await store.put(Put(PREFIX + b"read", VALUE))
+    for name, is_serializable in (("linearizable", False), ("serializable", True)):
+        request = Range(PREFIX + b"read", serializable=is_serializable)
+
+        async def act(client: int, number: int) -> None:
+            await store.range(request)  # noqa: B023 - awaited before the next round
+
+        for clients in CLIENTS:
+            load = await _loaded(act, clients)
+            rows[f"{name} read, {_clients(clients)}", "/s"] = load.rate
+        rows[f"{name} read: p50", "us"] = (await _loaded(act, 1)).quantile_s(0.5) * 1e6
+    return rows
+
+
+async def watching(store: KeyValueService) -> Rows:
+    """How long after a write was asked for its event is at a watch, and how far from the answer."""
+    asked_s: list[float] = []
+    answered_s: list[float] = []
+    seen_s: list[float] = []
+
+    async def look() -> None:
+        async for batch in watch:
+            if isinstance(batch, Progress):
+                continue
+            seen_s.append(time.perf_counter())
+            if len(seen_s) == EVENTS:
+                return
+
+    async with store.watch(PREFIX + b"watched") as watch, asyncio.TaskGroup() as group:
+        group.create_task(look())
+        await asyncio.sleep(0)
+        for _ in range(EVENTS):
+            asked_s.append(time.perf_counter())
+            await store.put(Put(PREFIX + b"watched", VALUE))
+            answered_s.append(time.perf_counter())
+            while len(seen_s) < len(asked_s):  # noqa: ASYNC110 - an event would have a wake of its own
+                await asyncio.sleep(0)
+    since_asked = [seen - asked for seen, asked in zip(seen_s, asked_s, strict=True)]
+    apart = [abs(seen - answered) for seen, answered in zip(seen_s, answered_s, strict=True)]
+    return {
+        ("request to watch event: p50", "ms"): statistics.median(since_asked) * 1e3,
+        ("answer and watch event apart: p50", "us"): statistics.median(apart) * 1e6,
+    }
+
+
+async def listing(store: KeyValueService) -> Rows:
+    """How long a list of LISTED keys takes, values and all."""
+    limit = asyncio.Semaphore(256)
+
+    async def fill(number: int) -> None:
+        async with limit:
+            await store.put(Put(PREFIX + b"list/%06d" % number, VALUE))
+
+    await asyncio.gather(*map(fill, range(LISTED)))
+    whole = Range(PREFIX + b"list/", prefix_end(PREFIX + b"list/"))
+    took_s = []
+    for _ in range(5):
+        began_s = time.perf_counter()
+        answer = await store.range(whole)
+        took_s.append(time.perf_counter() - began_s)
+        assert len(answer.kvs) == LISTED
+    return {(f"list of {LISTED}", "ms"): statistics.median(took_s) * 1e3}
+
+
+async def failover_s(survivors: Sequence[KeyValueService]) -> float:
+    """Return how long it takes from now until one of *survivors* has carried out a write."""
+    began_s = time.perf_counter()
+    probes: set[asyncio.Task[None]] = set()
+    try:
+        async with asyncio.timeout(FAILOVER_TIMEOUT_S):
+            while True:
+                probes |= {asyncio.create_task(_probe(store)) for store in survivors}
+                done, probes = await asyncio.wait(
+                    probes, timeout=PROBE_S, return_when=asyncio.FIRST_COMPLETED
+                )
+                refusals = [task.exception() for task in done]
+                if not all(refusals):
+                    return time.perf_counter() - began_s
+                if done:
+                    await asyncio.sleep(PROBE_S)
+    finally:
+        for probe in probes:
+            probe.cancel()
+        await asyncio.gather(*probes, return_exceptions=True)
+
+
+async def _probe(store: KeyValueService) -> None:
+    await store.put(Put(PREFIX + b"failover", VALUE))
+
+
+def fdatasync_s(place: Path) -> float:
+    """Return the median time of a write that this disk has to keep, into room that the file has already."""
+    fd = os.open(place / "fdatasync", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.pwrite(fd, bytes(SYNCS * len(VALUE)), 0)
+        os.fsync(fd)
+        took_s = []
+        for number in range(SYNCS):
+            began_s = time.perf_counter()
+            os.pwrite(fd, VALUE, number * len(VALUE))
+            os.fdatasync(fd)
+            took_s.append(time.perf_counter() - began_s)
+        return statistics.median(took_s)
+    finally:
+        os.close(fd)
+
+
+async def _loaded(act: Callable[[int, int], Awaitable[None]], clients: int) -> _Load:
+    """Let *clients* do *act* again and again for DURATION_S."""
+    took_s: list[float] = []
+    began_s = time.perf_counter()
+    end_s = began_s + DURATION_S
+
+    async def client(number: int) -> None:
+        done, before_s = 0, time.perf_counter()
+        while before_s < end_s:
+            await act(number, done)
+            now_s = time.perf_counter()
+            took_s.append(now_s - before_s)
+            done, before_s = done + 1, now_s
+            if done % 64 == 0:
+                await asyncio.sleep(0)  # What answers at once would never let anybody else.
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(clients):
+            group.create_task(client(number))
+    return _Load(took_s, len(took_s) / (time.perf_counter() - began_s))
+
+
+def _clients(number: int) -> str:
+    return f"{number} client{'s' if number > 1 else ''}"

@@ -1,0 +1,177 @@
+"""How quick the store is: durable writes, reads, watches, a list, a failover (`kubelab bench store`).
+
+The lab's own store stands twice beside a real etcd: *in process*, as the lab's API servers use it, its
+members on one loop; and *by gRPC*, its members in a process of their own, asked by the very client that asks
+etcd. All members keep their logs below one directory and talk over TLS; etcd has its default timings. The
+client is Python and takes some 0.1 ms of a core for each call, which `etcdctl check perf` does not. One
+fdatasync of this disk is the yardstick of a durable write.
+Left out: members on machines of their own (here all share this one's processors and its disk).
+"""
+
+import asyncio
+import contextlib
+import json
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kubelab.cli import store_load as load
+from kubelab.cli.measurements import Figure, figure
+from kubelab.cli.store_load import Rows
+from kubelab.cli.store_members import leader_first, members
+from kubelab.cluster.apiserver.pki import LOOPBACK, Authority
+from kubelab.cluster.errors import LabError
+from kubelab.cluster.linux.threads import in_thread
+from kubelab.cluster.store.engine import TlsFiles, open_etcd
+from kubelab.cluster.store.etcd_process import Certificates, EtcdSpec, run_member
+from kubelab.cluster.store.etcd_process_place import LoopbackPlace
+from kubelab.cluster.store.service import KeyValueService
+from kubelab.language import Text
+
+MEMBERS = (1, 3)
+IN_PROCESS, BY_GRPC, ETCD = "in process", "by gRPC", "etcd"
+DISK = "one fdatasync of 1 KiB"
+
+Values = dict[tuple[str, str], list[float]]
+"""Of several runs, by name and unit."""
+
+
+async def measure(place: Path, runs: int) -> list[Figure]:
+    """See `Measure`: about a minute a run."""
+    taken: dict[str, Values] = {IN_PROCESS: {}, BY_GRPC: {}, ETCD: {}, DISK: {}}
+    for run in range(runs):
+        for number in MEMBERS:
+            here = place / f"{run}-{number}"
+            here.mkdir()
+            _take(taken[DISK], {(DISK, "us"): await in_thread(load.fdatasync_s, here) * 1e6})
+            _take(taken[IN_PROCESS], await _in_process(here / "own", number))
+            _take(taken[BY_GRPC], await _by_grpc(here / "served", number))
+            _take(taken[ETCD], await _etcd(here / "etcd", number))
+    return [*_beside_disk(taken), *_beside_etcd(taken)]
+
+
+def _take(values: Values, rows: Rows) -> None:
+    for row, value in rows.items():
+        values.setdefault(row, []).append(value)
+
+
+def _beside_disk(taken: Mapping[str, Values]) -> Iterator[Figure]:
+    """Yield how long a durable write takes, beside what the disk alone needs."""
+    disk_us = taken[DISK][DISK, "us"]
+    yield figure(DISK, "us", disk_us)
+    for number in MEMBERS:
+        for way in (IN_PROCESS, ETCD):
+            writes_us = [each * 1e3 for each in taken[way][f"{number}: write, 1 client: p50", "ms"]]
+            yield figure(
+                f"{number} member{'s' * (number > 1)}, {way}: write p50", "us", writes_us, DISK, disk_us
+            )
+
+
+def _beside_etcd(taken: Mapping[str, Values]) -> Iterator[Figure]:
+    for (name, unit), theirs in taken[ETCD].items():
+        for way in (IN_PROCESS, BY_GRPC):
+            if values := taken[way].get((name, unit)):
+                made = figure(f"{name}, {way}", unit, values, ETCD, theirs)
+                yield replace(made, worst=min(values)) if unit == "/s" else made
+
+
+async def _in_process(place: Path, number: int) -> Rows:
+    async with members(place, number) as started:
+        leader, *others = leader_first(started)
+        rows = await _rows(leader)
+        if others:
+            leader.kill()
+            rows["failover", "ms"] = await load.failover_s(others) * 1e3
+    return _of(number, rows)
+
+
+async def _by_grpc(place: Path, number: int) -> Rows:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "kubelab.cli.store_server", str(place), str(number)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        if not (line := await process.stdout.readline()):
+            raise LabError(_SERVER_FAILED)
+        where = json.loads(line)
+        files = TlsFiles(Path(where["ca"]), Path(where["certificate"]), Path(where["key"]))
+        async with open_etcd([where["url"]], files) as client:
+            return _of(number, await _rows(client))
+    finally:
+        process.stdin.close()
+        await process.wait()
+
+
+async def _etcd(place: Path, number: int) -> Rows:
+    place.mkdir()
+    authority = Authority.create(place / "pki", datetime.now(UTC))
+    mine = authority.store_client()
+    files = TlsFiles(authority.certificate_path, mine.certificate, mine.key)
+    async with contextlib.AsyncExitStack() as stack:
+        started = [
+            await stack.enter_async_context(run_member(spec, LoopbackPlace()))
+            for spec in _specs(place, authority, number)
+        ]
+        for member in started:
+            await member.ready()
+        clients = [
+            await stack.enter_async_context(open_etcd([member.spec.client_url], files)) for member in started
+        ]
+        leader = (await clients[0].status()).leader
+        ids = [(await client.status()).member for client in clients]
+        first = ids.index(leader)
+        rows = await _rows(clients[first])
+        if number > 1:
+            others = [client for client in clients if client is not clients[first]]
+            started[first].hold_down()
+            rows["failover", "ms"] = await load.failover_s(others) * 1e3
+    return _of(number, rows)
+
+
+def _specs(place: Path, authority: Authority, number: int) -> list[EtcdSpec]:
+    ports = _free_ports(2 * number)
+    names = [f"member-{each + 1}" for each in range(number)]
+    peers = {name: f"https://{LOOPBACK}:{port}" for name, port in zip(names, ports, strict=False)}
+    return [
+        EtcdSpec(
+            *(name, str(LOOPBACK), place / name, place / f"{name}.log", peers),
+            certificates=_certificates(authority, name),
+            peer_port=peer_port,
+            client_port=client_port,
+        )
+        for name, peer_port, client_port in zip(names, ports, ports[number:], strict=False)
+    ]
+
+
+def _certificates(authority: Authority, name: str) -> Certificates:
+    pair = authority.store_member(name, [LOOPBACK])
+    return Certificates(authority.certificate_path, pair.certificate, pair.key)
+
+
+def _free_ports(number: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        bound = [stack.enter_context(socket.create_server((str(LOOPBACK), 0))) for _ in range(number)]
+        return [each.getsockname()[1] for each in bound]
+
+
+async def _rows(store: KeyValueService) -> Rows:
+    rows = await load.writes(store)
+    rows |= await load.reads(store)
+    rows |= await load.watching(store)
+    return rows | await load.listing(store)
+
+
+def _of(number: int, rows: Rows) -> Rows:
+    return {(f"{number}: {name}", unit): value for (name, unit), value in rows.items()}
+
+
+_SERVER_FAILED = Text(
+    es="El almacén de la medición terminó con un error, que está arriba: repítela.",
+    en="The measurement's store ended with an error, which is above: try again.",
+)
