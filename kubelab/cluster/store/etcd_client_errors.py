@@ -18,11 +18,15 @@ from kubelab.cluster.store.service import (
     KeyNotFoundError,
     LeaseExistsError,
     LeaseNotFoundError,
+    LeaseProvidedError,
+    LeaseTtlTooLargeError,
     MemberError,
     NoLeaderError,
     NoSpaceError,
     StoreError,
     StoreTimeoutError,
+    TooManyOperationsError,
+    ValueProvidedError,
 )
 
 
@@ -50,6 +54,10 @@ _FINAL: Mapping[str, Callable[[], StoreError]] = {
     "etcdserver: key is not provided": EmptyKeyError,
     "etcdserver: key not found": KeyNotFoundError,
     "etcdserver: duplicate key given in txn request": DuplicateKeyError,
+    "etcdserver: too many operations in txn request": TooManyOperationsError,
+    "etcdserver: value is provided": ValueProvidedError,
+    "etcdserver: lease is provided": LeaseProvidedError,
+    "etcdserver: too large lease TTL": LeaseTtlTooLargeError,
     "etcdserver: requested lease not found": LeaseNotFoundError,
     "etcdserver: lease already exists": LeaseExistsError,
     "etcdserver: mvcc: database space exceeded": NoSpaceError,

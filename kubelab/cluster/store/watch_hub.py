@@ -135,7 +135,7 @@ class Watcher:
         self._cursor: int | None = None  # The next revision to read in the log; None: it keeps up.
         self._wants_progress = False
         self._lost: CompactedError | None = None
-        begin = max(start, hub.keys.log.first)  # A restored log may begin after the compacted revision.
+        begin = max(start, hub.keys.log.first)  # Nothing made revision 1.
         if begin <= hub.keys.revision:
             self._cursor = begin
         else:
@@ -215,12 +215,11 @@ class Watcher:
         if cursor < keys.compact_revision:
             self._lose(cursor, keys.compact_revision)
             raise CompactedError(cursor, keys.compact_revision)
-        self._cursor = first = max(cursor, keys.log.first)  # No change made revision 1.
-        for revision in range(first, min(first + SCAN_MAX, keys.revision + 1)):
+        for revision in range(cursor, min(cursor + SCAN_MAX, keys.revision + 1)):
             self._cursor = revision + 1
             if batch := self._hub.logged(revision, self.watched):
                 return batch
-        if self._cursor > keys.revision:
+        if self._cursor is None or self._cursor > keys.revision:
             self._start = max(self._start, keys.revision + 1)
             self._cursor = None
             self._hub.join(self)
