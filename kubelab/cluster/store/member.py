@@ -89,6 +89,8 @@ VERSION = "3.5.16"  # The etcd whose API this is.
 HAND_OVER_TIMEOUT_S = 1.0
 EXPIRY_TICKS = 20  # Between two looks for leases that are over.
 
+_PLAIN_WRITES = frozenset({Put, DeleteRange, Txn})  # Nearly all.
+
 
 class Member:
     """Made by `start_member`."""
@@ -381,13 +383,18 @@ class Member:
             if proposal:
                 proposal.refuse(error)
             return
+        if proposal:
+            proposal.answer(answer)
+        if type(request) not in _PLAIN_WRITES:
+            self._note(request, answer)
+
+    def _note(self, request: Write, answer: Answer) -> None:
+        """See what *request* means for more than the state."""
         if isinstance(request, LeaseGrant | LeaseRevoke):
             granted_s = answer.granted_ttl_s if isinstance(answer, LeaseState) else 0
             self._lessor.applied(request, self._clock.monotonic_s(), granted_s)
         elif isinstance(request, Membership):
             self._tell_peers()
-        if proposal:
-            proposal.answer(answer)
 
     def _begin_term(self, term: int) -> None:
         """A leader's first entry: all leases that were granted before are known by now."""

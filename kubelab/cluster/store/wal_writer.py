@@ -25,8 +25,8 @@ from kubelab.cluster.store.snapshots import Snapshots
 from kubelab.cluster.store.wal import Batch, Mark, Wal, encode
 
 LARGE_BYTES = 256 * 1024
-HELD_UP_S = 0.005
-THREADED_WRITES = 200  # After one that was held up; then another one is risked.
+HELD_UP_S = 0.02
+THREADED_WRITES = 100  # After one that was held up; then another one is risked.
 LATENCIES_KEPT = 256
 
 _Token = TypeVar("_Token")

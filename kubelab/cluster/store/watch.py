@@ -37,6 +37,9 @@ class MvccWatch:
         self._watcher.request_progress()
 
     def close(self) -> None:
+        """End it; once more does no harm."""
+        if self._is_closed:
+            return
         self._is_closed = True
         self._watcher.close()
         self._woken.set()
