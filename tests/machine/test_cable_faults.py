@@ -202,7 +202,8 @@ async def test_without_netem_an_earlier_rate_stays(ground: Ground, machines: Thr
     await ground.network.cables.slow(one.name, rate)
     try:
         await ground.network.cables.slow(one.name, Slowness(delay_s=0.001))
-    except LabError:
+    except LabError as error:
+        assert "sch_netem" in str(error)
         assert ground.network.cables.faults.slow == {one.name: rate}
         assert kinds(ground, one) == ["tbf", "tbf"]
 

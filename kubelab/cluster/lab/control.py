@@ -1,5 +1,5 @@
 """The running lab's door for other terminals: a Unix socket that answers `status`, opens
-shells and tells the API server's requests.
+shells, tells the API server's requests and carries out faults.
 
 While a lesson is open a shell is opened as the lesson's own are (`ShellOffer`): same environment, same
 bounds, on the lesson's machine unless another is named.
@@ -22,6 +22,7 @@ import msgspec
 from kubelab.cluster.apiserver.request_log import RequestLog, RequestRecord
 from kubelab.cluster.errors import KernelError, LabError
 from kubelab.cluster.lab.descriptor_passing import MESSAGE_BYTES_MAX, receive
+from kubelab.cluster.lab.faults import Fault, Faults, Order
 from kubelab.cluster.lab.snapshot import LabSnapshot
 from kubelab.cluster.machine.machine import Machine, Process, WindowSize
 from kubelab.language import Text
@@ -75,12 +76,14 @@ class ControlServer:
         environment: Mapping[str, str],
         offered: Callable[[], ShellOffer | None] = lambda: None,
         requests: Callable[[], RequestLog | None] = lambda: None,
+        faults: Faults | None = None,
     ) -> None:
         self._snapshot = snapshot
         self._machines = machines
         self._environment = environment
         self._offered = offered
         self._requests = requests
+        self._faults = faults
 
     @asynccontextmanager
     async def serving(self, path: Path) -> AsyncIterator[None]:
@@ -121,13 +124,15 @@ class ControlServer:
     async def _serve(self, connection: socket.socket) -> None:
         payload, descriptors = await receive(connection, len(STDIO))
         try:
-            match msgspec.json.decode(payload, type=Status | Requests | Spawn):
+            match msgspec.json.decode(payload, type=Status | Requests | Spawn | Order):
                 case Status():
                     await self._status(connection)
                 case Requests(recent):
                     await self._tell_requests(connection, recent)
                 case Spawn() as request:
                     await self._spawn(connection, request, descriptors)
+                case Order() as order:
+                    await self._carry_out(connection, order)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -172,6 +177,13 @@ class ControlServer:
             await _until_end(connection, process)
         finally:
             await process.close()
+
+    async def _carry_out(self, connection: socket.socket, order: Order) -> None:
+        """Answer with the faults that are on then."""
+        if self._faults is None:
+            raise RefusedError(_NO_FAULTS)
+        await self._faults.carry_out(order)
+        await _send(connection, {"faults": self._faults.active()})
 
     def _machine(self, name: str) -> Machine:
         machines = self._machines()
@@ -288,6 +300,11 @@ class ControlClient:
                 else:
                     yield msgspec.convert(answer["request"], RequestRecord)
 
+    def fault(self, order: Order) -> tuple[Fault, ...]:
+        """Have the lab carry out *order*; return the faults that are on then. Raises LabError."""
+        self._ask(order)
+        return msgspec.convert(self._answer()[0]["faults"], tuple[Fault, ...])
+
     def exit_code(self) -> int:
         """Wait for the end of what `spawn` started; 129 (SIGHUP) when the lab ended first."""
         try:
@@ -322,6 +339,10 @@ _NO_MACHINE = Text(
 _NO_API_SERVER = Text(
     es="El laboratorio aún no tiene API server: espera a que `kubelab status` muestre los nodos.",
     en="The lab has no API server yet: wait until `kubelab status` shows the nodes.",
+)
+_NO_FAULTS = Text(
+    es="En este laboratorio no se puede romper nada: levanta uno con `kubelab up`.",
+    en="Nothing can be broken in this lab: start one with `kubelab up`.",
 )
 _NO_LESSON = Text(
     es="No hay ninguna lección abierta: di en qué máquina, {names}.",

@@ -36,7 +36,9 @@ from kubelab.cluster.lab.control import ControlServer, ShellOffer
 from kubelab.cluster.lab.control_plane import KUBECONFIG_ON_MACHINE, ControlPlane
 from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.cluster.lab.errand import install, running_errands
+from kubelab.cluster.lab.faults import Faults
 from kubelab.cluster.lab.keeper import Held, Keeper
+from kubelab.cluster.lab.machine_clock import MachineClock
 from kubelab.cluster.lab.master import Master, api_server, controller_manager, scheduler
 from kubelab.cluster.lab.minion import kubelet
 from kubelab.cluster.lab.observer import Observer
@@ -50,6 +52,7 @@ from kubelab.cluster.linux.cgroups import CgroupTree
 from kubelab.cluster.linux.journal import Journal, undo
 from kubelab.cluster.linux.suspension import Suspension
 from kubelab.cluster.linux.threads import in_thread
+from kubelab.cluster.machine.cable import Cables
 from kubelab.cluster.machine.machine import Machine, Role
 from kubelab.cluster.machine.namespaced import MachineSpec, NamespacedMachine, start_cgroups, start_machine
 from kubelab.cluster.machine.network import PhysicalNetwork, start_network
@@ -125,6 +128,8 @@ class Lab:
         self._programs: dict[str, list[Program]] = {}
         self._switching = asyncio.Lock()
         self._offers: list[ShellOffer] = []
+        self._clocks = {name: MachineClock(clock) for name in self._roles()}
+        self.faults = Faults(self, self._cables, self._clocks, lambda: tuple(self.machines))
 
     @property
     def directory(self) -> LabDirectory:
@@ -264,7 +269,7 @@ class Lab:
 
     def _programs_for(self, machine: NamespacedMachine, runtime: PodRuntime | None) -> list[Program]:
         """Return the programs of the cluster for *machine*, in the order in which they start."""
-        clock, plane = self._clock, self._control_plane.result()
+        clock, plane = self._clocks[machine.name], self._control_plane.result()
         if runtime is None:
             return _programs_of_master(plane.masters[machine.name], machine, self._keeper, clock)
         index = int(machine.name.rpartition("-")[2]) - 1
@@ -352,7 +357,9 @@ class Lab:
 
     def _control(self) -> ControlServer:
         environment = {"KUBECONFIG": KUBECONFIG_ON_MACHINE}
-        return ControlServer(self.snapshot, lambda: self.machines, environment, self._offered, self.requests)
+        return ControlServer(
+            self.snapshot, lambda: self.machines, environment, self._offered, self.requests, self.faults
+        )
 
     def _offered(self) -> ShellOffer | None:
         return self._offers[-1] if self._offers else None
@@ -370,21 +377,30 @@ class Lab:
     def _specs(self) -> list[MachineSpec]:
         network, _ = self._base.result()
         plan = network.plan
-        counts: dict[Role, int] = {"master": self.shape.masters, "minion": self.config.minions}
-        roles = [(role, index) for role, count in counts.items() for index in range(count)]
-        interfaces = {f"{role}-{index + 1}": plan.machine(role, index) for role, index in roles}
+        interfaces = {name: plan.machine(*role) for name, role in self._roles().items()}
         hosts: dict[str, IPv4Address] = {name: interface.ip for name, interface in interfaces.items()}
         return [
             MachineSpec(
-                name=f"{role}-{index + 1}",
+                name=name,
                 role=role,
-                interface=interfaces[f"{role}-{index + 1}"],
+                interface=interfaces[name],
                 pods=plan.pod_network(index) if role == "minion" else None,
                 hosts=hosts,
                 binds=self._binds(),
             )
-            for role, index in roles
+            for name, (role, index) in self._roles().items()
         ]
+
+    def _roles(self) -> dict[str, tuple[Role, int]]:
+        """Return the cluster's machines by name: what each is, and the how manieth of those, from 0."""
+        counts: dict[Role, int] = {"master": self.shape.masters, "minion": self.config.minions}
+        return {
+            f"{role}-{index + 1}": (role, index) for role, count in counts.items() for index in range(count)
+        }
+
+    def _cables(self) -> Cables:
+        network, _ = self._base.result()
+        return network.cables
 
     def _binds(self) -> dict[str, Path]:
         programs = dict(self.config.programs)

@@ -35,20 +35,22 @@ class Slowness:
     rate_bits_per_s: int = 0
 
 
-def slow_down(index: int, slowness: Slowness) -> Request:
-    """Have the link send so from now on. The kernel may have no netem: `lacks_netem` knows its error."""
+def set_slowness(netlink: Netlink, index: int, slowness: Slowness) -> None:
+    """Have the link send so from now on; a `Slowness()` has it send as before.
+
+    Raises:
+        KernelError: refused; nothing slows the link then. `lacks_netem` knows the error of a kernel without.
+    """
+    if discipline(netlink, index):
+        netlink.do(_delete(index))  # The kernel does not let one kind be replaced by another.
     if slowness.delay_s or slowness.jitter_s:
-        return _root(index, "netem", _netem(slowness))
-    return _root(index, "tbf", _tbf(slowness.rate_bits_per_s // 8))
+        netlink.do(_root(index, "netem", _netem(slowness)))
+    elif slowness.rate_bits_per_s:
+        netlink.do(_root(index, "tbf", _tbf(slowness.rate_bits_per_s // 8)))
 
 
 def lacks_netem(error: KernelError) -> bool:
     return error.errno == errno.ENOENT and str(error.target).endswith("netem")
-
-
-def send_as_before(index: int) -> Request:
-    body = struct.pack("BxxxiIII", 0, index, _HANDLE, _ROOT, 0)
-    return Request("delete queueing discipline", str(index), _DELQDISC, 0, body)
 
 
 def discipline(netlink: Netlink, index: int) -> str:
@@ -58,6 +60,11 @@ def discipline(netlink: Netlink, index: int) -> str:
         if (at, handle) == (index, _HANDLE):
             return attributes(body[20:])[_KIND].rstrip(b"\0").decode()
     return ""
+
+
+def _delete(index: int) -> Request:
+    body = struct.pack("BxxxiIII", 0, index, _HANDLE, _ROOT, 0)
+    return Request("delete queueing discipline", str(index), _DELQDISC, 0, body)
 
 
 def _root(index: int, kind: str, options: bytes) -> Request:

@@ -18,13 +18,7 @@ from kubelab.cluster.linux.namespaces import call_in_network
 from kubelab.cluster.linux.netlink import Netlink, set_link
 from kubelab.cluster.linux.packet_filter import Drop, set_drops
 from kubelab.cluster.linux.threads import in_thread
-from kubelab.cluster.linux.traffic_control import (
-    Slowness,
-    discipline,
-    lacks_netem,
-    send_as_before,
-    slow_down,
-)
+from kubelab.cluster.linux.traffic_control import Slowness, lacks_netem, set_slowness
 from kubelab.language import Text
 
 _Result = TypeVar("_Result")
@@ -112,6 +106,13 @@ class Cables:
             slow = _set(self.faults.slow, name, slowness if slowness != Slowness() else None)
             self.faults = replace(self.faults, slow=slow)
 
+    async def mend(self, name: str) -> None:
+        """Take back whatever is done to the machine's cable."""
+        await self.heal(name)
+        if name in self.faults.slow:
+            await self.slow(name, Slowness())
+        await self._filter_without(name)
+
     async def heal_all(self) -> None:
         """Take back whatever is done to any cable."""
         for name in self.faults.cut:
@@ -123,8 +124,7 @@ class Cables:
 
     async def forget(self, name: str) -> None:
         """A machine that was plugged in is gone for good: one of the same name is another."""
-        if self.faults.without(name).drops() != self.faults.drops():
-            await self._filter(lambda faults: faults.without(name))
+        await self._filter_without(name)
         self.faults = self.faults.without(name)
 
     def restore(self, name: str, netns_fd: int) -> None:
@@ -139,6 +139,11 @@ class Cables:
             await in_thread(self._set_link, name, up=not is_cut)
             cut = self.faults.cut | {name} if is_cut else self.faults.cut - {name}
             self.faults = replace(self.faults, cut=cut)
+
+    async def _filter_without(self, name: str) -> None:
+        less = self.faults.without(name)
+        if less.drops() != self.faults.drops():
+            await self._filter(lambda faults: replace(faults, parted=less.parted, lost=less.lost))
 
     async def _filter(self, change: Callable[[CableFaults], CableFaults]) -> None:
         async with self._changing:
@@ -168,13 +173,8 @@ class Cables:
 
 
 def _send(netlink: Netlink, name: str, slowness: Slowness) -> None:
-    link = netlink.link(name)
-    if link is None:
-        return
-    if slowness != Slowness():
-        netlink.do(slow_down(link.index, slowness))
-    elif discipline(netlink, link.index):
-        netlink.do(send_as_before(link.index))
+    if link := netlink.link(name):
+        set_slowness(netlink, link.index, slowness)
 
 
 def _on(netns_fd: int, act: Callable[[Netlink], _Result]) -> _Result:
