@@ -67,7 +67,7 @@ KINDS = (
         columns.NODE,
         columns.node,
         short_names=("no",),
-        subresources=("status",),
+        subresources=("proxy", "status"),
         fields=("spec.unschedulable",),
         set_defaults=nodes.set_defaults,
         validate=nodes.validate,
@@ -83,7 +83,7 @@ KINDS = (
         columns.pod,
         short_names=("po",),
         categories=("all",),
-        subresources=(pods.EPHEMERAL_CONTAINERS, "attach", "exec", "portforward", "log", "status"),
+        subresources=(pods.EPHEMERAL_CONTAINERS, "attach", "exec", "portforward", "proxy", "log", "status"),
         actions={
             "binding": Action("v1", "Binding", "k8s.io/api/core/v1.Binding", subresources.bind),
             "eviction": Action(
@@ -158,7 +158,7 @@ KINDS = (
         services.cells,
         short_names=("svc",),
         categories=("all",),
-        subresources=("status",),
+        subresources=("proxy", "status"),
         fields=("spec.clusterIP", "spec.type"),
         name_check=dns_1035_label,
         set_defaults=services.set_defaults,

@@ -13,6 +13,7 @@ from typing import Any
 from kubelab.cluster.apiserver import bundled_kubectl
 from kubelab.cluster.apiserver.crd.custom_kinds import version_order
 from kubelab.cluster.apiserver.kind import Kind
+from kubelab.cluster.apiserver.routes import PROXY
 from kubelab.cluster.objects import Object, Resource
 
 Kinds = tuple[Kind, ...]
@@ -48,6 +49,7 @@ _SUBRESOURCE_VERBS = {
     "finalize": ("update",),
     "log": ("get",),
     "portforward": ("create", "get"),
+    "proxy": ("create", "delete", "get", "patch", "update"),
     "scale": ("get", "patch", "update"),
     "status": ("get", "patch", "update"),
 }
@@ -205,6 +207,8 @@ def _subresource_kind(kind: Kind, name: str) -> tuple[str, str, str]:
         return group, version, action.kind
     resource = kind.resource
     kind_of_its_own = _STREAM_KINDS.get(name, resource.kind)
+    if name == PROXY:
+        kind_of_its_own = f"{resource.kind}ProxyOptions"
     return _FOREIGN_KINDS.get(name, (resource.group, resource.version, kind_of_its_own))
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from kubelab.cluster.apiserver import openapi_schemas
 from kubelab.cluster.apiserver.kind import Action, Kind
+from kubelab.cluster.apiserver.routes import CONNECTS
 from kubelab.cluster.objects import Object
 
 META = "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -221,7 +222,7 @@ def of_kind(kind: Kind) -> Iterator[tuple[str, Object]]:
     yield collection, operations.collection() | {"parameters": shared}
     named = [_in_path("name", f"name of the {resource.kind}"), *shared]
     yield f"{collection}/{{name}}", operations.item() | {"parameters": named}
-    for name in kind.all_subresources:
+    for name in sorted({*kind.all_subresources} - CONNECTS):
         found = operations.subresource(name)
         yield f"{collection}/{{name}}/{name}", found | {"parameters": named}
 

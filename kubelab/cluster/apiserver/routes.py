@@ -1,7 +1,7 @@
 """What a request is about: its path and method as upstream's RequestInfo reads them.
 
 Source: kubernetes, staging/src/k8s.io/apiserver/pkg/endpoints/request/requestinfo.go.
-Left out: the old /watch/ paths and proxying; dry-run on query strings is `queries`' business.
+Left out: the old /watch/ and /proxy/ paths; dry-run on query strings is `queries`' business.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,8 @@ from kubelab.cluster.apiserver.kinds import Catalogue
 from kubelab.cluster.apiserver.queries import flag
 from kubelab.cluster.objects import NAMESPACES
 
-CONNECTS = frozenset({"attach", "exec", "portforward", "proxy"})
+PROXY = "proxy"
+CONNECTS = frozenset({"attach", "exec", "portforward", PROXY})
 _VERBS = {
     "POST": "create",
     "PUT": "update",
@@ -56,14 +57,17 @@ def parse(kinds: Catalogue, method: str, path: str, query: Mapping[str, str]) ->
     if rest[0] == NAMESPACES.plural and len(rest) > 2 and rest[2] not in {"status", "finalize"}:
         namespace, rest = rest[1], rest[2:]
     kind = kinds.by_path.get((group, version, rest[0]))
-    if kind is None or len(rest) > 3 or bool(namespace) > kind.resource.namespaced:
-        return None
     name, subresource = [*rest[1:], "", ""][:2]
+    if kind is None or bool(namespace) > kind.resource.namespaced:
+        return None
+    if len(rest) > 3 and subresource != PROXY:  # What follows it is the business of whoever is behind.
+        return None
     if subresource and subresource not in (*kind.subresources, *kind.actions):
         return None
     if kind.resource.namespaced and not namespace and (name or method not in {"GET", "HEAD"}):
         return None
-    return Route(kind, verb_of(method, name, query), namespace, name, subresource)
+    asked = {} if subresource == PROXY else query
+    return Route(kind, verb_of(method, name, asked), namespace, name, subresource)
 
 
 def verb_of(method: str, name: str, query: Mapping[str, str]) -> str:

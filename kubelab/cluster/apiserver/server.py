@@ -28,6 +28,7 @@ from kubelab.cluster.apiserver import (
     documents,
     logs,
     metrics,
+    proxying,
     queries,
     refusals,
     routes,
@@ -100,7 +101,8 @@ async def serve(
         await stack.enter_async_context(establishing.following(registry))
         deadlines = Deadlines()
         streams = StreamProxy(security.kubelet_tls, dial)
-        handler = _Handler(registry, kubelets, streams, deadlines, requests)
+        proxy = await stack.enter_async_context(proxying.connect(security.kubelet_tls, dial))
+        handler = _Handler(registry, kubelets, streams, proxy, deadlines, requests)
         stack.enter_context(requests.listening(handler.metrics.note))
         server = web.Server(handler.handle, request_factory=_request, handler_cancellation=True)
         loop = asyncio.get_running_loop()
@@ -139,6 +141,7 @@ class _Handler:
         registry: Registry,
         kubelets: Kubelets,
         streams: StreamProxy,
+        proxy: proxying.Proxy,
         deadlines: Deadlines,
         requests: RequestLog,
     ) -> None:
@@ -146,6 +149,7 @@ class _Handler:
         self._resources = Resources(registry)
         self._kubelets = kubelets
         self._streams = streams
+        self._proxy = proxy
         self._deadlines = deadlines
         self._requests = requests
         self._in_flight = InFlight()
@@ -204,6 +208,9 @@ class _Handler:
             return await self._watch(request, route, caller, exchange)
         if route.subresource in STREAMS:
             return await self._connect(request, route, caller, exchange)
+        if route.subresource == routes.PROXY:
+            location = await proxying.locate(self._registry, route)
+            return await self._proxy.answer(request, route, location)
         return await self._log(request, route)
 
     async def _connect(

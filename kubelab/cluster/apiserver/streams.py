@@ -6,7 +6,7 @@ client certificate, and from then on only passes bytes on, as upstream's proxy f
 WebSockets where kubelets take them (KEP-4006, ExtendWebSocketsToKubelet). No older kubelet is part of a lab.
 Source: kubernetes, pkg/registry/core/pod/strategy.go (streamLocation, validateContainer) and
 rest/subresources.go; staging/src/k8s.io/apimachinery/pkg/util/proxy/upgradeaware.go.
-Left out: admission of CONNECT (no plug-in of ours looks at it), the `proxy` subresources.
+Left out: admission of CONNECT (no plug-in of ours looks at it).
 """
 
 import asyncio
