@@ -25,8 +25,9 @@ async def _memory(_place: Path) -> AsyncIterator[Service]:
 
 @asynccontextmanager
 async def _raft(place: Path) -> AsyncIterator[Service]:
-    async with store_members(place, ("one",)) as cluster:
-        yield await cluster.leader()
+    """Yield a follower, which has to hand everything on."""
+    async with store_members(place, tick_s=0.01) as cluster:
+        yield cluster.others(await cluster.leader())[0]
 
 
 @asynccontextmanager
