@@ -11,6 +11,7 @@ Left out: compression, which no client has to use (an answer names none), and me
 import asyncio
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -34,12 +35,6 @@ Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
 RequestIn = TypeVar("RequestIn", bound=Message, covariant=True)
 ResponseOut = TypeVar("ResponseOut", bound=Message, contravariant=True)
-
-
-class Method(Protocol):
-    """What answers the calls of one path."""
-
-    async def __call__(self, call: "RawCall") -> None: ...
 
 
 class RawCall:
@@ -81,6 +76,14 @@ class RawCall:
         self._stream.end(status if self._has_headers else [*_HEADERS, *status])
 
 
+@dataclass(frozen=True, slots=True)
+class Method:
+    """What answers the calls of one path."""
+
+    run: Callable[[RawCall], Awaitable[None]]
+    is_stream: bool = False
+
+
 class Call(Protocol[RequestIn, ResponseOut]):
     """A streaming call as its handler sees it: it iterates over the requests, and sends answers, in one task
     at a time."""
@@ -104,31 +107,31 @@ class _Call(Generic[Request, Response]):
 
 
 def unary(request_type: type[Request], handle: Callable[[Request], Awaitable[Response]]) -> Method:
-    async def method(call: RawCall) -> None:
+    async def run(call: RawCall) -> None:
         data = await call.receive()
         if data is None:
             raise StatusError(Code.INTERNAL, "EOF")
         response = await handle(_decode(request_type, data))
         await call.send(response.SerializeToString())
 
-    return method
+    return Method(run)
 
 
 def streaming(
     request_type: type[Request], handle: Callable[[Call[Request, Response]], Awaitable[None]]
 ) -> Method:
-    async def method(call: RawCall) -> None:
+    async def run(call: RawCall) -> None:
         await handle(_Call(call, request_type))
 
-    return method
+    return Method(run, is_stream=True)
 
 
-async def answer(call: RawCall, method: Method) -> None:
-    """Run *method* for *call* within its time limit, and tell the client how it ended."""
+async def answer(call: RawCall, run: Callable[[RawCall], Awaitable[None]]) -> None:
+    """Let *run* answer *call* within its time limit, and tell the client how it ended."""
     try:
         limit = call.metadata.get("grpc-timeout")
         async with asyncio.timeout(timeout_s(limit) if limit else None):
-            await method(call)
+            await run(call)
     except StatusError as error:
         call.end(error.code, error.message)
     except StoreError as error:

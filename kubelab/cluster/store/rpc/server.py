@@ -7,7 +7,7 @@ Left out: gRPC's own health service and its reflection, the JSON gateway (/v3/kv
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from kubelab.cluster.clock import Clock, SystemClock
@@ -97,23 +97,24 @@ class _Server:
         connection.respond(await health.respond(self._service, method, target))
 
     async def _answer(self, call: RawCall) -> None:
-        method = self._methods.get(call.path, _unknown)
-        if call.metadata.get("hasleader") == "true":
-            await answer(call, self._with_leader(method))
-        else:
-            await answer(call, method)
+        method = self._methods.get(call.path, _UNKNOWN)
+        wants_leader = call.metadata.get("hasleader") == "true"
+        await answer(call, self._with_leader(method) if wants_leader else method.run)
 
-    def _with_leader(self, method: Method) -> Method:
-        """Return *method* for a client that wants no answer of a member which has lost the others; a stream
+    def _with_leader(self, method: Method) -> Callable[[RawCall], Awaitable[None]]:
+        """Return what answers a client that wants nothing of a member which has lost the others; a stream
         that it has ends when the leader has been gone for a while."""
 
-        async def with_leader(call: RawCall) -> None:
+        async def run(call: RawCall) -> None:
             if not (await self._service.status()).leader:
                 raise refusal("no leader")
+            if not method.is_stream:
+                await method.run(call)
+                return
             async with background(self._fail_without_leader()):
-                await method(call)
+                await method.run(call)
 
-        return with_leader
+        return run
 
     async def _fail_without_leader(self) -> None:
         leaderless_checks = 0
@@ -139,7 +140,10 @@ def _methods(service: Service, clock: Clock) -> dict[str, Method]:
     return {path: method for server in servers for path, method in server.methods().items()}
 
 
-async def _unknown(call: RawCall) -> None:
+async def _refuse_unknown(call: RawCall) -> None:
     _, _, path = call.path.rpartition("/")
     service = call.path[1 : -len(path) - 1] if path else call.path
     raise StatusError(Code.UNIMPLEMENTED, f"unknown method {path} for service {service}")
+
+
+_UNKNOWN = Method(_refuse_unknown)
