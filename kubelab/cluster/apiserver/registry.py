@@ -604,5 +604,6 @@ def _same(new: Object, old: Object) -> bool:
 
 
 def generated_suffix() -> str:
-    """Return the end of a generated name."""
-    return "".join(secrets.choice(_SUFFIX_ALPHABET) for _ in range(lifecycle.GENERATED_SUFFIX_LENGTH))
+    """Return the end of a generated name; each pod has one, or its volume for tokens has."""
+    chosen = secrets.token_bytes(lifecycle.GENERATED_SUFFIX_LENGTH)
+    return "".join(_SUFFIX_ALPHABET[each % len(_SUFFIX_ALPHABET)] for each in chosen)
