@@ -86,6 +86,9 @@ class Status:
     unprocessed: bool = False
 
 
+_GOES_AWAY = Status(Code.UNAVAILABLE, "the server goes away", unprocessed=True)
+
+
 class Http2Error(Exception):
     """The server broke the protocol: the connection is of no more use."""
 
@@ -227,7 +230,9 @@ class Http2:
         start, available = 0, len(incoming)
         while available - start >= 9:
             high, low, kind, flags, stream = _HEAD.unpack_from(incoming, start)
-            end = start + 9 + (high << 16 | low)
+            if high or low > FRAME_BYTES:
+                raise Http2Error("a frame is larger than was said to be taken")
+            end = start + 9 + low
             if end > available:
                 break
             self._take(kind, flags, stream & LAST_STREAM, bytes(incoming[start + 9 : end]))
@@ -245,8 +250,12 @@ class Http2:
             self._send_unsent(stream)
 
     def _begin_waiting(self) -> None:
-        while self._waiting and len(self._streams) < self._streams_max:
-            self._begin(self._waiting.popleft())
+        while self._waiting and (self.is_closing or len(self._streams) < self._streams_max):
+            stream = self._waiting.popleft()
+            if self.is_closing:
+                stream.call.end(_GOES_AWAY)
+            else:
+                self._begin(stream)
 
     def _send(self, kind: int, flags: int, stream: int, payload: bytes | bytearray) -> None:
         size = len(payload)
@@ -304,14 +313,14 @@ class Http2:
             return
         stream.uncredited_bytes += len(payload)
         stream.received += _unpadded(flags, payload)
-        complete = self._deliver(stream)
-        if not complete and stream.uncredited_bytes >= STREAM_WINDOW_BYTES // 2:
+        self._deliver(stream)
+        if len(stream.received) >= STREAM_WINDOW_BYTES // 2:
             self.read(stream)  # The rest of a message must not wait for who reads messages.
         if flags & _END_STREAM:
             self._end(number, Status(Code.INTERNAL, "the server ended a call without a status"))
 
-    def _deliver(self, stream: Stream) -> bool:
-        """Hand over what is complete; return whether there was anything."""
+    def _deliver(self, stream: Stream) -> None:
+        """Hand over what is complete."""
         received, start, available = stream.received, 0, len(stream.received)
         while available - start >= 5:
             compressed, size = _MESSAGE_HEAD.unpack_from(received, start)
@@ -322,7 +331,6 @@ class Http2:
             stream.call.message(bytes(received[start + 5 : start + 5 + size]))
             start += 5 + size
         del received[:start]
-        return start > 0
 
     def _take_block(self, flags: int, number: int, block: bytes) -> None:
         if not flags & _END_HEADERS:
@@ -366,11 +374,9 @@ class Http2:
     def _take_goaway(self, last: int) -> None:
         """The server ends what it has begun, and begins nothing any more."""
         self.is_closing = True
-        status = Status(Code.UNAVAILABLE, "the server goes away", unprocessed=True)
         for number in [number for number in self._streams if number > last]:
-            self._end(number, status)
-        while self._waiting:
-            self._waiting.popleft().call.end(status)
+            self._end(number, _GOES_AWAY)
+        self._begin_waiting()
 
     def _end(self, number: int, status: Status) -> None:
         stream = self._streams.pop(number, None)
