@@ -82,15 +82,15 @@ class Caller:
 @contextlib.asynccontextmanager
 async def calling(member: Member, tls: ssl.SSLContext, address: str = "127.0.0.2") -> AsyncIterator[Caller]:
     host, port = member.url.removeprefix("https://").split(":")
-    sock = dialled_from(address)()
-    await asyncio.get_running_loop().sock_connect(sock, (host, int(port)))
-    reader, writer = await asyncio.open_connection(sock=sock, ssl=tls, server_hostname=host)
-    try:
-        yield Caller(reader, writer)
-    finally:
-        writer.close()
-        with contextlib.suppress(ConnectionError, ssl.SSLError):
-            await writer.wait_closed()
+    with dialled_from(address)() as sock:
+        await asyncio.get_running_loop().sock_connect(sock, (host, int(port)))
+        reader, writer = await asyncio.open_connection(sock=sock, ssl=tls, server_hostname=host)
+        try:
+            yield Caller(reader, writer)
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError, ssl.SSLError):
+                await writer.wait_closed()
 
 
 def hello(member: int = 2, receiver: int = 1, cluster: int = CLUSTER, version: int = VERSION) -> bytes:

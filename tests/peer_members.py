@@ -89,12 +89,13 @@ class Peers:
         names: tuple[str, ...] = (),
         cluster: int = CLUSTER,
         listener: socket.socket | None = None,
+        dial: Callable[[], socket.socket] | None = None,
     ) -> AsyncIterator[Member]:
-        """Run the member *id_* at 127.0.0.<id>; its peers are still to be told."""
-        address = f"127.0.0.{id_}"
-        listening = listener or bound(address)
+        """Run the member *id_* at 127.0.0.<id>, or where *listener* is; its peers are still to be told."""
+        listening = listener or bound(f"127.0.0.{id_}")
+        address = listening.getsockname()[0]
         tls = self.tls(*(names or (address,)))
-        network = PeerNetwork(id_, cluster, tls, listening, dialled_from(address), SystemClock())
+        network = PeerNetwork(id_, cluster, tls, listening, dial or dialled_from(address), SystemClock())
         heard = Heard()
         async with network.open(heard):
             yield Member(network, heard, "https://{}:{}".format(*listening.getsockname()))
