@@ -87,6 +87,8 @@ async def test_statistics_are_those_of_the_cgroups(node):
     assert used.memory_bytes >= used.memory_working_set_bytes > 8 << 20
     assert used.pids == 1
     assert statistics.pods[pod.uid].pids > used.pids
+    assert statistics.machine.cpu_us >= used.cpu_us
+    assert statistics.machine.memory_working_set_bytes >= used.memory_working_set_bytes
     await node.runtime.remove_sandbox(pod.uid)
     after = await node.runtime.statistics()
     assert container.id not in after.containers

@@ -20,6 +20,7 @@ from kubelab.cluster.clock import Clock
 from kubelab.cluster.node.config import KubeletConfig, host_facts
 from kubelab.cluster.node.exits import Exits
 from kubelab.cluster.node.object_cache import ObjectCache
+from kubelab.cluster.node.record import PodRecord
 from kubelab.cluster.node.reporter import NodeReporter
 from kubelab.cluster.node.server import serve
 from kubelab.cluster.node.worker import Host, PodWorker
@@ -64,6 +65,10 @@ class Kubelet:
 
     def pods(self) -> list[Object]:
         return [worker.pod for worker in self._workers.values()]
+
+    def records(self) -> list[tuple[Object, PodRecord]]:
+        """Return the pods, each with what is known of its containers."""
+        return [(worker.pod, worker.record) for worker in self._workers.values()]
 
     def now(self) -> datetime:
         return self._clock.now()

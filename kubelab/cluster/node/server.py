@@ -1,8 +1,8 @@
-"""The kubelet's own HTTPS server: logs, streams (see `streaming`), the pods it runs, and its health.
+"""The kubelet's own HTTPS server: logs, streams (see `streaming`), its pods and what they use, its health.
 
 Source: kubernetes, pkg/kubelet/server/server.go (getContainerLogs) and
 pkg/kubelet/kubelet_pods.go (validateContainerLogStatus: the words of the refusals).
-Left out: statistics; authorization beyond a valid client certificate.
+Left out: the summary of statistics; authorization beyond a valid client certificate.
 """
 
 import socket
@@ -17,8 +17,9 @@ from aiohttp import web
 
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.linux.background import forever
+from kubelab.cluster.node import resource_metrics
 from kubelab.cluster.node.logs import LogOptions, read_log
-from kubelab.cluster.node.record import ContainerRecord, Running, Terminated, Waiting
+from kubelab.cluster.node.record import ContainerRecord, PodRecord, Running, Terminated, Waiting
 from kubelab.cluster.node.streaming import Streaming
 from kubelab.cluster.node.worker import PodWorker
 from kubelab.cluster.objects import Key, Object
@@ -37,6 +38,8 @@ class Node(Protocol):
 
     def pods(self) -> list[Object]: ...
 
+    def records(self) -> list[tuple[Object, PodRecord]]: ...
+
     def now(self) -> datetime: ...
 
 
@@ -54,6 +57,7 @@ async def serve(listening: socket.socket, tls: ssl.SSLContext | None, node: Node
     application = web.Application()
     application.router.add_get("/healthz", server.health)
     application.router.add_get("/pods", server.pods)
+    application.router.add_get("/metrics/resource", server.resource_metrics)
     application.router.add_get("/containerLogs/{namespace}/{pod}/{container}", server.logs)
     Streaming(node).add_routes(application.router)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_S)
@@ -75,6 +79,11 @@ class _Server:
     async def pods(self, _request: web.Request) -> web.Response:
         items = self._node.pods()
         return web.json_response({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items})
+
+    async def resource_metrics(self, _request: web.Request) -> web.Response:
+        node = self._node
+        text = resource_metrics.exposition(node.records(), await node.runtime.statistics(), node.now())
+        return web.Response(body=text.encode(), headers={"Content-Type": resource_metrics.CONTENT_TYPE})
 
     async def logs(self, request: web.Request) -> web.StreamResponse:
         try:

@@ -266,10 +266,11 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """`pods` by uid, `containers` by id."""
+    """`pods` by uid, `containers` by id; `machine`: all that runs on it, pods included."""
 
     pods: Mapping[str, Usage]
     containers: Mapping[str, Usage]
+    machine: Usage
 
 
 class Process(Protocol):

@@ -195,11 +195,13 @@ class PodContainers:
         return Answer()
 
     def statistics(self, params: Params, fds: tuple[int, ...]) -> Answer:
-        """Answer the texts of the cgroups' files, of the pods (by uid) and of the containers (by id)."""
+        """Answer the texts of the cgroups' files, of the pods (by uid), of the containers (by id) and of all
+        the machine."""
         return Answer(
             {
                 "pods": {uid: _statistics_of(self._sandboxes.cgroup(uid)) for uid in self._sandboxes.uids()},
                 "containers": {id_: _statistics_of(each.cgroup) for id_, each in self._running.items()},
+                "machine": _statistics_of(self._machine.cgroups.at("")),
             }
         )
 

@@ -261,6 +261,7 @@ class PodRuntime:
         return Statistics(
             pods={uid: statistics.usage(each) for uid, each in files["pods"].items()},
             containers={id_: statistics.usage(each) for id_, each in files["containers"].items()},
+            machine=statistics.usage(files["machine"]),
         )
 
     @contextlib.asynccontextmanager
