@@ -20,6 +20,7 @@ _COMMANDS = (
     "track",
     "progress",
     "image",
+    "store",
     "fault",
     "doctor",
     "clean",

@@ -25,6 +25,7 @@ from kubelab.cluster.lab.descriptor_passing import MESSAGE_BYTES_MAX, receive
 from kubelab.cluster.lab.faults import Fault, Faults, Order
 from kubelab.cluster.lab.snapshot import LabSnapshot
 from kubelab.cluster.machine.machine import Machine, Process, WindowSize
+from kubelab.cluster.store.snapshot_file import write_pieces
 from kubelab.language import Text
 
 STDIO = (0, 1, 2)
@@ -53,6 +54,10 @@ class Spawn(msgspec.Struct, frozen=True, tag_field="verb", tag="spawn"):
     terminal: WindowSize | None
 
 
+class SaveStore(msgspec.Struct, frozen=True, tag_field="verb", tag="save-store"):
+    """Asks for a snapshot of the store, to be written to the descriptor that comes along."""
+
+
 @dataclass(frozen=True, slots=True)
 class ShellOffer:
     """How a lesson opens its shells: on `machine` in `cwd`, if no other machine is asked for."""
@@ -77,6 +82,7 @@ class ControlServer:
         offered: Callable[[], ShellOffer | None] = lambda: None,
         requests: Callable[[], RequestLog | None] = lambda: None,
         faults: Faults | None = None,
+        store_snapshot: Callable[[], AsyncIterator[bytes] | None] = lambda: None,
     ) -> None:
         self._snapshot = snapshot
         self._machines = machines
@@ -84,6 +90,7 @@ class ControlServer:
         self._offered = offered
         self._requests = requests
         self._faults = faults
+        self._store_snapshot = store_snapshot
 
     @asynccontextmanager
     async def serving(self, path: Path) -> AsyncIterator[None]:
@@ -124,7 +131,7 @@ class ControlServer:
     async def _serve(self, connection: socket.socket) -> None:
         payload, descriptors = await receive(connection, len(STDIO))
         try:
-            match msgspec.json.decode(payload, type=Status | Requests | Spawn | Order):
+            match msgspec.json.decode(payload, type=Status | Requests | Spawn | Order | SaveStore):
                 case Status():
                     await self._status(connection)
                 case Requests(recent):
@@ -133,6 +140,8 @@ class ControlServer:
                     await self._spawn(connection, request, descriptors)
                 case Order() as order:
                     await self._carry_out(connection, order)
+                case SaveStore():
+                    await self._save_store(connection, descriptors)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -184,6 +193,16 @@ class ControlServer:
             raise RefusedError(_NO_FAULTS)
         await self._faults.carry_out(order)
         await _send(connection, {"faults": self._faults.active()})
+
+    async def _save_store(self, connection: socket.socket, descriptors: Sequence[int]) -> None:
+        pieces = self._store_snapshot()
+        if pieces is None or not descriptors:
+            raise RefusedError(_NO_STORE)
+        try:
+            size_bytes = await write_pieces(pieces, descriptors[0])
+        except OSError as error:
+            raise KernelError("write", "store snapshot", error.errno or 0) from error
+        await _send(connection, {"bytes": size_bytes})
 
     def _machine(self, name: str) -> Machine:
         machines = self._machines()
@@ -305,6 +324,11 @@ class ControlClient:
         self._ask(order)
         return msgspec.convert(self._answer()[0]["faults"], tuple[Fault, ...])
 
+    def save_store(self, descriptor: int) -> int:
+        """Have a snapshot of the store written to *descriptor*; return its size. Raises LabError."""
+        self._ask(SaveStore(), [descriptor])
+        return int(self._answer()[0]["bytes"])
+
     def exit_code(self) -> int:
         """Wait for the end of what `spawn` started; 129 (SIGHUP) when the lab ended first."""
         try:
@@ -343,6 +367,12 @@ _NO_API_SERVER = Text(
 _NO_FAULTS = Text(
     es="En este laboratorio no se puede romper nada: levanta uno con `kubelab up`.",
     en="Nothing can be broken in this lab: start one with `kubelab up`.",
+)
+_NO_STORE = Text(
+    es="Ningún miembro del almacén propio del laboratorio responde ahora: con --store etcd usa `etcdctl "
+    "snapshot save` en un master; si no, espera a que el laboratorio esté en marcha.",
+    en="No member of the lab's own store answers now: with --store etcd use `etcdctl snapshot save` on a "
+    "master; else wait until the lab runs.",
 )
 _NO_LESSON = Text(
     es="No hay ninguna lección abierta: di en qué máquina, {names}.",

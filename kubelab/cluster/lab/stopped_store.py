@@ -1,0 +1,75 @@
+"""The store of a lab that does not run: where its members lie, and how it is put back to a snapshot."""
+
+from pathlib import Path
+
+from kubelab.cluster.errors import LabError
+from kubelab.cluster.lab.config import LabConfig
+from kubelab.cluster.lab.directory import LabDirectory
+from kubelab.cluster.lab.shape import settle
+from kubelab.cluster.store.member_config import found_cluster
+from kubelab.cluster.store.member_restore import restore_member
+from kubelab.cluster.store.mvcc import Mvcc
+from kubelab.cluster.store.peers import PORT as PEER_PORT
+from kubelab.cluster.store.wal import has_log
+from kubelab.language import Text
+
+TOKEN = "kubelab"  # noqa: S105 - it tells clusters apart, and is no secret
+
+
+def member_directories(directory: LabDirectory) -> dict[str, Path]:
+    """Return the directories of the members by their masters' names.
+
+    Raises:
+        LabError: there was no lab here, or its store is a real etcd.
+    """
+    if not directory.shape.exists():
+        raise LabError(_NONE.format(path=directory.masters))
+    shape = settle(directory.shape, LabConfig(directory=directory))
+    if shape.choice != "raft":
+        raise LabError(_ETCD.format(store=shape.store))
+    names = (f"master-{number}" for number in range(1, shape.masters + 1))
+    return {name: directory.masters / name / "member" for name in names}
+
+
+def restore_lab(directory: LabDirectory, mvcc: Mvcc, *, force: bool) -> list[Path]:
+    """Let the lab's next life begin with *mvcc*; return the members' directories. The lab must not run.
+
+    Raises:
+        LabError: there is a store, and *force* is not given.
+    """
+    directories = member_directories(directory)
+    there = [path for path in directories.values() if has_log(path / "wal")]
+    if there and not force:
+        raise LabError(_EXISTS.format(path=there[0]))
+    names = {name: f"https://{name}:{PEER_PORT}" for name in directories}
+    cluster_id, cluster = found_cluster(TOKEN, names)
+    for member in cluster:
+        path = directories[member.name]
+        if path.exists():
+            path.rename(_free_name(path))
+        restore_member(path, member.id, cluster_id, cluster, mvcc)
+    return list(directories.values())
+
+
+def _free_name(path: Path) -> Path:
+    aside, number = path.with_name(f"{path.name}.before"), 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.before-{number}")
+    return aside
+
+
+_NONE = Text(
+    es="No hay almacén del laboratorio en {path}: levanta antes uno con `kubelab up`.",
+    en="There is no store of the lab in {path}: start one with `kubelab up` first.",
+)
+_EXISTS = Text(
+    es="El laboratorio ya tiene un almacén en {path}: guárdalo si hace falta con `kubelab store snapshot "
+    "save`, y añade --force para apartarlo.",
+    en="The lab has a store in {path} already: save it, if need be, by `kubelab store snapshot save`, and "
+    "add --force to put it aside.",
+)
+_ETCD = Text(
+    es="El almacén de este laboratorio es {store}: usa etcdutl, o `etcdctl snapshot save` en un master.",
+    en="The store of this lab is {store}: use etcdutl, or `etcdctl snapshot save` on a master.",
+)
