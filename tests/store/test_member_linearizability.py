@@ -31,9 +31,21 @@ from kubelab.cluster.store.service import NoLeaderError, StoreTimeoutError
 
 DURATION_S = float(os.environ.get("KUBELAB_LINEARIZABILITY_S", "2.5"))
 SEED = int(os.environ.get("KUBELAB_LINEARIZABILITY_SEED", "6"))
-REGISTERS = (b"register/1", b"register/2")
-SET = b"set/"
 CLIENTS = 6
+KEYS_LAST_S = 1.0  # Then others are used: a short history of each has few operations of unknown outcome.
+
+
+@dataclass(frozen=True)
+class Keys:
+    number: int
+
+    @property
+    def registers(self) -> tuple[bytes, bytes]:
+        return b"register/%d/a" % self.number, b"register/%d/b" % self.number
+
+    @property
+    def set(self) -> bytes:
+        return b"set/%d/" % self.number
 
 
 @dataclass
@@ -61,9 +73,9 @@ async def _read(member: Member, key: bytes) -> int | None:
     return int(found.kvs[0].value) if found.kvs else None
 
 
-async def _read_set(member: Member) -> frozenset[int]:
-    found = await member.range(Range(SET, prefix_end(SET)))
-    return frozenset(int(kv.key.removeprefix(SET)) for kv in found.kvs)
+async def _read_set(member: Member, prefix: bytes) -> frozenset[int]:
+    found = await member.range(Range(prefix, prefix_end(prefix)))
+    return frozenset(int(kv.key.removeprefix(prefix)) for kv in found.kvs)
 
 
 async def _write(member: Member, key: bytes, value: int) -> None:
@@ -78,27 +90,28 @@ async def _swap(member: Member, key: bytes, old: int, new: int) -> bool:
 async def _client(
     cluster: Members, history: History, chance: random.Random, values: Any, end_s: float
 ) -> None:
-    last = 0
-    while time.perf_counter() < end_s:
+    known: dict[bytes, int] = {}
+    while (left_s := end_s - time.perf_counter()) > 0:
         await asyncio.sleep(chance.random() * 0.02)
         if not cluster.running:
             continue
-        member, key = chance.choice(list(cluster.running.values())), chance.choice(REGISTERS)
-        value = next(values)
+        member, keys = chance.choice(list(cluster.running.values())), Keys(int(left_s / KEYS_LAST_S))
+        key, value = chance.choice(keys.registers), next(values)
         match chance.randrange(6):
             case 0:
                 await history.record(history.registers, key, "write", value, _write(member, key, value))
-                last = value
+                known[key] = value
             case 1:
-                asking = _swap(member, key, last, value)
-                await history.record(history.registers, key, "swap", (last, value), asking)
+                old = known.get(key, 0)
+                asking = _swap(member, key, old, value)
+                await history.record(history.registers, key, "swap", (old, value), asking)
             case 2 | 3:
                 await history.record(history.registers, key, "read", None, _read(member, key))
             case 4:
-                asking = _write(member, SET + b"%d" % value, 1)
-                await history.record(history.sets, SET, "add", value, asking)
+                asking = _write(member, keys.set + b"%d" % value, 1)
+                await history.record(history.sets, keys.set, "add", value, asking)
             case _:
-                await history.record(history.sets, SET, "read", None, _read_set(member))
+                await history.record(history.sets, keys.set, "read", None, _read_set(member, keys.set))
 
 
 async def _faults(cluster: Members, history: History, chance: random.Random, end_s: float) -> None:
@@ -160,11 +173,12 @@ async def test_clients_see_one_store_whatever_fails(tmp_path: Path) -> None:
                 tasks.create_task(_client(cluster, history, own, values, end_s))
             tasks.create_task(_faults(cluster, history, chance, end_s))
         member = await cluster.leader()
-        for key in REGISTERS:
-            await history.record(
-                history.registers, key, "read", None, surely(lambda key=key: _read(member, key))
-            )
-        await history.record(history.sets, SET, "read", None, surely(lambda: _read_set(member)))
+        for keys in map(Keys, range(int(DURATION_S / KEYS_LAST_S) + 1)):
+            for key in keys.registers:
+                asking = surely(lambda key=key: _read(member, key))
+                await history.record(history.registers, key, "read", None, asking)
+            asking = surely(lambda keys=keys: _read_set(member, keys.set))
+            await history.record(history.sets, keys.set, "read", None, asking)
         await cluster.caught_up()
         assert len({await surely(each.hash_kv) for each in cluster.running.values()}) == 1
     assert len(history.registers) > 20, history.faults
