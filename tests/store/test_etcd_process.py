@@ -65,14 +65,14 @@ async def ground(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Grou
 
 def _on_machines(machines: list[NamespacedMachine], place: Path) -> list[EtcdSpec]:
     authority = Authority.create(place / "pki", datetime.now(UTC))
-    peers = {machine.name: f"https://{machine.address}:2380" for machine in machines}
+    peers = {machine.name: f"https://{machine.name}:2380" for machine in machines}
     specs = []
     for machine in machines:
         pair = authority.store_member(machine.name, [machine.address])
         certificates = Certificates(authority.certificate_path, pair.certificate, pair.key)
         data, log = place / machine.name, place / f"{machine.name}.log"
         spec = EtcdSpec(machine.name, str(machine.address), data, log, peers, certificates)
-        specs.append(replace(spec, heartbeat_ms=20, election_ms=200))
+        specs.append(replace(spec, host=machine.name, heartbeat_ms=20, election_ms=200))
     return specs
 
 
@@ -81,7 +81,8 @@ def _on_machines(machines: list[NamespacedMachine], place: Path) -> list[EtcdSpe
 async def test_on_machines_they_find_each_other_over_tls_and_die_with_them(
     ground: Ground, tmp_path: Path
 ) -> None:
-    machines = [await ground.machine("master") for _ in range(3)]
+    hosts = {f"master-{each + 1}": ground.network.plan.machine("master", each).ip for each in range(3)}
+    machines = [await ground.machine("master", hosts=hosts) for _ in hosts]
     specs = _on_machines(machines, tmp_path)
     async with AsyncExitStack() as stack:
         members: list[EtcdMember] = []
@@ -94,7 +95,9 @@ async def test_on_machines_they_find_each_other_over_tls_and_die_with_them(
             assert namespace_id(first.pid, namespace) == namespace_id(machine.pid, namespace)
         groups = [Path(f"/proc/{pid}/cgroup").read_text() for pid in (first.pid, machine.pid)]
         assert groups[0] == groups[1]
-        pid = first.pid
+        pid, loopback = first.pid, machine.socket()
+        with loopback:
+            await asyncio.get_running_loop().sock_connect(loopback, ("127.0.0.1", 2379))
         await machine.end_programs()
         assert first.pid == pid
         first.kill(signal.SIGKILL)

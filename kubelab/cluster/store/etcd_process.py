@@ -28,6 +28,7 @@ from kubelab.cluster.store.etcd_process_place import Place, Process
 from kubelab.language import Text
 
 PROGRAM = "etcd"
+LOOPBACK = "127.0.0.1"
 CLIENT_PORT, PEER_PORT = 2379, 2380
 TOKEN = "kubelab"  # noqa: S105 - it tells clusters apart, and is no secret
 RESTART_S, RESTART_MAX_S = 0.1, 5.0  # Doubled with every death in a row.
@@ -52,7 +53,11 @@ class Certificates:
 @dataclass(frozen=True, slots=True)
 class EtcdSpec:
     """`peers`: name to peer URL of the members of a new cluster, of all members for one that joins
-    (`joins`). `data` and `log` are the host's paths. Without certificates everything is plain HTTP."""
+    (`joins`). `data` and `log` are the host's paths. Without certificates everything is plain HTTP.
+
+    `host` is what peers call it, its address if it has no name: etcd keeps the URLs for ever, so where
+    addresses may change from one life of a cluster to the next, give a name that /etc/hosts knows.
+    """
 
     name: str
     address: str
@@ -60,6 +65,9 @@ class EtcdSpec:
     log: Path
     peers: Mapping[str, str]
     certificates: Certificates | None = None
+    peer_certificates: Certificates | None = None
+    """If it has others for its peers than for its clients."""
+    host: str = ""
     client_port: int = CLIENT_PORT
     peer_port: int = PEER_PORT
     joins: bool = False
@@ -76,7 +84,7 @@ class EtcdSpec:
 
     @property
     def peer_url(self) -> str:
-        return f"{self.scheme}://{self.address}:{self.peer_port}"
+        return f"{self.scheme}://{self.host or self.address}:{self.peer_port}"
 
 
 def find_etcd() -> Path:
@@ -212,12 +220,13 @@ class EtcdMember:
 
     async def _argv(self) -> list[str]:
         spec = self.spec
+        clients = [f"{spec.scheme}://{host}:{spec.client_port}" for host in self._client_hosts()]
         flags = {
             "name": spec.name,
             "data-dir": self._place.data_path(spec.data),
-            "listen-peer-urls": spec.peer_url,
+            "listen-peer-urls": f"{spec.scheme}://{spec.address}:{spec.peer_port}",
             "initial-advertise-peer-urls": spec.peer_url,
-            "listen-client-urls": spec.client_url,
+            "listen-client-urls": ",".join(clients),
             "advertise-client-urls": spec.client_url,
             "initial-cluster": ",".join(f"{name}={url}" for name, url in sorted(spec.peers.items())),
             "initial-cluster-token": TOKEN,
@@ -230,14 +239,27 @@ class EtcdMember:
         flags |= await self._certificate_flags()
         return [str(find_etcd()), *(f"--{name}={value}" for name, value in flags.items())]
 
+    def _client_hosts(self) -> tuple[str, ...]:
+        own = self.spec.address
+        return (LOOPBACK, own) if self._place.has_own_loopback else (own,)
+
     async def _certificate_flags(self) -> dict[str, str]:
         given = self.spec.certificates
         if given is None:
             return {}
-        files = {"trusted-ca-file": given.ca, "cert-file": given.certificate, "key-file": given.key}
-        paths = {flag: await self._place.certificate_path(_FILES[flag], file) for flag, file in files.items()}
-        paths["client-cert-auth"] = "true"
-        return paths | {f"peer-{flag}": value for flag, value in paths.items()}
+        peers = await self._certificate_flags_of(self.spec.peer_certificates or given, "peer")
+        return await self._certificate_flags_of(given, "server") | {
+            f"peer-{flag}": value for flag, value in peers.items()
+        }
+
+    async def _certificate_flags_of(self, given: Certificates, name: str) -> dict[str, str]:
+        path = self._place.certificate_path
+        return {
+            "trusted-ca-file": await path("ca.crt", given.ca),
+            "cert-file": await path(f"{name}.crt", given.certificate),
+            "key-file": await path(f"{name}.key", given.key),
+            "client-cert-auth": "true",
+        }
 
 
 @asynccontextmanager
@@ -259,7 +281,6 @@ def _client_context(certificates: Certificates) -> ssl.SSLContext:
     return context
 
 
-_FILES = {"trusted-ca-file": "ca.crt", "cert-file": "server.crt", "key-file": "server.key"}
 _NO_PROGRAM = Text(
     es="No hay etcd en esta máquina: instálalo con `apt-get install etcd-server`.",
     en="There is no etcd on this machine: install it with `apt-get install etcd-server`.",

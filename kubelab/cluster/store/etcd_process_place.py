@@ -35,6 +35,10 @@ class Process(Protocol):
 
 
 class Place(Protocol):
+    @property
+    def has_own_loopback(self) -> bool:
+        """Whether nobody else listens on 127.0.0.1 there."""
+
     def socket(self) -> socket.socket:
         """Return a non-blocking TCP socket of the network that the process is in."""
 
@@ -55,6 +59,8 @@ class Place(Protocol):
 
 
 class MachinePlace:
+    has_own_loopback = True
+
     def __init__(self, machine: NamespacedMachine) -> None:
         self._machine = machine
 
@@ -88,6 +94,8 @@ class MachinePlace:
 
 
 class LoopbackPlace:
+    has_own_loopback = False
+
     def socket(self) -> socket.socket:
         opened = socket.socket()
         opened.setblocking(False)
