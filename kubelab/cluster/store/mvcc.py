@@ -126,22 +126,23 @@ class Mvcc:
         """
         self.applied_index = index or self.applied_index
         check(request)
-        self._check_alarms(request)
+        if self.alarms:
+            self._check_alarms(request)
         answer = self._carry_out(request)
-        changes, replaced = self._keys.commit()
-        if changes:
-            self._hub.committed(changes, replaced)
+        if self._keys.has_changes:
+            self._hub.committed(*self._keys.commit())
         self._keys.trim(TRIM_STEP)
-        self._allocated_bytes = max(self._allocated_bytes, self._keys.in_use_bytes)
+        if self._keys.in_use_bytes > self._allocated_bytes:
+            self._allocated_bytes = self._keys.in_use_bytes
         return answer
 
     def _carry_out(self, request: Write) -> Answer:
         match request:
-            case Txn():
-                return self._txn(request)
             case Put():
                 self._check_put(request)
                 return self._put(request)
+            case Txn():
+                return self._txn(request)
             case DeleteRange():
                 return self._delete_range(request)
             case Compaction():
@@ -269,7 +270,7 @@ class Mvcc:
 
     def _check_alarms(self, request: Write) -> None:
         """Refuse what an alarm forbids; reads are answered even from a corrupt cluster, as etcd does."""
-        if not self.alarms or isinstance(request, Alarm | Membership):
+        if isinstance(request, Alarm | Membership):
             return
         if self._is_raised(AlarmType.CORRUPT):
             raise CorruptError

@@ -25,17 +25,21 @@ LEASE_TTL_MAX_S = 9_000_000_000
 
 def check(request: Write | Range) -> None:
     """Raise the `StoreError` with which etcd refuses *request* without a look at what it holds."""
-    match request:
-        case Txn():
-            _check_txn(request, OPERATIONS_MAX)
-            _written(request.success)
-            _written(request.failure)
-        case Put() | DeleteRange() | Range():
-            _check_operation(request, OPERATIONS_MAX)
-        case LeaseGrant():
-            _check_grant(request)
-        case _:
-            pass
+    if isinstance(request, Put | DeleteRange | Range):
+        _check_operation(request)
+    elif isinstance(request, Txn):
+        _check_txn(request, OPERATIONS_MAX)
+        _check_duplicates(request)
+    elif isinstance(request, LeaseGrant):
+        _check_grant(request)
+
+
+def _check_duplicates(request: Txn) -> None:
+    for branch in (request.success, request.failure):
+        if len(branch) > 1 or not all(
+            isinstance(operation, Put | DeleteRange | Range) for operation in branch
+        ):
+            _written(branch)
 
 
 def _check_grant(request: LeaseGrant) -> None:
@@ -52,13 +56,13 @@ def _check_txn(request: Txn, operations_max: int) -> None:
     if not all(comparison.key for comparison in request.compare):
         raise EmptyKeyError
     for operation in (*request.success, *request.failure):
-        _check_operation(operation, operations_max - operations)
+        if isinstance(operation, Txn):
+            _check_txn(operation, operations_max - operations)
+        else:
+            _check_operation(operation)
 
 
-def _check_operation(operation: Operation, operations_max: int) -> None:
-    if isinstance(operation, Txn):
-        _check_txn(operation, operations_max)
-        return
+def _check_operation(operation: Put | DeleteRange | Range) -> None:
     if not operation.key:
         raise EmptyKeyError
     if isinstance(operation, Put):

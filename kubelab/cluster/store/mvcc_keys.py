@@ -82,7 +82,11 @@ class Keys:
                 insort(self._known_keys, key)
         else:
             kv = KeyValue(old.key, value, old.create_revision, revision, old.version + 1, lease)
-            self._past.setdefault(old.key, []).append(old)
+            past = self._past.get(old.key)
+            if past is None:
+                self._past[old.key] = [old]
+            else:
+                past.append(old)
         self.live[kv.key] = kv
         self._changed(kv, old)
         return kv
@@ -98,18 +102,22 @@ class Keys:
             self._changed(tombstone, old)
         return deleted
 
+    @property
+    def has_changes(self) -> bool:
+        return bool(self._changes)
+
     def _changed(self, kv: KeyValue, old: KeyValue | None) -> None:
         self._changes.append(kv)
         self._replaced.append(old)
         self.in_use_bytes += record_bytes(kv)
 
     def commit(self) -> tuple[list[KeyValue], list[KeyValue | None]]:
-        """Make the changes the next revision; return them beside what they replaced, none for none."""
+        """Make the changes, of which there are some, the next revision; return them beside what they
+        replaced."""
         changes, replaced = self._changes, self._replaced
-        if changes:
-            self.revision += 1
-            self.log.append(tuple(changes))
-            self._changes, self._replaced = [], []
+        self._changes, self._replaced = [], []
+        self.revision += 1
+        self.log.append(tuple(changes))
         return changes, replaced
 
     def page(self, key: bytes, range_end: bytes, limit: int) -> tuple[list[KeyValue], int]:
@@ -147,10 +155,11 @@ class Keys:
 
     def trim(self, revisions: int) -> bool:
         """Forget at most so many *revisions* of what a compaction has left; return whether more is left."""
-        for _ in range(min(revisions, self.compact_revision - self.log.first)):
+        left = self.compact_revision - self.log.first
+        for _ in range(min(revisions, left)):
             for kv in self.log.pop_first():
                 self._forget_before(kv)
-        return self.log.first < self.compact_revision
+        return left > revisions
 
     def _forget_before(self, kv: KeyValue) -> None:
         """Forget the versions which *kv* replaced, and itself if it is a tombstone."""

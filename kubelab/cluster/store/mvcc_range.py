@@ -22,6 +22,8 @@ _SORT_KEYS: dict[SortTarget, Callable[[KeyValue], Any]] = {
 
 
 def check_revision(keys: Keys, revision: int) -> None:
+    if not revision:
+        return
     if revision > keys.read_revision:
         raise FutureRevisionError(revision, keys.read_revision)
     if 0 < revision < keys.compact_revision:
@@ -35,8 +37,11 @@ def read_range(keys: Keys, request: Range) -> RangeResponse:
         CompactedError: its revision is no longer there.
         FutureRevisionError: its revision is not there yet.
     """
-    check_revision(keys, request.revision)
     now = keys.read_revision
+    if _is_plain(request):
+        kv = keys.live.get(request.key)
+        return RangeResponse(now, (kv,), count=1) if kv is not None else RangeResponse(now)
+    check_revision(keys, request.revision)
     if request.count_only and request.revision in (0, now):
         return RangeResponse(now, count=keys.count(request.key, request.range_end))
     limit = _limit(request)
@@ -53,6 +58,17 @@ def read_range(keys: Keys, request: Range) -> RangeResponse:
     if request.keys_only:
         kvs = list(map(_without_value, kvs))
     return RangeResponse(now, tuple(kvs), more, count)
+
+
+def _is_plain(request: Range) -> bool:
+    """Whether *request* is of one key now and whole, as nearly all are."""
+    return not (
+        request.range_end
+        or request.revision
+        or request.keys_only
+        or request.count_only
+        or _has_filters(request)
+    )
 
 
 def _limit(request: Range) -> int:

@@ -87,6 +87,6 @@ class Restoring:
 def _decoded(body: bytes) -> Frame:
     try:
         frame: Frame = decode_frame(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SnapshotError(f"this is not a snapshot, or a damaged one: {error}") from error
     return frame
