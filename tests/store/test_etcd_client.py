@@ -10,13 +10,14 @@ from ground import ground_at
 from real_etcd import loopback_specs, real_cluster, real_etcd, running
 
 from kubelab.cluster.apiserver.pki import Authority
+from kubelab.cluster.clock import SystemClock
 from kubelab.cluster.errors import LabError
+from kubelab.cluster.linux.suspension import Suspension
 from kubelab.cluster.store import etcd_client
-from kubelab.cluster.store.engine import TlsFiles, open_etcd
+from kubelab.cluster.store.engine import EtcdOnMaster, TlsFiles, open_etcd
 from kubelab.cluster.store.etcd_client import open_client
 from kubelab.cluster.store.etcd_client_endpoints import Endpoint
-from kubelab.cluster.store.etcd_process import Certificates, EtcdSpec, run_member
-from kubelab.cluster.store.etcd_process_place import MachinePlace
+from kubelab.cluster.store.etcd_process import Certificates, EtcdSpec
 from kubelab.cluster.store.requests import (
     Alarm,
     AlarmAction,
@@ -211,8 +212,11 @@ async def test_the_leader_is_moved_whichever_member_is_asked(tmp_path: Path) -> 
 
 
 @pytest.mark.root
-async def test_over_tls_and_out_of_a_machines_network(tmp_path: Path) -> None:
+async def test_an_api_server_uses_the_member_of_its_machine_over_tls(tmp_path: Path) -> None:
+    """A member that says goodbye keeps its data, and so does one that is killed."""
     authority = Authority.create(tmp_path / "pki", datetime.now(UTC))
+    mine, clock = authority.store_client(), SystemClock()
+    files = TlsFiles(authority.certificate_path, mine.certificate, mine.key)
     async with ground_at(tmp_path / "journal") as ground:
         machine = await ground.machine("master")
         pair = authority.store_member(machine.name, [machine.address])
@@ -220,12 +224,13 @@ async def test_over_tls_and_out_of_a_machines_network(tmp_path: Path) -> None:
         address = str(machine.address)
         places = (tmp_path / "data", tmp_path / "log", {machine.name: f"https://{address}:2380"})
         spec = EtcdSpec(machine.name, address, *places, certificates, heartbeat_ms=2, election_ms=20)
-        async with run_member(spec, MachinePlace(machine)) as member:
-            await member.ready()
-            mine = authority.store_client()
-            files = TlsFiles(authority.certificate_path, mine.certificate, mine.key)
-            async with open_etcd([spec.client_url], files, machine.socket) as client:
-                assert (await client.put(Put(b"a"))).revision == 2
+        engine = EtcdOnMaster(spec, [spec.client_url], files)
+        for life, says_goodbye in ((1, True), (2, False), (3, True)):
+            async with engine.run(machine, clock, Suspension()) as goodbye:
+                async with engine.opened(machine) as store:
+                    assert (await store.put(Put(b"a"))).revision == 1 + life
+                if says_goodbye:
+                    await goodbye()
 
 
 async def test_what_is_no_etcd_is_said_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The store behind a real etcd, opened: one that is there already, or the members on the masters.
+"""A real etcd as a cluster's store: members on the masters' machines, or one that is there already.
 
 The certificate for an etcd that is there already is named as for etcdctl: ETCDCTL_CACERT, ETCDCTL_CERT and
 ETCDCTL_KEY.
@@ -8,19 +8,28 @@ Source: etcd, etcdctl/README.md. 3.4 is the oldest that lets a watch have a numb
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from kubelab.cluster.clock import Clock
 from kubelab.cluster.errors import LabError
+from kubelab.cluster.linux.suspension import Suspension
+from kubelab.cluster.machine.namespaced import NamespacedMachine
 from kubelab.cluster.store.etcd_client import EtcdClient, open_client
 from kubelab.cluster.store.etcd_client_endpoints import Endpoint, client_tls, plain_socket
+from kubelab.cluster.store.etcd_process import EtcdMember, EtcdSpec, run_member
+from kubelab.cluster.store.etcd_process_place import MachinePlace
+from kubelab.cluster.store.member_view import MemberView
 from kubelab.cluster.store.requests import Range
-from kubelab.cluster.store.service import NoLeaderError, StoreError
+from kubelab.cluster.store.service import KeyValueService, NoLeaderError, StoreError
 from kubelab.language import Text
 
 OLDEST = (3, 4)
+Install = Callable[[NamespacedMachine], Awaitable[None]]
+Goodbye = Callable[[], Awaitable[None]]
+"""Awaited when a component ends in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +82,91 @@ async def open_etcd(
         if _version(status.version) < OLDEST:
             raise LabError(_TOO_OLD.format(urls=named, version=status.version))
         yield client
+
+
+class EtcdOnMaster:
+    """A member of a real etcd as a master's component. *urls* are its own and then the others'; *files* are
+    the API server's as its client; *install* puts certificates for people on the machine."""
+
+    def __init__(
+        self, spec: EtcdSpec, urls: Sequence[str], files: TlsFiles, install: Install | None = None
+    ) -> None:
+        self._spec = spec
+        self._urls = urls
+        self._files = files
+        self._install = install
+        self._member: EtcdMember | None = None
+
+    async def install(self, machine: NamespacedMachine) -> None:
+        if self._install:
+            await self._install(machine)
+
+    @asynccontextmanager
+    async def run(
+        self, machine: NamespacedMachine, clock: Clock, suspension: Suspension
+    ) -> AsyncIterator[Goodbye]:
+        """Run the member during the block; yields what ends it in order, for else it is killed.
+
+        Raises:
+            LabError: there is no etcd on this host, or it does not start.
+        """
+        async with run_member(self._spec, MachinePlace(machine)) as member:
+            self._member = member
+            try:
+                yield member.stop
+            finally:
+                self._member = None
+                member.hold_down()
+
+    @asynccontextmanager
+    async def opened(self, machine: NamespacedMachine) -> AsyncIterator[KeyValueService]:
+        """Use the cluster as the API server of *machine*, this member first.
+
+        Raises:
+            LabError: no member answers.
+        """
+        async with open_etcd(self._urls, self._files, machine.socket) as client:
+            yield client
+
+    def signal(self, number: int) -> None:
+        if self._member:
+            self._member.kill(number)
+
+    def view(self) -> MemberView | None:
+        """etcd tells of its Raft through its own API (`etcdctl endpoint status`), not here."""
+        return None
+
+
+class EtcdElsewhere:
+    """An etcd that is there already, as a master's component: nothing runs, and the host reaches it."""
+
+    def __init__(self, urls: Sequence[str], files: TlsFiles | None = None) -> None:
+        self._urls = urls
+        self._files = files
+
+    async def install(self, machine: NamespacedMachine) -> None:
+        """Its certificates are its owner's: none is put on *machine*."""
+
+    @asynccontextmanager
+    async def run(
+        self, machine: NamespacedMachine, clock: Clock, suspension: Suspension
+    ) -> AsyncIterator[Goodbye]:
+        async def goodbye() -> None:
+            """Somebody else's etcd lives on."""
+
+        yield goodbye
+
+    @asynccontextmanager
+    async def opened(self, machine: NamespacedMachine) -> AsyncIterator[KeyValueService]:
+        """Raises LabError: it is of no use now."""
+        async with open_etcd(self._urls, self._files) as client:
+            yield client
+
+    def signal(self, number: int) -> None:
+        """Somebody else's etcd is left alone."""
+
+    def view(self) -> MemberView | None:
+        return None
 
 
 def _version(words: str) -> tuple[int, ...]:

@@ -139,6 +139,12 @@ class EtcdMember:
         self._may_run.clear()
         self.kill()
 
+    async def stop(self) -> None:
+        """End it with grace, and do not start it again before `release`."""
+        self._may_run.clear()
+        if self._process:
+            await self._end(self._process)
+
     def release(self) -> None:
         self._may_run.set()
 
