@@ -72,6 +72,16 @@ async def test_a_thousand_requests_at_once_share_a_connection(tmp_path: Path) ->
         assert client.revision == 1001
 
 
+async def test_a_long_list_is_whole_and_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(etcd_client, "UNPACK_STEP", 7)
+    async with real_etcd(tmp_path) as client:
+        for number in range(20):
+            await client.put(Put(b"/%02d" % number, b"%d" % number))
+        listed = await client.range(Range(b"/", prefix_end(b"/"), limit=18))
+        assert [kv.value for kv in listed.kvs] == [b"%d" % number for number in range(18)]
+        assert (listed.more, listed.count, listed.revision) == (True, 20, 21)
+
+
 async def test_refusals_are_the_stores_own_errors(tmp_path: Path) -> None:
     async with real_etcd(tmp_path) as client:
         for number in range(3):

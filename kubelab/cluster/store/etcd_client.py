@@ -29,6 +29,7 @@ from kubelab.cluster.store.requests import (
     Compaction,
     DeleteRange,
     DeleteRangeResponse,
+    KeyValue,
     LeaseGrant,
     Put,
     PutResponse,
@@ -55,6 +56,7 @@ from kubelab.cluster.store.service import (
 REQUEST_TIMEOUT_S = 7.0  # What etcd gives a request itself: 5 s, and two elections.
 READ_ATTEMPT_S = 2.0  # One member's time, when there are others to ask.
 RETRY_S, RETRY_MAX_S = 0.01, 0.5
+UNPACK_STEP = 2000  # Keys of a list: 7 ms.
 
 
 _NOT_LEADER = "etcdserver: not leader"
@@ -131,7 +133,7 @@ class EtcdClient:
         answer = await self._read(
             "KV/Range", message, rpc_pb2.RangeResponse, request, anywhere=request.serializable
         )
-        return messages.range_response(answer)
+        return await _unpacked(answer) if len(answer.kvs) > UNPACK_STEP else messages.range_response(answer)
 
     async def put(self, request: Put) -> PutResponse:
         message = messages.put_request(request)
@@ -364,6 +366,15 @@ class _Question:
     attempt_s: float
     may_repeat: bool
     needs_leader: bool
+
+
+async def _unpacked(answer: rpc_pb2.RangeResponse) -> RangeResponse:
+    """As `messages.range_response`, for a long one: the loop's other tasks have their turns."""
+    kvs: list[KeyValue] = []
+    for start in range(0, len(answer.kvs), UNPACK_STEP):
+        kvs += map(messages.key_value, answer.kvs[start : start + UNPACK_STEP])
+        await asyncio.sleep(0)
+    return RangeResponse(answer.header.revision, tuple(kvs), answer.more, answer.count)
 
 
 def _may_write(txn: Txn) -> bool:
