@@ -3,10 +3,14 @@
 import json
 import signal
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from ipaddress import IPv4Address
+from pathlib import Path
 
 import pytest_asyncio
 from etcd_api_ground import Served, served
 
+from kubelab.cluster.apiserver.pki import Authority, server_context
 from kubelab.cluster.store.memory import MemoryStore
 from kubelab.cluster.store.mvcc import Mvcc
 from kubelab.cluster.store.requests import Put, Range
@@ -177,3 +181,17 @@ async def test_a_full_store_says_so_and_can_be_made_to_take_more() -> None:
         assert await lab.etcdctl("alarm", "list") == "memberID:1 alarm:NOSPACE \n"
         assert await lab.etcdctl("alarm", "disarm") == "memberID:1 alarm:NOSPACE \n"
         assert await lab.etcdctl("put", "key", "small") == "OK\n"
+
+
+async def test_over_tls_both_sides_show_certificates(tmp_path: Path) -> None:
+    authority = Authority.create(tmp_path / "pki", datetime.now(UTC))
+    server = authority.store_member("master-1", [IPv4Address("127.0.0.1")])
+    client = authority.store_client()
+    tls = server_context(authority.certificate_path, server)
+    shown = ("--cert", str(client.certificate), "--key", str(client.key))
+    async with served(tls=tls) as lab:
+        secure = ("--cacert", str(authority.certificate_path), "--insecure-transport=false")
+        assert await lab.etcdctl(*secure, *shown, "put", "key", "value") == "OK\n"
+        stranger = await lab.try_etcdctl(*secure, "--command-timeout=1s", "put", "key", "other")
+        assert stranger.code != 0
+        assert await lab.etcdctl(*secure, *shown, "get", "key") == "key\nvalue\n"

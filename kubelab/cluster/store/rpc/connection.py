@@ -14,17 +14,18 @@ HANG_UP_S = 1.0  # For what was written last; then a peer that does not read is 
 
 
 class ClientConnection(asyncio.Protocol):
-    """*accept* starts the task of each gRPC stream, *respond* the one of a plain request."""
+    """*accept* starts the task of each gRPC stream, *respond* the one of a plain request. It is among
+    *connections* while it lasts."""
 
     def __init__(
         self,
         accept: Callable[[Stream], asyncio.Task[None]],
         respond: Callable[[str, str, "ClientConnection"], asyncio.Task[None]],
-        closed: Callable[["ClientConnection"], None],
+        connections: set["ClientConnection"],
     ) -> None:
         self._accept = accept
         self._respond = respond
-        self._closed = closed
+        self._connections = connections
         self._transport: asyncio.Transport | None = None
         self._http2: Connection | None = None
         self._head = bytearray()  # What came before it was clear what it is.
@@ -34,6 +35,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._connections.add(self)  # Only now: whose handshake fails is never told that it is lost.
 
     def data_received(self, data: bytes) -> None:
         if self._http2:
@@ -78,7 +80,7 @@ class ClientConnection(asyncio.Protocol):
         if self._responding:
             self._responding.cancel()
         self._is_lost.set()
-        self._closed(self)
+        self._connections.discard(self)
 
     def close(self) -> None:
         if self._http2:

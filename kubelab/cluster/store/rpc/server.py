@@ -78,9 +78,7 @@ class _Server:
         self._connections: set[ClientConnection] = set()
 
     def connect(self) -> ClientConnection:
-        connection = ClientConnection(self._accept, self._respond, self._connections.discard)
-        self._connections.add(connection)
-        return connection
+        return ClientConnection(self._accept, self._respond, self._connections)
 
     async def hang_up(self) -> None:
         async with asyncio.TaskGroup() as hanging_up:
