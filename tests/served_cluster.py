@@ -116,7 +116,7 @@ current-context: lab
 
 
 @asynccontextmanager
-async def serving(home: Path) -> AsyncIterator[Cluster]:
+async def serving(home: Path, *, measures: bool = False) -> AsyncIterator[Cluster]:
     registry = Registry(MemoryStore(), SystemClock())
     plugins.install(registry, disabled=NEEDING_CONTROLLERS)
     await bootstrapped(registry)
@@ -130,5 +130,5 @@ async def serving(home: Path) -> AsyncIterator[Cluster]:
         port = listener.getsockname()[1]
         (home / "kubeconfig").write_text(kubeconfig(port, authority, authority.admin()))
         requests = RequestLog()
-        async with serve(registry, security, [listener], requests=requests):
+        async with serve(registry, security, [listener], requests=requests, measures=measures):
             yield Cluster(registry, LocalApi(registry), authority, port, home, requests)

@@ -192,6 +192,8 @@ def _legacy_entries(kind: Kind) -> Iterator[Object]:
 def _own_verbs(kind: Kind) -> tuple[str, ...]:
     if kind.review:
         return ("create",)
+    if kind.verbs:
+        return kind.verbs
     if kind.custom:
         return _TERMINATING_VERBS if kind.custom.terminating else _CUSTOM_VERBS
     return VERBS

@@ -167,7 +167,7 @@ class Kind:
     are the subresources that are no part of the object. With a `review` nothing is kept: a creation is
     answered with what it returns. `on_delete` makes of an object that is asked to go what it is until it has
     gone. What is done `in_threads` may take longer than the loop can wait. A `custom` kind has no Go type.
-    `deprecation` is told with every answer.
+    `deprecation` is told with every answer. `verbs` are all that there are, if not the usual ones.
     """
 
     resource: Resource
@@ -206,6 +206,7 @@ class Kind:
     in_threads: bool = False
     custom: Custom | None = None
     deprecation: str = ""
+    verbs: tuple[str, ...] = ()
 
     @property
     def list_kind(self) -> str:

@@ -49,6 +49,12 @@ class Kubelets:
         except aiohttp.ClientConnectorError as error:
             raise refusals.unreachable(f'Get "{location.url}": {error}') from error
 
+    async def resource_metrics(self, address: str) -> str:
+        """Return what the kubelet at *address* says of what its pods use; raises aiohttp.ClientError."""
+        url = f"https://{address}:{KUBELET_PORT}/metrics/resource"
+        async with self._session.get(url, raise_for_status=True) as response:
+            return await response.text()
+
 
 @asynccontextmanager
 async def connect(tls: SSLContext, dial: Dial | None) -> AsyncIterator[Kubelets]:

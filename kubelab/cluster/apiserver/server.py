@@ -28,6 +28,7 @@ from kubelab.cluster.apiserver import (
     documents,
     logs,
     metrics,
+    metrics_api,
     proxying,
     queries,
     refusals,
@@ -46,6 +47,7 @@ from kubelab.cluster.apiserver.health import Check, Health
 from kubelab.cluster.apiserver.inflight import InFlight
 from kubelab.cluster.apiserver.logs import Dial, Kubelets
 from kubelab.cluster.apiserver.metrics import Metrics
+from kubelab.cluster.apiserver.metrics_api import MetricsApi
 from kubelab.cluster.apiserver.negotiation import JSON
 from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.apiserver.request_log import RequestLog
@@ -55,6 +57,7 @@ from kubelab.cluster.apiserver.streams import StreamProxy, locate, must_also_cre
 from kubelab.cluster.apiserver.versions import encode
 from kubelab.cluster.apiserver.watching import Deadlines, Watch
 from kubelab.cluster.errors import ApiError
+from kubelab.cluster.linux.background import background
 
 BODY_BYTES_MAX = 3 * 1024 * 1024  # As upstream's limit for a request.
 SHUTDOWN_TIMEOUT_S = 0.2  # aiohttp waits that long for an idle connection, and for a request to be done.
@@ -83,12 +86,13 @@ async def serve(
     dial: Dial | None = None,
     requests: RequestLog | None = None,
     audit_log: Path | None = None,
+    measures: bool = False,
 ) -> AsyncIterator[None]:
     """Serve *registry* on *sockets* (bound, in whichever network namespace) while the block runs.
 
     On leaving, watches and followed logs end at once and in order, and the sockets are closed. *dial* opens
     the sockets to kubelets; without it they are opened here. Each request is told to *requests*, and written
-    to the file *audit_log*.
+    to the file *audit_log*. When it *measures* what nodes and pods use, it serves `metrics.k8s.io`.
     """
     requests = requests or RequestLog()
     async with AsyncExitStack() as stack:
@@ -102,7 +106,10 @@ async def serve(
         deadlines = Deadlines()
         streams = StreamProxy(security.kubelet_tls, dial)
         proxy = await stack.enter_async_context(proxying.connect(security.kubelet_tls, dial))
-        handler = _Handler(registry, kubelets, streams, proxy, deadlines, requests)
+        measured = MetricsApi(registry, kubelets) if measures else None
+        if measured:
+            await stack.enter_async_context(background(measured.run()))
+        handler = _Handler(registry, kubelets, streams, proxy, measured, deadlines, requests)
         stack.enter_context(requests.listening(handler.metrics.note))
         server = web.Server(handler.handle, request_factory=_request, handler_cancellation=True)
         loop = asyncio.get_running_loop()
@@ -142,6 +149,7 @@ class _Handler:
         kubelets: Kubelets,
         streams: StreamProxy,
         proxy: proxying.Proxy,
+        measured: MetricsApi | None,
         deadlines: Deadlines,
         requests: RequestLog,
     ) -> None:
@@ -150,6 +158,7 @@ class _Handler:
         self._kubelets = kubelets
         self._streams = streams
         self._proxy = proxy
+        self._measured = measured
         self._deadlines = deadlines
         self._requests = requests
         self._in_flight = InFlight()
@@ -253,7 +262,11 @@ class _Handler:
             return _json(encode(openid.configuration()), content_type=openid.CONFIGURATION_TYPE)
         if path == openid.KEYS_PATH:
             return _json(encode(openid.keys(self._registry.access.key)), content_type=openid.KEYS_TYPE)
+        if self._measured and (measured := await self._measured.answer(path, query)):
+            return await _compressed(request, _json(encode(measured)))
         kinds = self._registry.kinds.all
+        if self._measured and path.startswith("/apis"):
+            kinds = (*kinds, *metrics_api.KINDS)
         accept = request.headers.get("Accept", "")
         document = await asyncio.to_thread(documents.at, kinds, path, accept)
         if document is None:

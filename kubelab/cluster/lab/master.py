@@ -98,6 +98,7 @@ async def api_server(
                 dial=machine.socket,
                 requests=master.requests,
             ),
+                measures=True,
             background(endpoints.run(), keep_compacted(master.store, clock), admission.run()),
         ):
             master.server = connections = Connections(registry, suspension)

@@ -1,0 +1,114 @@
+"""The API `metrics.k8s.io`, which `kubectl top` and autoscalers ask: a metrics-server within the API server.
+
+Every 15 s each node's kubelet is asked what its pods use; the last two readings of each are kept, and nothing
+in the store. Upstream it is a server of its own that the API server stands before (aggregation).
+Source: kubernetes-sigs/metrics-server, pkg/scraper/scraper.go, pkg/api; `usage` has what is computed.
+Left out: tables (kubectl prints names alone then), watches, the schemas in OpenAPI.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import aiohttp
+
+from kubelab.cluster.apiserver import columns, refusals, usage
+from kubelab.cluster.apiserver.kind import Kind
+from kubelab.cluster.apiserver.logs import Kubelets, address_of
+from kubelab.cluster.apiserver.registry import ListOptions, Registry
+from kubelab.cluster.apiserver.usage import Reading
+from kubelab.cluster.errors import ApiError
+from kubelab.cluster.objects import NODES, PODS, Object, Resource
+
+GROUP, VERSION = "metrics.k8s.io", "v1beta1"
+SCRAPE_EVERY_S = 15  # metrics-server's --metric-resolution.
+_ANSWERS_S = 10
+# As which upstream's refusals know them.
+_NODE_METRICS = Resource(GROUP, VERSION, "nodemetrics", "NodeMetrics", namespaced=False)
+_POD_METRICS = Resource(GROUP, VERSION, "podmetrics", "PodMetrics", namespaced=True)
+_Measure = Callable[[Object], Object | None]
+
+
+def _kind(plural: str, name: str, *, namespaced: bool) -> Kind:
+    return Kind(
+        Resource(GROUP, VERSION, plural, name, namespaced=namespaced),
+        f"k8s.io/metrics/pkg/apis/metrics/v1beta1.{name}",
+        "",
+        columns.NAME_AND_AGE,
+        columns.name_and_age,
+        verbs=("get", "list"),
+    )
+
+
+KINDS = (_kind("nodes", "NodeMetrics", namespaced=False), _kind("pods", "PodMetrics", namespaced=True))
+"""For discovery alone: the registry keeps nothing of them."""
+
+
+class MetricsApi:
+    """`run` it; until the second reading there are no figures."""
+
+    def __init__(self, registry: Registry, kubelets: Kubelets) -> None:
+        self._registry = registry
+        self._kubelets = kubelets
+        self._readings: dict[str, tuple[Reading, Reading]] = {}
+
+    async def run(self) -> None:
+        while True:
+            await self.scrape()
+            await self._registry.clock.sleep(SCRAPE_EVERY_S)
+
+    async def scrape(self) -> None:
+        """Ask every kubelet once; what one has said stays while it does not answer."""
+        page = await self._registry.list(self._registry.kinds[NODES])
+        nodes = {version.object["metadata"]["name"]: version.object for version in page.versions}
+        self._readings = {name: kept for name, kept in self._readings.items() if name in nodes}
+        async with asyncio.TaskGroup() as group:
+            for name, node in nodes.items():
+                group.create_task(self._ask(name, node))
+
+    async def _ask(self, name: str, node: Object) -> None:
+        try:
+            async with asyncio.timeout(_ANSWERS_S):
+                text = await self._kubelets.resource_metrics(address_of(node))
+        except (ApiError, aiohttp.ClientError, OSError, TimeoutError):
+            return
+        _, last = self._readings.get(name, (Reading(), Reading()))
+        self._readings[name] = (last, usage.read(text))
+
+    async def answer(self, path: str, query: Mapping[str, str]) -> Object | None:
+        """Return what is at *path*, None if it is no resource of this API; raises ApiError 404."""
+        match path.removeprefix(f"/apis/{GROUP}/{VERSION}/").split("/"):
+            case ["nodes"]:
+                return await self._list(NODES, "", query, "NodeMetricsList", self._of_node)
+            case ["nodes", name]:
+                return await self._get(NODES, "", name, self._of_node)
+            case ["pods"]:
+                return await self._list(PODS, "", query, "PodMetricsList", self._of_pod)
+            case ["namespaces", namespace, "pods"]:
+                return await self._list(PODS, namespace, query, "PodMetricsList", self._of_pod)
+            case ["namespaces", namespace, "pods", name]:
+                return await self._get(PODS, namespace, name, self._of_pod)
+        return None
+
+    async def _list(
+        self, resource: Resource, namespace: str, query: Mapping[str, str], kind: str, measure: _Measure
+    ) -> Object:
+        select = ListOptions(query.get("labelSelector", ""), query.get("fieldSelector", ""))
+        page = await self._registry.list(self._registry.kinds[resource], namespace, select)
+        found = [measure(version.object) for version in page.versions]
+        items = [each for each in found if each]
+        return {"kind": kind, "apiVersion": usage.API_VERSION, "metadata": {}, "items": items}
+
+    async def _get(self, resource: Resource, namespace: str, name: str, measure: _Measure) -> Object:
+        obj = (await self._registry.get(self._registry.kinds[resource], namespace, name)).object
+        if (measured := measure(obj)) is None:
+            whole = f"{namespace}/{name}" if namespace else name
+            raise refusals.not_found(_NODE_METRICS if resource == NODES else _POD_METRICS, whole)
+        return measured
+
+    def _of_node(self, node: Object) -> Object | None:
+        readings = self._readings.get(node["metadata"]["name"])
+        return usage.node_metrics(node, readings, self._registry.clock.now()) if readings else None
+
+    def _of_pod(self, pod: Object) -> Object | None:
+        readings = self._readings.get(pod["spec"].get("nodeName", ""))
+        return usage.pod_metrics(pod, readings, self._registry.clock.now()) if readings else None
