@@ -85,8 +85,8 @@ async def next_answer(stream: Stream[Any, rpc_pb2.WatchResponse]) -> rpc_pb2.Wat
 
 
 @asynccontextmanager
-async def connected(port: int) -> AsyncIterator[GrpcClient]:
-    channel = Channel("127.0.0.1", port)
+async def connected(port: int, host: str = "127.0.0.1") -> AsyncIterator[GrpcClient]:
+    channel = Channel(host, port)
     try:
         yield GrpcClient(channel)
     finally:

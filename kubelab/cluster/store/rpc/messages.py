@@ -176,12 +176,17 @@ def _response(
         case DeleteRangeResponse():
             return rpc_pb2.ResponseOp(response_delete_range=delete_response(answer, _inner_header))
         case TxnResponse():
-            return rpc_pb2.ResponseOp(response_txn=txn_response(answer, _inner_header))
+            return rpc_pb2.ResponseOp(response_txn=txn_response(answer, _no_header))
 
 
 def _inner_header(revision: int) -> rpc_pb2.ResponseHeader:
     """Only the whole transaction's answer says who gives it."""
     return rpc_pb2.ResponseHeader(revision=revision)
+
+
+def _no_header(_revision: int) -> rpc_pb2.ResponseHeader:
+    """A transaction in a transaction does not even say when."""
+    return rpc_pb2.ResponseHeader()
 
 
 def members(states: Iterable[MemberState]) -> list[rpc_pb2.Member]:

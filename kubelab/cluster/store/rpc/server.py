@@ -139,9 +139,11 @@ def _methods(service: Service, clock: Clock) -> dict[str, Method]:
 
 
 async def _refuse_unknown(call: RawCall) -> None:
-    _, _, path = call.path.rpartition("/")
-    service = call.path[1 : -len(path) - 1] if path else call.path
-    raise StatusError(Code.UNIMPLEMENTED, f"unknown method {path} for service {service}")
+    service, _, method = call.path.removeprefix("/").rpartition("/")
+    if service.startswith(_PACKAGES):
+        raise StatusError(Code.UNIMPLEMENTED, f"unknown method {method} for service {service}")
+    raise StatusError(Code.UNIMPLEMENTED, f"unknown service {service}")
 
 
+_PACKAGES = ("etcdserverpb.", "v3electionpb.", "v3lockpb.")
 _UNKNOWN = Method(_refuse_unknown)
