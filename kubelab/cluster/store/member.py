@@ -497,7 +497,10 @@ class Member:
             self._proposals.put_off(proposal)
             return
         proposal.term = self._raft.term
-        self._driver.wake()
+        if self._proposals.is_single:
+            self._driver.wake_at_once()
+        else:
+            self._driver.wake()
 
     def _check_runs(self) -> None:
         if self._is_killed:

@@ -84,6 +84,7 @@ class Driver:
         self._machine = machine
         self._loop = asyncio.get_running_loop()
         self._is_awake = False
+        self._is_running = False
         self._is_stopped = False
         self._hard_state: HardState | None = None  # What the log lacks: a commit index.
         self._ticked_s = clock.monotonic_s()
@@ -98,6 +99,14 @@ class Driver:
         if not self._is_awake:
             self._is_awake = True
             self._loop.call_soon(self._run_readies)
+
+    def wake_at_once(self) -> None:
+        """Do so now, for a single proposal, which gains nothing from waiting for others."""
+        if self._is_awake or self._is_running:
+            self.wake()
+        else:
+            self._is_readable = False
+            self._run_readies()
 
     def stop(self) -> None:
         """From now on nothing is sent, written or applied."""
@@ -162,13 +171,17 @@ class Driver:
         self._is_awake = False
         if self._is_stopped:
             return
-        self._machine.before_ready()
-        for _ in range(READIES_MAX):
-            if not self.raft.has_ready:
-                return
-            self._carry_out(self.raft.ready())
-        if self.raft.has_ready:
-            self.wake()
+        self._is_running = True
+        try:
+            self._machine.before_ready()
+            for _ in range(READIES_MAX):
+                if not self.raft.has_ready:
+                    return
+                self._carry_out(self.raft.ready())
+            if self.raft.has_ready:
+                self.wake()
+        finally:
+            self._is_running = False
 
     def _carry_out(self, ready: Ready) -> None:
         if ready.messages:

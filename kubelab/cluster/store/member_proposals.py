@@ -55,6 +55,11 @@ class Proposals:
         self._waiting[proposal.id] = proposal
         return proposal
 
+    @property
+    def is_single(self) -> bool:
+        """Whether but one is on its way."""
+        return len(self._waiting) == 1
+
     def put_off(self, proposal: Proposal) -> None:
         """There is no leader: keep it for the next one."""
         self._unproposed.append(proposal)
