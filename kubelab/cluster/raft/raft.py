@@ -237,7 +237,7 @@ class Raft:
             or self._forwarded
             or (self._leadership is not None and self._leadership.must_flush)
             or self._has_new_snapshot()
-            or self._new_hard_state() is not None
+            or (self.term, self.vote) != (self._hard_state.term, self._hard_state.vote)
         )
 
     def ready(self) -> Ready:
@@ -263,10 +263,13 @@ class Raft:
         return ready
 
     def _new_hard_state(self) -> HardState | None:
+        """Return what is new. Its commit is a hint, which says only what earlier Readies have written: were
+        this one torn behind it, it would have others' entries applied that stood there before."""
         before = self._hard_state
-        if before.commit == self._log.commit and before.term == self.term and before.vote == self.vote:
+        commit = before.commit if self._has_new_snapshot() else min(self._log.commit, self._log.written)
+        if before.commit == commit and before.term == self.term and before.vote == self.vote:
             return None
-        return HardState(self.term, self.vote, self._log.commit)
+        return HardState(self.term, self.vote, commit)
 
     def _has_new_snapshot(self) -> bool:
         pending = self._log.pending_snapshot
@@ -442,8 +445,6 @@ class Raft:
         self._leadership = self._leader_class(
             self._config, self.term, self._log, self._ticks, self._send, is_alone=is_alone
         )
-        if not is_alone:
-            self._leadership.send_heartbeats()  # At once, so that no other election begins (section 3.4).
 
     def _tick_leader(self, leadership: Leader) -> None:
         leadership.tick(self._ticks)

@@ -1,0 +1,76 @@
+"""Run many simulated clusters, each from a seed: `make simulate`, or with --seed one of them once more."""
+
+import argparse
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+
+from raft_simulation import World
+
+CHUNK_RUNS = 50
+
+
+def fails(seed: int) -> str | None:
+    """Return what is wrong in the run of *seed*; the core's own assertions count too."""
+    try:
+        World(seed).run()
+    except AssertionError as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def run(first: int, count: int) -> tuple[int, list[tuple[int, str]]]:
+    failures = [(seed, wrong) for seed in range(first, first + count) if (wrong := fails(seed)) is not None]
+    return count, failures
+
+
+def replay_command(seed: int) -> str:
+    return f"python tests/raft/simulate_raft.py --seed {seed}"
+
+
+def replay(seed: int) -> int:
+    transcript: list[str] = []
+    world = World(seed, transcript=transcript)
+    try:
+        world.run()
+    finally:
+        print("\n".join(transcript))
+        print(world.faults)
+    print(
+        f"seed {seed}: {world.steps} steps, {len(world.history.writes)} writes, {world.history.reads} reads"
+    )
+    return 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=10_000)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--seed", type=int, help="run this one alone and print what happened")
+    options = parser.parse_args()
+    if options.seed is not None:
+        return replay(options.seed)
+    began = time.monotonic()
+    done, failures = 0, []
+    with ProcessPoolExecutor(options.jobs) as pool:
+        chunks = [
+            pool.submit(run, first, min(CHUNK_RUNS, options.first + options.runs - first))
+            for first in range(options.first, options.first + options.runs, CHUNK_RUNS)
+        ]
+        for chunk in as_completed(chunks):
+            count, found = chunk.result()
+            done += count
+            for seed, wrong in found:
+                failures.append(seed)
+                print(f"\nseed {seed}: {wrong}\n  replay: {replay_command(seed)}")
+            rate = done / (time.monotonic() - began)
+            print(
+                f"\r{done} of {options.runs} runs, {rate:.0f}/s, {len(failures)} failed", end="", flush=True
+            )
+    print(f"\n{done} runs in {time.monotonic() - began:.0f} s, {len(failures)} failed")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
