@@ -12,6 +12,9 @@ from lab_program import environment
 from kubelab.cluster.apiserver.request_log import RequestLog, RequestRecord
 from kubelab.cluster.lab.control import ControlClient, ControlServer, RefusedError
 from kubelab.cluster.lab.snapshot import LabSnapshot
+from kubelab.cluster.store.mvcc import Mvcc
+from kubelab.cluster.store.requests import Put
+from kubelab.cluster.store.snapshot_file import pieces_of, read_snapshot
 
 
 @pytest.fixture
@@ -52,6 +55,28 @@ def status(path: Path) -> LabSnapshot:
 def spawn(path: Path) -> None:
     with ControlClient.connect(path) as client:
         client.spawn("x", ["true"], {}, None)
+
+
+async def test_it_saves_the_store_to_a_file_of_the_client(path: Path, tmp_path: Path) -> None:
+    mvcc = Mvcc()
+    mvcc.apply(Put(b"key", b"value"), 1)
+    async with ControlServer(LabSnapshot, dict, {}, store_snapshot=lambda: pieces_of(mvcc)).serving(path):
+        size_bytes = await asyncio.to_thread(save_store, path, tmp_path / "saved.db")
+    assert (tmp_path / "saved.db").stat().st_size == size_bytes
+    saved = read_snapshot(tmp_path / "saved.db").get(b"key")
+    assert saved is not None
+    assert saved.value == b"value"
+
+
+async def test_without_a_store_none_is_saved(path: Path, tmp_path: Path) -> None:
+    async with ControlServer(LabSnapshot, dict, {}).serving(path):
+        with pytest.raises(RefusedError, match="etcdctl"):
+            await asyncio.to_thread(save_store, path, tmp_path / "saved.db")
+
+
+def save_store(path: Path, saved: Path) -> int:
+    with saved.open("wb") as file, ControlClient.connect(path) as client:
+        return client.save_store(file.fileno())
 
 
 async def test_it_tells_the_requests_of_the_api_server_as_they_come(path: Path) -> None:
