@@ -16,17 +16,21 @@ from kubelab.cluster.client import kubeconfig
 from kubelab.cluster.client.api import Api
 from kubelab.cluster.client.informer import Informer
 from kubelab.cluster.clock import Clock
+from kubelab.cluster.lab.config import StoreChoice
 from kubelab.cluster.lab.directory import LabDirectory
+from kubelab.cluster.lab.etcd_keys import EtcdKeys
 from kubelab.cluster.lab.forwarder import Forwarder, Target
 from kubelab.cluster.lab.keys import ClusterKeys
 from kubelab.cluster.lab.listening import listen
 from kubelab.cluster.lab.local_client import Connections, LocalClient
 from kubelab.cluster.lab.master import PORT, Master
+from kubelab.cluster.lab.raft_member import RaftMember, StoreCluster
+from kubelab.cluster.lab.store_engine import StoreEngine
 from kubelab.cluster.linux.threads import in_thread
 from kubelab.cluster.machine.namespaced import NamespacedMachine
 from kubelab.cluster.objects import NODES, Key, Object
 from kubelab.cluster.pods import condition_of
-from kubelab.cluster.store.memory import MemoryStore
+from kubelab.cluster.store.member_view import MemberView
 from kubelab.cluster.store.state import StoreState
 
 LOOPBACK = "127.0.0.1"
@@ -48,7 +52,11 @@ class ControlPlane:
 
     @classmethod
     async def create(
-        cls, addresses: Mapping[str, IPv4Address], directory: LabDirectory, clock: Clock
+        cls,
+        addresses: Mapping[str, IPv4Address],
+        store: StoreChoice,
+        directory: LabDirectory,
+        clock: Clock,
     ) -> "ControlPlane":
         """Make, or find in *directory*, what masters of these names and addresses keep.
 
@@ -56,8 +64,8 @@ class ControlPlane:
             LabError: what is there cannot be used.
         """
         keys = await in_thread(ClusterKeys.open, directory.pki, addresses, clock.now())
-        store = MemoryStore()
-        masters = [Master(name, address, store, keys) for name, address in addresses.items()]
+        engines = await in_thread(_engines, addresses, store, directory, clock.now())
+        masters = [Master(name, address, engines[name], keys) for name, address in addresses.items()]
         return cls(masters, keys, directory, clock)
 
     @asynccontextmanager
@@ -86,8 +94,9 @@ class ControlPlane:
         other one all of them, behind one port of its loopback if there are several."""
         async with AsyncExitStack() as stack:
             server = next(iter(self.masters.values())).url
-            if machine.name in self.masters:
-                server = self.masters[machine.name].url
+            if master := self.masters.get(machine.name):
+                server = master.url
+                await master.store.install(machine)
             elif len(self.masters) > 1:
                 listening = listen(machine.socket(), LOOPBACK, PORT)
                 await stack.enter_async_context(self.forwarder(machine.socket).serving(listening))
@@ -110,11 +119,35 @@ class ControlPlane:
         return tuple(urls[start:] + urls[:start])
 
     def store_state(self) -> StoreState:
-        return StoreState(tuple(self.masters), self.revision)
+        """Return how the store is, as its living members see it: the newest term counts."""
+        views = self.member_views()
+        leading = max(views.values(), key=lambda view: view.raft.term, default=None)
+        leader = leading.name_by_id.get(leading.raft.leader) if leading else None
+        return StoreState(
+            tuple(self.masters),
+            self.revision,
+            term=leading.raft.term if leading else 0,
+            leader=leader if leader in views else None,
+            alive=tuple(views),
+            quorum=len(views) > len(self.masters) // 2,
+        )
+
+    def member_views(self) -> dict[str, MemberView]:
+        """Return how the members are that run, by the names of their masters."""
+        views = {name: master.store.view() for name, master in self.masters.items()}
+        return {name: view for name, view in views.items() if view}
+
+    def store_snapshot(self) -> AsyncIterator[bytes] | None:
+        """Yield what `service.snapshot` does, of any member of the lab's own store that answers; None if
+        there is none."""
+        for master in self.masters.values():
+            if isinstance(master.store, RaftMember) and master.store.store and master.store.store.answers:
+                return master.store.store.member.snapshot()
+        return None
 
     @property
     def revision(self) -> int:
-        return max(master.store.revision for master in self.masters.values())
+        return max((view.revision for view in self.member_views().values()), default=0)
 
     async def nodes_ready(self, names: Iterable[str], since: datetime) -> None:
         """Wait until these nodes are Ready, by what their kubelets have said after *since*."""
@@ -142,6 +175,17 @@ class ControlPlane:
 
 
 KUBECONFIG_ON_MACHINE = "/etc/kubernetes/admin.conf"
+
+
+def _engines(
+    masters: Mapping[str, IPv4Address], store: StoreChoice, directory: LabDirectory, now: datetime
+) -> Mapping[str, StoreEngine]:
+    keys = EtcdKeys.open(directory.etcd_pki, masters, now)
+    cluster = StoreCluster.of(masters)
+    return {
+        name: RaftMember(name, address, cluster, keys[name], directory.masters / name / "member")
+        for name, address in masters.items()
+    }
 
 
 def _is_ready(node: Object, since: datetime) -> bool:

@@ -77,6 +77,10 @@ class LabDirectory:
         return self.masters / "pki"
 
     @property
+    def etcd_pki(self) -> Path:
+        return self.pki / "etcd"
+
+    @property
     def pods(self) -> Path:
         """Log files and volumes of pods, by machine."""
         return self.path / "pods"

@@ -248,10 +248,23 @@ class Lab:
         self._held_machines[spec.name] = await self._keeper.open(self._machine(spec))
 
     async def _start_programs(self, name: str) -> None:
+        for program in await self._install(name):
+            await program.start()
+
+    async def _install(self, name: str) -> list[Program]:
+        """Make the machine ready for its programs; return them, in the order in which they start."""
         machine = self._held_machines[name].value
         place = self._held_places[name] = await self._keeper.open(self._place(machine))
-        programs = self._programs[name] = self._programs_for(machine, place.value)
-        for program in programs:
+        self._programs[name] = self._programs_for(machine, place.value)
+        return self._programs[name]
+
+    async def _start_masters(self, names: Sequence[str]) -> None:
+        """Start the store everywhere at once, for it takes a majority; then one master after the other: the
+        first API server makes what every cluster has, and the others find it."""
+        programs = [await self._install(name) for name in names]
+        stores = [each for several in programs for each in several if each.name == "etcd"]
+        await _all(program.start() for program in stores)
+        for program in (each for several in programs for each in several if each.name != "etcd"):
             await program.start()
 
     @asynccontextmanager
@@ -358,7 +371,13 @@ class Lab:
     def _control(self) -> ControlServer:
         environment = {"KUBECONFIG": KUBECONFIG_ON_MACHINE}
         return ControlServer(
-            self.snapshot, lambda: self.machines, environment, self._offered, self.requests, self.faults
+            self.snapshot,
+            lambda: self.machines,
+            environment,
+            self._offered,
+            self.requests,
+            self.faults,
+            lambda: plane.store_snapshot() if (plane := self._plane()) else None,
         )
 
     def _offered(self) -> ShellOffer | None:
@@ -427,7 +446,7 @@ class Lab:
 
     async def _start_cluster(self, stack: AsyncExitStack) -> None:
         began, (network, _) = self._clock.now(), self._base.result()
-        machines = [held.value for held in self._held_machines.values()]
+        machines = sorted(self._machines.values(), key=lambda machine: machine.address)
         masters = [machine for machine in machines if machine.role == "master"]
         minions = [machine.name for machine in machines if machine.role == "minion"]
         with self._phases.phase(_MASTER if len(masters) == 1 else _MASTERS):
@@ -438,11 +457,11 @@ class Lab:
             ):
                 self._journal.file(file)
             addresses = {machine.name: machine.address for machine in masters}
-            plane = await ControlPlane.create(addresses, self.directory, self._clock)
+            plane = await ControlPlane.create(addresses, self.shape.choice, self.directory, self._clock)
             self._control_plane.set_result(plane)
             stack.push_async_callback(self._end_programs)
             await stack.enter_async_context(plane.serving_host(self.config.port, network.host_socket))
-            await _unless_gone(machines, _all(self._start_programs(machine.name) for machine in masters))
+            await _unless_gone(machines, self._start_masters([*addresses]))
         with self._phases.phase(_NODES):
             self._journal.directory(self.directory.pods)
             # One for all minions, so that an image which two of them want is pulled once.
@@ -473,6 +492,7 @@ def _programs_of_master(
     master: Master, machine: NamespacedMachine, keeper: Keeper, clock: Clock
 ) -> list[Program]:
     lives: dict[ComponentName, Life] = {
+        "etcd": lambda suspension: master.store.run(machine, clock, suspension),
         "kube-apiserver": lambda suspension: api_server(master, machine, clock, suspension),
         "kube-controller-manager": lambda _: controller_manager(master, clock),
         "kube-scheduler": lambda _: scheduler(master, clock),

@@ -37,13 +37,13 @@ from kubelab.cluster.lab.keys import ClusterKeys
 from kubelab.cluster.lab.listening import listen
 from kubelab.cluster.lab.local_client import Connections, LocalClient
 from kubelab.cluster.lab.program import Goodbye
+from kubelab.cluster.lab.store_engine import StoreEngine
 from kubelab.cluster.linux.background import background
 from kubelab.cluster.linux.suspension import Suspension
 from kubelab.cluster.machine.namespaced import NamespacedMachine
 from kubelab.cluster.objects import Object
 from kubelab.cluster.scheduler.scheduler import run_scheduler
 from kubelab.cluster.store.compactor import keep_compacted
-from kubelab.cluster.store.service import Service
 
 PORT = 6443
 
@@ -55,7 +55,7 @@ class Master:
 
     name: str
     address: IPv4Address
-    store: Service
+    store: StoreEngine
     keys: ClusterKeys
     requests: RequestLog = field(default_factory=RequestLog)
     server: Connections | None = None
@@ -83,13 +83,14 @@ class Master:
 async def api_server(
     master: Master, machine: NamespacedMachine, clock: Clock, suspension: Suspension
 ) -> AsyncIterator[Goodbye]:
-    """Run kube-apiserver on *machine*. Raises LabError."""
-    registry = Registry(master.store, clock, access=Access(master.keys.service_accounts))
-    admission = plugins.install(registry)
-    await bootstrap(registry)
-    endpoints = EndpointReconciler(registry, master.address, PORT)
-    await endpoints.reconcile()
-    with listen(machine.socket(), str(master.address), PORT) as listening:
+    """Run kube-apiserver on *machine*, on the store's member there: when that ends, so does this."""
+    async with master.store.opened(machine) as service:
+        registry = Registry(service, clock, access=Access(master.keys.service_accounts))
+        admission = plugins.install(registry)
+        await bootstrap(registry)
+        endpoints = EndpointReconciler(registry, master.address, PORT)
+        await endpoints.reconcile()
+        listening = listen(machine.socket(), str(master.address), PORT)
         async with (
             serve(
                 registry,
@@ -97,9 +98,9 @@ async def api_server(
                 [listening],
                 dial=machine.socket,
                 requests=master.requests,
-            ),
                 measures=True,
-            background(endpoints.run(), keep_compacted(master.store, clock), admission.run()),
+            ),
+            background(endpoints.run(), keep_compacted(service, clock), admission.run()),
         ):
             master.server = connections = Connections(registry, suspension)
             try:

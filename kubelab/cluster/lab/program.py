@@ -17,7 +17,7 @@ from kubelab.cluster.clock import Clock
 from kubelab.cluster.errors import LabError
 from kubelab.cluster.lab.component import ComponentName, State
 from kubelab.cluster.lab.keeper import Held, Keeper
-from kubelab.cluster.linux.background import background, forever
+from kubelab.cluster.linux.background import background
 from kubelab.cluster.linux.suspension import Suspension
 from kubelab.cluster.machine.namespaced import NamespacedMachine
 from kubelab.cluster.store.service import StoreError
@@ -25,6 +25,7 @@ from kubelab.cluster.store.service import StoreError
 RESTART = Backoff(first_s=0.1, max_s=5.0)
 SETTLED_S = 10.0  # Who lived that long has come up: its next end is the first again.
 GOODBYE_S = 1.0
+START_S = 5.0
 
 Goodbye = Callable[[], Awaitable[None]]
 Life = Callable[[Suspension], AbstractAsyncContextManager[Goodbye]]
@@ -44,6 +45,7 @@ class Program:
         self._keeper = keeper
         self._clock = clock
         self._suspension = Suspension()
+        self._is_wanted = False
         self._held: Held[None] | None = None
         self._goodbye: Goodbye | None = None
 
@@ -64,9 +66,11 @@ class Program:
     async def start(self) -> None:
         if self.state == "dead":
             await self.kill()  # It may be between two attempts.
+            self._is_wanted = True
             self._held = await self._keeper.open(self._supervised())
 
     async def kill(self) -> None:
+        self._is_wanted = False
         self._suspension.resume()
         self._goodbye = None
         if held := self._held:
@@ -90,26 +94,31 @@ class Program:
 
     @asynccontextmanager
     async def _supervised(self) -> AsyncIterator[None]:
+        """One that has not come up for long may still do so: an API server waits for the store's quorum."""
         started = asyncio.Event()
         async with background(self._live(started)):
-            await started.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(started.wait(), START_S)
+            started.set()
             yield
 
     async def _live(self, started: asyncio.Event) -> None:
-        """Live until the machine ends, again and again; what fails the first start comes out."""
+        """Live until the machine ends, again and again; what fails the first start comes out.
+
+        A cancellation that meets a failure is lost in it (`asyncio.TaskGroup`): so `kill` says it besides.
+        """
         failures = 0
         while not self._machine.shim.gone.is_set():
             began_s = self._clock.monotonic_s()
             failure = await self._live_once(started)
-            if failure is None:
-                break
+            if failure is None or not self._is_wanted:
+                return
             if not started.is_set():
                 raise failure
             failures = 1 if self._clock.monotonic_s() - began_s >= SETTLED_S else failures + 1
             log = logger.warning if failures == 1 else logger.info
             log("%s on %s has ended: %s; starting it again", self.name, self.machine, failure)
             await self._clock.sleep(RESTART.delay_s(failures))
-        await forever()
 
     async def _live_once(self, started: asyncio.Event) -> Exception | None:
         """Return what ended it; None: its machine has ended."""
