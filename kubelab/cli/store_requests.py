@@ -18,6 +18,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import click
+
 from kubelab.cli import store_load as load
 from kubelab.cli.measurements import Figure, figure
 from kubelab.cli.store_load import Rows
@@ -46,6 +48,7 @@ async def measure(place: Path, runs: int) -> list[Figure]:
         for number in MEMBERS:
             here = place / f"{run}-{number}"
             here.mkdir()
+            click.echo(str(_ROUND.format(run=run + 1, number=number)), err=True)
             _take(taken[DISK], {(DISK, "us"): await in_thread(load.fdatasync_s, here) * 1e6})
             _take(taken[IN_PROCESS], await _in_process(here / "own", number))
             _take(taken[BY_GRPC], await _by_grpc(here / "served", number))
@@ -171,6 +174,7 @@ def _of(number: int, rows: Rows) -> Rows:
     return {(f"{number}: {name}", unit): value for (name, unit), value in rows.items()}
 
 
+_ROUND = Text(es="Vuelta {run}, miembros: {number}…", en="Round {run}, members: {number}…")
 _SERVER_FAILED = Text(
     es="El almacén de la medición terminó con un error, que está arriba: repítela.",
     en="The measurement's store ended with an error, which is above: try again.",

@@ -178,7 +178,8 @@ class EtcdMember:
             try:
                 async with background(self._look()):
                     code = await process.wait()
-                logger.warning("etcd %s: ended with exit code %d", self.spec.name, code)
+                if self._may_run.is_set():
+                    logger.warning("etcd %s: ended with exit code %d", self.spec.name, code)
             except asyncio.CancelledError:
                 await self._end(process)
                 raise
