@@ -63,14 +63,5 @@ async def test_kubectl_prints_what_upstream_prints(
         ]
     if request.config.getoption("--golden-record"):
         transcript.record(path, printed)
-    wrong = [
-        _difference(path, exchange, text)
-        for exchange, text in printed
-        if not transcript.matches(exchange.expected, text)
-    ]
+    wrong = transcript.differences(path, printed)
     assert not wrong, "\n".join(["", *wrong])
-
-
-def _difference(path: Path, exchange: transcript.Exchange, printed: str) -> str:
-    wanted = "\n".join(exchange.expected)
-    return f"{path.name}:{exchange.line}: $ {exchange.command}\n--- upstream\n{wanted}\n--- here\n{printed}"

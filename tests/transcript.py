@@ -90,6 +90,20 @@ def _spaced(text: str) -> str:
     return r"\s{2,}".join(map(re.escape, re.split(r" {3,}", text)))
 
 
+def differences(path: Path, printed: list[tuple[Exchange, str]]) -> list[str]:
+    """Return what was *printed* otherwise than the transcript at *path* has it, beside that."""
+    return [
+        _difference(path, exchange, text)
+        for exchange, text in printed
+        if not matches(exchange.expected, text)
+    ]
+
+
+def _difference(path: Path, exchange: Exchange, printed: str) -> str:
+    wanted = "\n".join(exchange.expected)
+    return f"{path.name}:{exchange.line}: $ {exchange.command}\n--- upstream\n{wanted}\n--- here\n{printed}"
+
+
 def record(path: Path, printed: list[tuple[Exchange, str]]) -> None:
     """Write what was *printed* into the file, with its comments as they were."""
     lines, new, commands = path.read_text().splitlines(), [], {each.line: text for each, text in printed}
