@@ -74,6 +74,8 @@ class IncomingPeer:
         self._missing_bytes = 0
         self._answers: set[asyncio.Task[None]] = set()
         self.task = network.start(self._live(sock))
+        # Not at the end of the task, which never begins if it is cancelled before.
+        self.task.add_done_callback(lambda _: sock.close())
 
     def end(self) -> None:
         self.task.cancel()
@@ -92,7 +94,6 @@ class IncomingPeer:
             logger.info("a connection to the peers' port came to nothing: %s", error)
         finally:
             await self._connection.abort()
-            sock.close()
             for task in self._answers:
                 task.cancel()
 
