@@ -123,6 +123,15 @@ async def test_a_released_lease_is_taken_at_the_next_look(api, clock, candidate)
         assert second.works
 
 
+async def test_it_is_released_though_the_last_renewal_was_cancelled_under_way(api, clock, candidate):
+    async with candidate("master-1_a").running() as first:
+        await clock.advance(1)
+    lease = await api.get(LEASES, NAMESPACE, NAME)
+    await api.update(LEASES, lease | {"spec": lease["spec"] | {"renewTime": "2026-01-01T00:00:59.000000Z"}})
+    await first.elector.release()
+    assert (await record(api)).holder == ""
+
+
 async def test_only_the_leader_releases(api, clock, candidate):
     async with candidate("master-1_a").running(), candidate("master-2_b").running() as second:
         await clock.advance(1)

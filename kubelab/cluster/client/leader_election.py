@@ -75,7 +75,19 @@ class LeaderElector:
 
     async def release(self) -> None:
         """Give the Lease up if it is ours: for a graceful end, when `lead` has been cancelled."""
-        if self._election.is_ours and self._lease is not None:
+        if not self._election.is_ours or self._lease is None:
+            return
+        try:
+            await self._write(self._election.resignation(self._clock.now()))
+        except ApiError as refusal:
+            if not refusal.is_conflict:
+                raise
+            await self._release_anew()
+
+    async def _release_anew(self) -> None:
+        """The last renewal was cancelled under way, and written nevertheless: so look what it is now."""
+        self._lease = await self._api.get(LEASES, NAMESPACE, self._name)
+        if Record.of(self._lease).holder == self._election.identity:
             await self._write(self._election.resignation(self._clock.now()))
 
     async def _acquire(self) -> None:
