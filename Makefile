@@ -15,7 +15,7 @@ MESSAGES := kubelab/cluster/store/rpc/pb
 # Some environments forbid it; but the tests start the program hundreds of times, and compiling takes 0.2 to 0.6 s.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: lab test setup setup-dev lint types layers unit lessons stubs clean
+.PHONY: lab test setup setup-dev lint types layers unit lessons stubs simulate clean
 
 lab: setup
 	@$(SUDO) $(BIN)/kubelab
@@ -75,6 +75,10 @@ stubs:
 	@rm -f $(MESSAGES)/*_pb2.py $(MESSAGES)/*_pb2.pyi
 	@$(VENV)/protoc/bin/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. $(MESSAGES)/*.proto
 	@rm -rf $(VENV)/protoc
+
+# Clusters of Raft from seeds, on all cores; each test run does some, this does many.
+simulate: setup-dev
+	$(BIN)/python tests/raft/simulate_raft.py --runs $(or $(RUNS),10000)
 
 clean:
 	$(SUDO) $(BIN)/kubelab clean

@@ -26,6 +26,7 @@ _COMMANDS = (
     "clean",
     "bench",
     "oci",
+    "docs",
 )
 
 

@@ -10,6 +10,8 @@ hears of no majority.
 from dataclasses import dataclass
 from enum import Enum
 
+from kubelab.language import Text
+
 
 class Role(Enum):
     FOLLOWER = "follower"
@@ -19,15 +21,19 @@ class Role(Enum):
 
 
 class Event(Enum):
-    ELECTION_TIMEOUT = "no leader heard for an election time-out"
-    TIMEOUT_NOW = "the leader hands over"
-    PRE_VOTE_WON = "a majority would vote for it"
-    VOTE_WON = "a majority voted for it"
-    VOTE_LOST = "a majority refused"
-    LEADER_HEARD = "this term has a leader"
-    HIGHER_TERM = "somebody is in a later term"
-    QUORUM_LOST = "no majority heard for an election time-out"
-    REMOVED = "committed: it is no voter any more"
+    ELECTION_TIMEOUT = Text(
+        es="no oye a ningún líder en un plazo de elección", en="no leader heard for an election time-out"
+    )
+    TIMEOUT_NOW = Text(es="el líder le cede el mando", en="the leader hands over")
+    PRE_VOTE_WON = Text(es="una mayoría le votaría", en="a majority would vote for it")
+    VOTE_WON = Text(es="una mayoría le ha votado", en="a majority voted for it")
+    VOTE_LOST = Text(es="una mayoría se niega", en="a majority refused")
+    LEADER_HEARD = Text(es="este mandato tiene un líder", en="this term has a leader")
+    HIGHER_TERM = Text(es="alguien está en un mandato posterior", en="somebody is in a later term")
+    QUORUM_LOST = Text(
+        es="no oye a ninguna mayoría en un plazo de elección", en="no majority heard for an election time-out"
+    )
+    REMOVED = Text(es="se ha confirmado que ya no vota", en="it is committed that it votes no more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +74,4 @@ def next_role(role: Role, event: Event) -> Role:
     try:
         return TRANSITIONS[role, event]
     except KeyError:
-        raise ImpossibleTransitionError(f"a {role.value} cannot meet: {event.value}") from None
+        raise ImpossibleTransitionError(f"a {role.value} cannot meet {event.name}") from None
