@@ -110,7 +110,6 @@ class Member:
         self._lessor = Lessor()
         self._watches = MemberWatches(self._mvcc)
         self._snapshots = SnapshotKeeper(self._mvcc, self._driver, disk.snapshots, config.snapshot_entries)
-        self._snapshots.newest_index = disk.snapshot.index
         self._leader: MemberId = NOBODY
         self._news = asyncio.Event()
         self._is_killed = False

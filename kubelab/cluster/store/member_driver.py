@@ -69,6 +69,8 @@ class Driver:
         machine: StateMachine,
     ) -> None:
         self.ticks = 0
+        self.snapshot_index = disk.snapshot.index
+        """Of the newest snapshot that was handed to the log."""
         self.clock = clock
         self.raft = Raft(
             config.raft,
@@ -197,6 +199,7 @@ class Driver:
         self._hard_state = ready.hard_state or self._hard_state
         if ready.must_sync:
             snapshot = ready.snapshot
+            self.snapshot_index = snapshot.index if snapshot else self.snapshot_index
             mark = Mark(snapshot.index, snapshot.term) if snapshot else None
             batch = Batch(self._hard_state, mark, ready.entries, is_installed=snapshot is not None)
             self._hard_state = None
@@ -233,6 +236,7 @@ class Driver:
     def note(self, mark: Mark) -> None:
         """Name in the log a snapshot that this member has made, and drop what it stands for."""
         if not self._is_stopped:
+            self.snapshot_index = mark.index
             self.writer.write(Batch(snapshot=mark), _Written(None, None, ()))
             self.writer.release(mark)
 

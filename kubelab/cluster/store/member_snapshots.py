@@ -23,10 +23,7 @@ PIECE_BYTES = 64 * 1024
 
 
 class SnapshotKeeper:
-    """`newest_index` is that of the snapshot in force."""
-
     def __init__(self, mvcc: Mvcc, driver: Driver, snapshots: Snapshots, every_entries: int) -> None:
-        self.newest_index = 0
         self._mvcc = mvcc
         self._driver = driver
         self._snapshots = snapshots
@@ -38,12 +35,11 @@ class SnapshotKeeper:
 
     def applied(self, index: int) -> None:
         self._applied = index
-        if index - self.newest_index >= self._every_entries:
+        if index - self._driver.snapshot_index >= self._every_entries:
             self._due.set()
 
     def install(self, snapshot: Snapshot) -> None:
         """The leader has sent *snapshot*, and the disk has it."""
-        self.newest_index = max(self.newest_index, snapshot.index)
         self._sent.append(snapshot)
         self._has_sent.set()
 
@@ -79,11 +75,14 @@ class SnapshotKeeper:
         for piece in image.encode():
             pieces.append(piece)
             await asyncio.sleep(0)
-        if index <= self.newest_index:
-            return  # The leader's came meanwhile.
-        snapshot = self._driver.raft.snapshot_at(index, await in_thread(b"".join, pieces))
+        if index <= self._driver.snapshot_index:
+            return  # The leader's came meanwhile, and stands for the log that this one is of.
+        data = await in_thread(b"".join, pieces)
+        try:
+            snapshot = self._driver.raft.snapshot_at(index, data)
+        except ValueError:  # It has just come, and nobody has heard yet but Raft.
+            return
         mark = await in_thread(self._snapshots.save, snapshot)
-        if index > self.newest_index:
-            self.newest_index = index
+        if index > self._driver.snapshot_index:
             self._driver.note(mark)
             self._driver.raft.compact(snapshot)
