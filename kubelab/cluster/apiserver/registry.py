@@ -203,6 +203,8 @@ class Registry:
     def _event(self, kind: Kind, event: Event, matches: Matches | None) -> WatchedEvent | None:
         """Return how *event* looks to a watcher of what *matches*: to enter is ADDED, to leave is DELETED."""
         before, after = event.prev_kv, event.kv if event.type == "PUT" else None
+        if after is None:  # Perhaps another server did it, and this one would keep it for ever.
+            self._versions.forget_before(event.kv.key, event.kv.mod_revision)
         if matches is not None:
             before = before if before and matches(self._peek(kind, before).object) else None
             after = after if after and matches(self._peek(kind, after).object) else None

@@ -94,3 +94,9 @@ class VersionCache:
 
     def forget(self, key: bytes) -> None:
         self._newest.pop(key, None)
+
+    def forget_before(self, key: bytes, revision: int) -> None:
+        """Forget what *key* was before *revision*, at which it was deleted."""
+        cached = self._newest.get(key)
+        if cached is not None and cached.revision < revision:
+            del self._newest[key]

@@ -127,7 +127,7 @@ class Keys:
             return ([kv], 1) if kv is not None else ([], 0)
         low, high = _bounds(self._live_keys, key, range_end)
         keys = self._live_keys[low : min(low + limit, high) if limit else high]
-        return [self.live[each] for each in keys], high - low
+        return list(map(self.live.__getitem__, keys)), high - low
 
     def page_as_of(
         self, key: bytes, range_end: bytes, limit: int, revision: int

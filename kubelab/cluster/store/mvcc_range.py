@@ -5,7 +5,7 @@ Source: etcd, server/etcdserver/txn/range.go, with its order of things: the limi
 only what the limit has let through, plus one).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from kubelab.cluster.store.mvcc_keys import Keys
@@ -108,9 +108,9 @@ def _is_within(revision: int, minimum: int, maximum: int) -> bool:
     return not (minimum and revision < minimum) and not (maximum and revision > maximum)
 
 
-def _sorted(kvs: Iterable[KeyValue], request: Range) -> list[KeyValue]:
+def _sorted(kvs: list[KeyValue], request: Range) -> list[KeyValue]:
     if _is_in_order(request):
-        return list(kvs)
+        return kvs
     is_descending = request.sort_order == SortOrder.DESCEND
     return sorted(kvs, key=_SORT_KEYS[request.sort_target], reverse=is_descending)
 

@@ -46,6 +46,9 @@ __all__ = [
 ]
 
 
+_OF_REVISIONS = (CompactedError, FutureRevisionError)  # The API server knows what these mean.
+
+
 @dataclass(frozen=True, slots=True)
 class Compare:
     """True when the key's `mod_revision` is this one; 0 stands for a key that is not there."""
@@ -82,13 +85,11 @@ class Store:
 
     async def newest_revision(self) -> int:
         """Return the revision of the last write, whichever member it was made at."""
-        with _as_api_errors():
-            return (await self.service.range(Range(b"\0", count_only=True))).revision
+        return (await self._range(Range(b"\0", count_only=True))).revision
 
     async def get(self, key: bytes, *, revision: int = 0) -> KeyValue | None:
         """Return *key* as of *revision* (0: now); raises as `range` does."""
-        with _as_api_errors():
-            kvs = (await self.service.range(Range(key, revision=revision))).kvs
+        kvs = (await self._range(Range(key, revision=revision))).kvs
         return kvs[0] if kvs else None
 
     async def range(
@@ -101,13 +102,24 @@ class Store:
             FutureRevisionError: *revision* is not there yet.
         """
         first = max(prefix, start) or b"\0"
-        with _as_api_errors():
-            return await self.service.range(Range(first, prefix_end(prefix), limit, revision))
+        return await self._range(Range(first, prefix_end(prefix), limit, revision))
+
+    async def _range(self, request: Range) -> RangeResponse:
+        try:  # Not `_as_api_errors`, which takes longer than the read of a key.
+            return await self.service.range(request)
+        except _OF_REVISIONS:
+            raise
+        except StoreError as error:
+            raise _as_api_error(error) from error
 
     async def txn(self, compare: Sequence[Compare], success: Sequence[Put | Delete]) -> TxnResult:
         """Carry out all of *success* in one revision if every comparison holds, else nothing."""
-        with _as_api_errors():
+        try:
             response = await self.service.txn(_txn(compare, success))
+        except _OF_REVISIONS:
+            raise
+        except StoreError as error:
+            raise _as_api_error(error) from error
         if response.succeeded:
             return TxnResult(True, response.revision)
         found = (answer.kvs for answer in response.responses if isinstance(answer, RangeResponse))
@@ -171,7 +183,11 @@ class _Events:
 def _as_api_errors() -> Iterator[None]:
     try:
         yield
-    except (CompactedError, FutureRevisionError):
+    except _OF_REVISIONS:
         raise
     except StoreError as error:
-        raise ApiError(500, "", str(error)) from error
+        raise _as_api_error(error) from error
+
+
+def _as_api_error(error: StoreError) -> ApiError:
+    return ApiError(500, "", str(error))
