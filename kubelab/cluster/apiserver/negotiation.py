@@ -5,6 +5,7 @@ Left out: protobuf and YAML answers: clients that ask for protobuf offer to take
 """
 
 from enum import StrEnum
+from functools import lru_cache
 
 from kubelab.cluster.apiserver import refusals
 
@@ -13,6 +14,7 @@ YAML = "application/yaml"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 BODIES = (JSON, YAML, PROTOBUF)
 _META = "meta.k8s.io"
+_ACCEPTS_REMEMBERED = 64  # Clients have few ways to ask, and ask so each time.
 
 
 class Form(StrEnum):
@@ -22,6 +24,7 @@ class Form(StrEnum):
     PARTIAL_LIST = "PartialObjectMetadataList"
 
 
+@lru_cache(_ACCEPTS_REMEMBERED)
 def accepted_form(accept: str) -> Form:
     """Return the first form of JSON that *accept* names and we have."""
     for clause in (accept or "*/*").split(","):

@@ -8,6 +8,7 @@ Left out: OpenID Connect users, webhooks, token files, the front proxy's headers
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from kubelab.cluster.apiserver.authentication import bootstrap_tokens, certificates, service_account_tokens
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from kubelab.cluster.apiserver.registry import Registry
 
 _INVALID = "invalid bearer token"
+_CERTIFICATES_REMEMBERED = 1024
 
 
 class Authenticator:
@@ -31,9 +33,8 @@ class Authenticator:
         self, registry: "Registry", certificate: bytes | None, authorization: str
     ) -> User | None:
         """Return who shows *certificate* or says *authorization* (the header); None for nobody known."""
-        user = certificates.user_of(certificate) if certificate else None
-        if user:
-            return _with_group(user)
+        if certificate and (user := _certified(certificate)):
+            return user
         if not (token := bearer_token(authorization)):
             return None
         try:
@@ -55,6 +56,12 @@ class Authenticator:
         if found is None:
             raise InvalidTokenError(_INVALID)
         return replace(found, user=_with_group(found.user))
+
+
+@lru_cache(_CERTIFICATES_REMEMBERED)
+def _certified(certificate: bytes) -> User | None:
+    user = certificates.user_of(certificate)
+    return _with_group(user) if user else None
 
 
 def bearer_token(authorization: str) -> str:

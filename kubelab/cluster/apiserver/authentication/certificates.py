@@ -6,7 +6,6 @@ Source: kubernetes, staging/src/k8s.io/apiserver/pkg/authentication/request/x509
 """
 
 import hashlib
-from functools import lru_cache
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -14,10 +13,7 @@ from cryptography.x509.oid import NameOID
 from kubelab.cluster.apiserver.authentication.claims import EXTRA
 from kubelab.cluster.apiserver.caller import User
 
-_REMEMBERED_MAX = 1024
 
-
-@lru_cache(_REMEMBERED_MAX)
 def user_of(certificate: bytes) -> User | None:
     """Return whom the DER *certificate* stands for; None without a CN."""
     subject = x509.load_der_x509_certificate(certificate).subject

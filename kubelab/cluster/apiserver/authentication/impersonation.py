@@ -46,6 +46,8 @@ def wanted(headers: Mapping[str, tuple[str, ...]]) -> Wanted | None:
     Raises:
         ApiError: they ask for more of a user that they do not name.
     """
+    if not headers:
+        return None
     found = Wanted(
         next(iter(headers.get(USER, ())), ""),
         headers.get(GROUPS, ()),
