@@ -18,7 +18,7 @@ from kubelab.cluster.client.informer import Informer
 from kubelab.cluster.clock import Clock
 from kubelab.cluster.lab.config import StoreChoice
 from kubelab.cluster.lab.directory import LabDirectory
-from kubelab.cluster.lab.etcd_keys import EtcdKeys
+from kubelab.cluster.lab.etcd_keys import CLIENT_PORT, EtcdKeys
 from kubelab.cluster.lab.forwarder import Forwarder, Target
 from kubelab.cluster.lab.keys import ClusterKeys
 from kubelab.cluster.lab.listening import listen
@@ -30,6 +30,8 @@ from kubelab.cluster.linux.threads import in_thread
 from kubelab.cluster.machine.namespaced import NamespacedMachine
 from kubelab.cluster.objects import NODES, Key, Object
 from kubelab.cluster.pods import condition_of
+from kubelab.cluster.store.engine import EtcdElsewhere, EtcdOnMaster, TlsFiles
+from kubelab.cluster.store.etcd_process import PEER_PORT, Certificates, EtcdSpec
 from kubelab.cluster.store.member_view import MemberView
 from kubelab.cluster.store.state import StoreState
 
@@ -49,6 +51,7 @@ class ControlPlane:
         self._directory = directory
         self._clock = clock
         self._asked = next(iter(self.masters))
+        self._tells = all(isinstance(master.store, RaftMember) for master in self.masters.values())
 
     @classmethod
     async def create(
@@ -119,7 +122,11 @@ class ControlPlane:
         return tuple(urls[start:] + urls[:start])
 
     def store_state(self) -> StoreState:
-        """Return how the store is, as its living members see it: the newest term counts."""
+        """Return how the store is, as its living members see it: the newest term counts. A real etcd does not
+        say more here than its revision."""
+        if not self._tells:
+            served = any(master.answers for master in self.masters.values())
+            return StoreState(tuple(self.masters), self.revision, quorum=served)
         views = self.member_views()
         leading = max(views.values(), key=lambda view: view.raft.term, default=None)
         leader = leading.name_by_id.get(leading.raft.leader) if leading else None
@@ -147,7 +154,9 @@ class ControlPlane:
 
     @property
     def revision(self) -> int:
-        return max((view.revision for view in self.member_views().values()), default=0)
+        """The newest that any API server knows of."""
+        servers = [master.server for master in self.masters.values() if master.server]
+        return max((server.registry.store.revision for server in servers), default=0)
 
     async def nodes_ready(self, names: Iterable[str], since: datetime) -> None:
         """Wait until these nodes are Ready, by what their kubelets have said after *since*."""
@@ -180,12 +189,34 @@ KUBECONFIG_ON_MACHINE = "/etc/kubernetes/admin.conf"
 def _engines(
     masters: Mapping[str, IPv4Address], store: StoreChoice, directory: LabDirectory, now: datetime
 ) -> Mapping[str, StoreEngine]:
+    if isinstance(store, tuple):
+        return dict.fromkeys(masters, EtcdElsewhere(store))
     keys = EtcdKeys.open(directory.etcd_pki, masters, now)
+    if store == "etcd":
+        return {name: _etcd(name, masters, keys[name], directory) for name in masters}
     cluster = StoreCluster.of(masters)
     return {
         name: RaftMember(name, address, cluster, keys[name], directory.masters / name / "member")
         for name, address in masters.items()
     }
+
+
+def _etcd(
+    name: str, masters: Mapping[str, IPv4Address], keys: EtcdKeys, directory: LabDirectory
+) -> EtcdOnMaster:
+    place, ca = directory.masters / name, keys.authority.certificate_path
+    spec = EtcdSpec(
+        name,
+        str(masters[name]),
+        place / "etcd",
+        place / "etcd.log",
+        {each: f"https://{address}:{PEER_PORT}" for each, address in masters.items()},
+        Certificates(ca, keys.server.certificate, keys.server.key),
+    )
+    others = (address for each, address in masters.items() if each != name)
+    urls = [f"https://{address}:{CLIENT_PORT}" for address in (masters[name], *others)]
+    files = TlsFiles(ca, keys.api_server.certificate, keys.api_server.key)
+    return EtcdOnMaster(spec, urls, files, keys.install)
 
 
 def _is_ready(node: Object, since: datetime) -> bool:

@@ -36,6 +36,7 @@ from kubelab.cluster.lab.control import ControlServer, ShellOffer
 from kubelab.cluster.lab.control_plane import KUBECONFIG_ON_MACHINE, ControlPlane
 from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.cluster.lab.errand import install, running_errands
+from kubelab.cluster.lab.etcd_keys import ETCDCTL_ENVIRONMENT
 from kubelab.cluster.lab.faults import Faults
 from kubelab.cluster.lab.keeper import Held, Keeper
 from kubelab.cluster.lab.machine_clock import MachineClock
@@ -421,6 +422,11 @@ class Lab:
         network, _ = self._base.result()
         return network.cables
 
+    def _environment(self, role: Role) -> Mapping[str, str]:
+        """Have etcdctl on a master ask the member there; of an etcd elsewhere its owner has the keys."""
+        has_member = role == "master" and isinstance(self.shape.choice, str)
+        return ETCDCTL_ENVIRONMENT if has_member else {}
+
     def _binds(self) -> dict[str, Path]:
         programs = dict(self.config.programs)
         if self.config.command:
@@ -497,7 +503,10 @@ def _programs_of_master(
         "kube-controller-manager": lambda _: controller_manager(master, clock),
         "kube-scheduler": lambda _: scheduler(master, clock),
     }
-    return [Program(name, machine, life, keeper, clock) for name, life in lives.items()]
+    signals = {"etcd": master.store.signal}
+    return [
+        Program(name, machine, life, keeper, clock, signal=signals.get(name)) for name, life in lives.items()
+    ]
 
 
 async def _all(works: Iterable[Coroutine[Any, Any, object]]) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from signal import SIGCONT, SIGSTOP
 
 from kubelab.cluster.client.backoff import Backoff
 from kubelab.cluster.clock import Clock
@@ -34,11 +35,20 @@ logger = logging.getLogger(__name__)
 
 
 class Program:
-    """See `component.Component`. `life` makes the context, anew for each start."""
+    """See `component.Component`. `life` makes the context, anew for each start. What of it is a process is
+    told what happens by `signal`."""
 
     def __init__(
-        self, name: ComponentName, machine: NamespacedMachine, life: Life, keeper: Keeper, clock: Clock
+        self,
+        name: ComponentName,
+        machine: NamespacedMachine,
+        life: Life,
+        keeper: Keeper,
+        clock: Clock,
+        *,
+        signal: Callable[[int], None] | None = None,
     ) -> None:
+        self._signal = signal or _no_process
         self._name = name
         self._machine = machine
         self._life = life
@@ -79,14 +89,17 @@ class Program:
 
     async def stop(self) -> None:
         if self.state == "running":
+            self._signal(SIGSTOP)
             self._suspension.suspend()
 
     async def resume(self) -> None:
-        self._suspension.resume()
+        if self.state == "stopped":
+            self._signal(SIGCONT)
+            self._suspension.resume()
 
     async def end(self) -> None:
         """End it in order, as SIGTERM does."""
-        self._suspension.resume()
+        await self.resume()
         if goodbye := self._goodbye:
             with suppress(TimeoutError, LabError, ConnectionError, StoreError):
                 await asyncio.wait_for(goodbye(), GOODBYE_S)
@@ -133,6 +146,10 @@ class Program:
         finally:
             self._goodbye = None
         return failures[0] if failures else None
+
+
+def _no_process(number: int) -> None:
+    """All of it runs in this process."""
 
 
 def _leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:

@@ -49,7 +49,8 @@ def host_limits() -> MachineLimits:
 @dataclass(frozen=True, slots=True)
 class MachineSpec:
     """`pods`: the network of its pods, if it is to run any. `hosts`: names that its /etc/hosts knows.
-    `binds`: read-only, path on the machine to path on the host."""
+    `binds`: read-only, path on the machine to path on the host. `environment`: what programs find there, on
+    top of what they find on every machine."""
 
     name: str
     role: Role
@@ -57,6 +58,7 @@ class MachineSpec:
     pods: IPv4Network | None = None
     hosts: Mapping[str, IPv4Address] = field(default_factory=dict)
     binds: Mapping[str, Path] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
     limits: MachineLimits = field(default_factory=host_limits)
 
 
@@ -317,6 +319,7 @@ def _environment(spec: MachineSpec) -> dict[str, str]:
         "TERM": "xterm-256color",
         "LANG": os.environ.get("LANG", "C.UTF-8"),
         "HOSTNAME": spec.name,
+        **spec.environment,
     }
 
 
