@@ -4,6 +4,7 @@ Source: etcdctl and etcdutl, snapshot; the names of the options are theirs.
 """
 
 import asyncio
+import math
 import os
 from pathlib import Path
 
@@ -199,13 +200,14 @@ def status(file: Path, output: str) -> None:
 
 
 def human(size_bytes: int) -> str:
-    """Return a size as etcd's tools write it (go-humanize: powers of 1000)."""
+    """Return a size as etcd's tools write it (go-humanize: powers of 1000, rounded twice)."""
     size, unit = float(size_bytes), "B"
     for larger in ("kB", "MB", "GB", "TB"):
         if size < 1000:
             break
         size, unit = size / 1000, larger
-    return f"{size:.0f} {unit}" if unit == "B" or size >= 10 else f"{size:.1f} {unit}"
+    tenths = math.floor(size * 10 + 0.5) / 10
+    return f"{tenths:.1f} {unit}" if unit != "B" and tenths < 10 else f"{tenths:.0f} {unit}"
 
 
 _SAVED = Text(es="Guardado en {path} ({size}).", en="Saved to {path} ({size}).")
