@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from ipaddress import IPv4Address
+from pathlib import Path
 from socket import socket
 
 from kubelab.cluster.apiserver.audit import audited
@@ -137,6 +138,7 @@ class ControlPlane:
             leader=leader if leader in views else None,
             alive=tuple(views),
             quorum=len(views) > len(self.masters) // 2,
+            compacted=max((view.compact_revision for view in views.values()), default=None),
         )
 
     def member_views(self) -> dict[str, MemberView]:
@@ -196,9 +198,15 @@ def _engines(
         return {name: _etcd(name, masters, keys[name], directory) for name in masters}
     cluster = StoreCluster.of(masters)
     return {
-        name: RaftMember(name, address, cluster, keys[name], directory.masters / name / "member")
+        name: RaftMember(name, address, cluster, keys[name], _private(directory.masters / name / "member"))
         for name, address in masters.items()
     }
+
+
+def _private(directory: Path) -> Path:
+    """Make *directory*, for this user alone: what is secret in the cluster lies in it, unencrypted."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return directory
 
 
 def _etcd(
@@ -208,7 +216,7 @@ def _etcd(
     spec = EtcdSpec(
         name,
         str(masters[name]),
-        place / "etcd",
+        _private(place / "etcd"),
         place / "etcd.log",
         {each: f"https://{address}:{PEER_PORT}" for each, address in masters.items()},
         Certificates(ca, keys.server.certificate, keys.server.key),
