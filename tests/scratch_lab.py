@@ -14,6 +14,7 @@ from kubelab.cluster.linux.journal import Journal, undo
 from kubelab.cluster.machine.machine import Machine
 from kubelab.cluster.machine.namespaced import MachineSpec, start_cgroups, start_machine
 from kubelab.cluster.machine.network import PhysicalNetwork, start_network
+from kubelab.cluster.store.requests import KeyValue
 from kubelab.cluster.store.state import StoreState
 from kubelab.lessons.progress import Progress
 
@@ -35,6 +36,9 @@ class ScratchLab:
 
     def store(self) -> StoreState | None:
         return None
+
+    async def stored(self, key: bytes, member: str = "") -> KeyValue | None:
+        raise LabError("this lab has no cluster")
 
     def requests(self) -> None:
         return None

@@ -8,6 +8,7 @@ from kubelab.cluster.apiserver.request_log import RequestLog
 from kubelab.cluster.client.api import Api
 from kubelab.cluster.lab.control import ShellOffer
 from kubelab.cluster.machine.machine import Machine
+from kubelab.cluster.store.requests import KeyValue
 from kubelab.cluster.store.state import StoreState
 
 
@@ -30,6 +31,14 @@ class LabPort(Protocol):
 
     def store(self) -> StoreState | None:
         """Return what the cluster's store is like now; None while there is none to look into."""
+
+    async def stored(self, key: bytes, member: str = "") -> KeyValue | None:
+        """Return what the cluster's store has under *key*: what is agreed on, or *member*'s own copy.
+
+        Raises:
+            LabError: the store cannot be looked into, or there is no such member.
+            StoreError: it does not answer.
+        """
 
     def requests(self) -> RequestLog | None:
         """Return what reaches the cluster's API server; None while there is none, or it cannot be seen."""

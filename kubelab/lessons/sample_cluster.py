@@ -12,6 +12,7 @@ from kubelab.lessons.checks.places import Place
 from kubelab.lessons.checks.reach import Probe, Reach, Reply
 from kubelab.lessons.checks.service import Requests, Tally
 from kubelab.lessons.checks.store import StoreQuestion
+from kubelab.lessons.checks.store_key import KeyIn, StoredKey
 from kubelab.lessons.observation import ResourceState
 from kubelab.lessons.question import Question
 
@@ -73,6 +74,7 @@ IDLE_ANSWERS: Mapping[Question[Any], Any] = {
     _CONNECT: Reply("refused"),
     _REQUESTS: Tally(1, errors=1, error="Connection refused"),
     StoreQuestion(): StoreState(("master-1",), 40),
+    KeyIn("/course/luna"): StoredKey(),
     _UPDATES: (),
 }
 REACHED_ANSWERS: Mapping[Question[Any], Any] = {
@@ -80,5 +82,6 @@ REACHED_ANSWERS: Mapping[Question[Any], Any] = {
     _CONNECT: Reply("open"),
     _REQUESTS: Tally(20, (("web-7d9f", 11), ("web-c2k4", 9))),
     StoreQuestion(): StoreState(("master-1",), 57),
+    KeyIn("/course/luna"): StoredKey("llena", 2, 41, 57, 0),
     _UPDATES: (_refused_update(),),
 }

@@ -593,7 +593,7 @@ def stored(revision: int = 5, **fields: Any) -> Observation:
     return Observation(answers={StoreQuestion(): StoreState(("m-1", "m-2", "m-3"), revision, **fields)})
 
 
-RAFT = {"term": 4, "leader": "m-2", "alive": ("m-2", "m-3")}
+RAFT = {"term": 4, "leader": "m-2", "alive": ("m-2", "m-3"), "compacted": 3}
 
 
 @pytest.mark.parametrize(
@@ -609,6 +609,8 @@ RAFT = {"term": 4, "leader": "m-2", "alive": ("m-2", "m-3")}
         ("store: alive, eq: 2", PASSED),
         ("store: quorum, eq: true", PASSED),
         ("store: quorum, eq: false", NOT_YET),
+        ("store: compacted, ge: 3", PASSED),
+        ("store: compacted, ge: 4", NOT_YET),
     ],
 )
 def test_the_stores_figures_are_compared(keys: str, verdict: Verdict) -> None:
@@ -620,7 +622,7 @@ def test_while_there_is_no_leader_it_is_not_another_one() -> None:
 
 
 def test_a_store_without_election_has_no_leader_to_check() -> None:
-    for keys in ("leader, ne: x", "term, gt: 1"):
+    for keys in ("leader, ne: x", "term, gt: 1", "compacted, gt: 1"):
         assert verdict_of(f"{{store: {keys}}}", stored()) is CANNOT
     assert verdict_of("{store: members, eq: 3}", stored()) is PASSED
     assert verdict_of("{store: revision, gt: 1}", Observation(answers={StoreQuestion(): BLIND})) is CANNOT

@@ -31,6 +31,7 @@ from kubelab.cluster.linux.journal import Journal
 from kubelab.cluster.machine.machine import Machine
 from kubelab.cluster.machine.namespaced import MachineSpec, NamespacedMachine, start_cgroups, start_machine
 from kubelab.cluster.machine.network import PhysicalNetwork, start_network
+from kubelab.cluster.store.requests import KeyValue
 from kubelab.cluster.store.state import StoreState
 from kubelab.language import Text
 
@@ -93,6 +94,10 @@ class ExistingCluster:
 
     def store(self) -> StoreState | None:
         return None
+
+    async def stored(self, key: bytes, member: str = "") -> KeyValue | None:
+        """Raises LabError: nobody lets us look into somebody else's store."""
+        raise LabError(_NO_STORE)
 
     def requests(self) -> None:
         return None
@@ -184,6 +189,10 @@ def _binds(programs: Mapping[str, Path]) -> dict[str, Path]:
 _SILENT = Text(
     es="El clúster de {server} no responde ({reason}): mira KUBECONFIG y la red.",
     en="The cluster at {server} does not answer ({reason}): look at KUBECONFIG and the network.",
+)
+_NO_STORE = Text(
+    es="En el almacén de un clúster ajeno no se puede mirar: abre la lección en un laboratorio propio.",
+    en="The store of somebody else's cluster cannot be looked into: open the lesson on a lab of your own.",
 )
 _NOT_OURS = Text(
     es="{name} no es una máquina del laboratorio: no se puede arrancar de nuevo.",

@@ -47,6 +47,7 @@ from kubelab.cluster.lab.phases import Phase, Phases
 from kubelab.cluster.lab.program import Goodbye, Life, Program
 from kubelab.cluster.lab.shape import Shape, settle
 from kubelab.cluster.lab.snapshot import LabSnapshot
+from kubelab.cluster.lab.stored_key import stored_key
 from kubelab.cluster.lab.sweep import forget, sweep
 from kubelab.cluster.linux.background import background
 from kubelab.cluster.linux.cgroups import CgroupTree
@@ -58,6 +59,7 @@ from kubelab.cluster.machine.machine import Machine, Role
 from kubelab.cluster.machine.namespaced import MachineSpec, NamespacedMachine, start_cgroups, start_machine
 from kubelab.cluster.machine.network import PhysicalNetwork, start_network
 from kubelab.cluster.runtime.pods import PodRuntime, start_pods
+from kubelab.cluster.store.requests import KeyValue
 from kubelab.cluster.store.state import StoreState
 from kubelab.language import Text
 
@@ -165,6 +167,12 @@ class Lab:
     def store(self) -> StoreState | None:
         """Return what the cluster's store is like now; None while the cluster does not run."""
         return plane.store_state() if (plane := self._plane()) else None
+
+    async def stored(self, key: bytes, member: str = "") -> KeyValue | None:
+        """Return what the cluster's store has under *key*. See `stored_key`; raises LabError, StoreError."""
+        await self.ready()
+        machines = {name: held.value for name, held in self._held_machines.items()}
+        return await stored_key(self._control_plane.result().masters, machines, key, member)
 
     def _plane(self) -> ControlPlane | None:
         """Return the control plane if the lab has come up."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class StoreState:
     """`members` are all that belong to it, `alive` or not (None: all are). `term` is None where the store
-    does not elect; `leader` is None then, and while there is none. `quorum`: it can commit writes."""
+    does not elect; `leader` is None then, and while there is none. `quorum`: it can commit writes.
+    `compacted`: the revision of the last compaction, None where it cannot be seen."""
 
     members: tuple[str, ...]
     revision: int
@@ -17,6 +18,7 @@ class StoreState:
     leader: str | None = None
     alive: tuple[str, ...] | None = None
     quorum: bool = True
+    compacted: int | None = None
 
     @property
     def elects(self) -> bool:

@@ -15,6 +15,7 @@ from kubelab.lessons.answering import (
     reach,
     requests,
     store,
+    store_key,
 )
 from kubelab.lessons.answering.answer import INTERVAL_S, ask, look
 
@@ -31,4 +32,5 @@ __all__ = [
     "reach",
     "requests",
     "store",
+    "store_key",
 ]

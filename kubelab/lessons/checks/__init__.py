@@ -23,6 +23,7 @@ from kubelab.lessons.checks import (
     service,
     session,
     store,
+    store_key,
 )
 from kubelab.lessons.checks.check import CHECKS, Check, Finding, Measure, Needs, Scope, judge
 
@@ -56,4 +57,5 @@ __all__ = [
     "service",
     "session",
     "store",
+    "store_key",
 ]

@@ -17,7 +17,7 @@ from kubelab.lessons.compare import Comparison
 from kubelab.lessons.observation import Observation
 from kubelab.lessons.question import Question
 
-Figure = Literal["leader", "term", "revision", "members", "alive", "quorum"]
+Figure = Literal["leader", "term", "revision", "members", "alive", "quorum", "compacted"]
 
 _FIGURES: dict[Figure, Text] = {
     "leader": Text("el líder del almacén", "the store's leader"),
@@ -26,7 +26,12 @@ _FIGURES: dict[Figure, Text] = {
     "members": Text("los miembros del almacén", "the store's members"),
     "alive": Text("los miembros vivos del almacén", "the store's living members"),
     "quorum": Text("el quorum del almacén", "the store's quorum"),
+    "compacted": Text("la revisión de la última compactación", "the revision of the last compaction"),
 }
+_NO_COMPACTION = Text(
+    es="el almacén de este cluster no dice aquí hasta dónde está compactado",
+    en="this cluster's store does not tell here how far it is compacted",
+)
 _NO_ELECTION = Text(
     "el almacén de este cluster no hace elecciones: no tiene líder ni mandato",
     "this cluster's store holds no elections: it has no leader and no term",
@@ -44,8 +49,8 @@ class StoreCheck(Comparison, Measure):
 
     store: Annotated[
         Figure,
-        "Which figure: the leader's name, the term, the revision, how many members it has or are alive, or"
-        " whether they are a quorum.",
+        "Which figure: the leader's name, the term, the revision, how many members it has or are alive,"
+        " whether they are a quorum, or the revision up to which history is compacted (-1: never).",
     ]
     increased: Annotated[int | None, "It grew by this much, at least, since the step began."] = None
 
@@ -84,13 +89,23 @@ class StoreCheck(Comparison, Measure):
         state = answer_to(observation, StoreQuestion())
         if self.store in ("leader", "term") and not state.elects:
             raise CannotSee(_NO_ELECTION)
+        if self.store == "compacted" and state.compacted is None:
+            raise CannotSee(_NO_COMPACTION)
         if self.store in ("members", "alive"):
             alive = state.members if state.alive is None else state.alive
             return len(state.members if self.store == "members" else alive)
         return getattr(state, self.store)
 
 
-_LOOKS: dict[Figure, str] = {"revision": "kubectl get --raw '/api/v1/namespaces?limit=1'"}
+_STATUS = "etcdctl endpoint status --cluster -w table"
+_LOOKS: dict[Figure, str] = {
+    "leader": _STATUS,
+    "term": _STATUS,
+    "revision": "kubectl get --raw '/api/v1/namespaces?limit=1'",
+    "members": "etcdctl member list -w table",
+    "alive": "etcdctl endpoint health --cluster",
+    "quorum": "etcdctl endpoint health --cluster",
+}
 
 
 @check
