@@ -9,9 +9,11 @@ lookups of the plug-ins that use them.
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 from kubelab.cluster.apiserver.kind import Kind
+from kubelab.cluster.apiserver.persistence import persistently
 from kubelab.cluster.apiserver.registry import Registry, WatchedEvent
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import (
@@ -71,17 +73,18 @@ class Lister:
         return [obj for objects in self._followed.values() for obj in objects.values()]
 
     async def run(self) -> None:
-        """Follow the kind until cancelled; again from the start when the watch has fallen behind."""
+        """Follow the kind until cancelled; again from the start when the watch is lost."""
         while kind := self._registry.kinds.get(self._resource):
-            try:
-                await self._follow(kind)
-            except ApiError as refusal:
-                if refusal.code != 410:
-                    raise
-            finally:
-                self._followed = None
+            follow = partial(self._follow, kind)
+            await persistently(self._registry.clock, f"following {self._resource.plural}", follow)
 
     async def _follow(self, kind: Kind) -> None:
+        try:
+            await self._keep_all(kind)
+        finally:
+            self._followed = None
+
+    async def _keep_all(self, kind: Kind) -> None:
         page = await self._registry.list(kind)
         async with self._registry.watch(kind, revision=page.revision) as batches:
             self._followed = {}

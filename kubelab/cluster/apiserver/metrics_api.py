@@ -14,6 +14,7 @@ import aiohttp
 from kubelab.cluster.apiserver import columns, refusals, usage
 from kubelab.cluster.apiserver.kind import Kind
 from kubelab.cluster.apiserver.logs import Kubelets, address_of
+from kubelab.cluster.apiserver.persistence import persistently
 from kubelab.cluster.apiserver.registry import ListOptions, Registry
 from kubelab.cluster.apiserver.usage import Reading
 from kubelab.cluster.errors import ApiError
@@ -53,7 +54,7 @@ class MetricsApi:
 
     async def run(self) -> None:
         while True:
-            await self.scrape()
+            await persistently(self._registry.clock, "measuring the nodes", self.scrape)
             await self._registry.clock.sleep(SCRAPE_EVERY_S)
 
     async def scrape(self) -> None:

@@ -7,8 +7,9 @@ Left out: a watch on a kind that goes does not end by itself.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from kubelab.cluster.apiserver.crd import naming
 from kubelab.cluster.apiserver.crd.custom_kinds import kinds_of
@@ -20,6 +21,7 @@ from kubelab.cluster.apiserver.crd.definition import (
 )
 from kubelab.cluster.apiserver.deletion import DeleteOptions
 from kubelab.cluster.apiserver.kind import Kind
+from kubelab.cluster.apiserver.persistence import persistently
 from kubelab.cluster.apiserver.registry import Change, ListOptions, Registry
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import Object, Resource, revision_of
@@ -60,21 +62,25 @@ class _Definitions:
 
     async def follow(self, revision: int) -> None:
         """Do what each change asks for, for ever."""
+        emptying: dict[str, asyncio.Task[None]] = {}
         async with asyncio.TaskGroup() as group:
-            emptying: dict[str, asyncio.Task[None]] = {}
-            await self._settle(group, emptying)
+            settle = partial(self._settle, group, emptying)
+            with suppress(ApiError):  # When the watch is lost everything is read again.
+                await self._follow(revision, settle)
             while True:
-                try:
-                    async with self._registry.watch(self._kind, revision=revision) as batches:
-                        async for batch in batches:
-                            for event in batch:
-                                revision = event.version.revision
-                                self._see(event.type, event.version.object)
-                            await self._settle(group, emptying)
-                except ApiError as error:
-                    if error.code != 410:
-                        raise
-                    revision = await self.load()
+                again = partial(self._again, settle)
+                await persistently(self._registry.clock, "following definitions", again)
+
+    async def _again(self, settle: Callable[[], Awaitable[None]]) -> None:
+        await self._follow(await self.load(), settle)
+
+    async def _follow(self, revision: int, settle: Callable[[], Awaitable[None]]) -> None:
+        await settle()
+        async with self._registry.watch(self._kind, revision=revision) as batches:
+            async for batch in batches:
+                for event in batch:
+                    self._see(event.type, event.version.object)
+                await settle()
 
     def _see(self, type_: str, crd: Object) -> None:
         if type_ == "DELETED":
@@ -123,7 +129,8 @@ class _Definitions:
             if "deletionTimestamp" not in crd["metadata"]:
                 await self._name(crd)
             elif _awaits_cleanup(crd) and (name not in emptying or emptying[name].done()):
-                emptying[name] = group.create_task(self._empty(name))
+                empty = persistently(self._registry.clock, f"emptying {name}", partial(self._empty, name))
+                emptying[name] = group.create_task(empty)
 
     async def _name(self, crd: Object) -> None:
         named = naming.named(crd, self._known.values(), self._registry.clock.now())
