@@ -58,7 +58,7 @@ def draw(chance: random.Random) -> Faults:
         election_ticks=pick((4, 5, 8)),
         pre_vote=chance.random() < 0.8,
         check_quorum=chance.random() < 0.8,
-        max_inflight=pick((1, 2, 8, 64)),
+        max_inflight=pick((1, 2, 8, 16)),
         max_append_bytes=pick((1, 1, 100, 10_000)),
         catch_up_entries=pick((0, 3, 20)),
         drop=pick((0, 0, 0.02, 0.1)),
