@@ -530,6 +530,9 @@ class World:
     def _change_at(self, member: Member) -> None:
         member.catch_up()
         change = self._draw_change(member.raft.configuration)
+        if member.raft.role is not Role.LEADER:
+            # What it knows may be old: to demote a member that was removed would have it come back.
+            change = ConfigurationChange(learners=(max(self.members) + 1,))
         try:
             member.raft.propose_configuration(change)
         except (ProposalDroppedError, ConfigurationChangeError):
