@@ -16,12 +16,24 @@ from kubelab.language import Text
     help=str(Text(es="Máquinas, nodos y pods del laboratorio.", en="Machines, nodes and pods of the lab."))
 )
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def status(output: str) -> None:
+@click.option(
+    "--raft",
+    is_flag=True,
+    help=str(
+        Text(
+            es="El almacén: papel, mandato, voto, registro y a quién oye cada miembro.",
+            en="The store: role, term, vote, log and whom each member hears.",
+        )
+    ),
+)
+def status(output: str, *, raft: bool) -> None:
     directory = LabDirectory.default()
     with ControlClient.connect(directory.control) as client:
         snapshot = client.status()
     if output == "json":
-        click.echo(msgspec.json.format(msgspec.json.encode(snapshot), indent=2))
+        click.echo(msgspec.json.format(msgspec.json.encode(snapshot.store if raft else snapshot), indent=2))
+    elif raft:
+        click.echo("\n".join(render_raft(snapshot)))
     else:
         click.echo("\n".join(render(snapshot, f"KUBECONFIG={directory.kubeconfig}")))
 
@@ -56,4 +68,54 @@ def render(snapshot: LabSnapshot, footer: str) -> Iterator[str]:
     else:
         yield str(Text(es="Todavía no hay pods.", en="There are no pods yet."))
     yield ""
+    yield from _leaders(snapshot)
     yield footer
+
+
+def _leaders(snapshot: LabSnapshot) -> Iterator[str]:
+    """Tell who leads, where there are several masters to choose from."""
+    if sum(machine.role == "master" for machine in snapshot.machines) < 2:
+        return
+    leaders = [(leader.component, leader.holder or "-") for leader in snapshot.leaders]
+    if snapshot.store:
+        leaders.insert(0, ("etcd", snapshot.store.leader or "-"))
+    yield from table(("COMPONENT", "LEADER"), leaders)
+    yield ""
+
+
+def render_raft(snapshot: LabSnapshot) -> Iterator[str]:
+    """Show each member as it sees itself, and the end of the leader's log, or of the longest."""
+    store = snapshot.store
+    if store is None or not store.members:
+        yield str(_NO_RAFT)
+        return
+    yield str(_RAFT.format(members=len(store.names), alive=len(store.members), quorum=_yes(store.quorum)))
+    yield ""
+    yield from table(
+        ("MEMBER", "ROLE", "TERM", "VOTE", "LEADER", "COMMIT", "APPLIED", "LAST", "HEARS"),
+        [
+            (
+                *(each.name, each.role, str(each.term), each.vote or "-", each.leader or "-"),
+                *(str(each.commit), str(each.applied), str(each.last_index), ",".join(each.heard) or "-"),
+            )
+            for each in store.members
+        ],
+    )
+    yield ""
+    longest = max(store.members, key=lambda each: (each.name == store.leader, each.last_index))
+    rows = [(str(entry.index), str(entry.term), entry.words) for entry in longest.tail]
+    yield from table(("INDEX", "TERM", longest.name), rows)
+
+
+def _yes(value: bool) -> Text:
+    return Text(es="sí", en="yes") if value else Text(es="no", en="no")
+
+
+_RAFT = Text(
+    es="{members} miembros, {alive} vivos, quorum: {quorum}",
+    en="{members} members, {alive} alive, quorum: {quorum}",
+)
+_NO_RAFT = Text(
+    es="Este almacén no cuenta aquí cómo está: pregúntale con `etcdctl endpoint status --cluster -w table`.",
+    en="This store does not tell here how it is: ask it by `etcdctl endpoint status --cluster -w table`.",
+)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from kubelab.cli.equipment import equipped
 from kubelab.cli.kubectl import kubectl_path
 from kubelab.cluster.client.election import NAMESPACE, host_of
 from kubelab.cluster.client.informer import Informer
@@ -30,8 +31,7 @@ PATIENCE_S = 40  # For a busy machine; an election takes 0.2 s otherwise.
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
     directory = LabDirectory(tmp_path_factory.mktemp("lab") / "lab")
-    config = LabConfig(directory=directory, masters=3, minions=1, programs={"kubectl": kubectl_path()})
-    async with start_lab(config) as lab:
+    async with start_lab(equipped(LabConfig(directory=directory, masters=3, minions=1))) as lab:
         await lab.ready()
         yield lab
     assert sorted(left.name for left in directory.path.iterdir()) == ["lock", "masters"]
@@ -205,3 +205,39 @@ async def test_a_killed_kubelet_leaves_its_pods_running(lab):
     assert pids
     assert all(Path(f"/proc/{pid}").exists() for pid in pids)
     await kubelet.start()
+
+
+async def test_etcdctl_on_a_master_knows_whom_to_ask(lab):
+    process = await lab.machines["master-2"].spawn(["env"], stdout=(told := os.memfd_create("told")))
+    assert await process.wait() == 0
+    with os.fdopen(told, "rb") as memory:
+        memory.seek(0)
+        named = dict(line.split("=", 1) for line in memory.read().decode().splitlines())
+    assert named["ETCDCTL_ENDPOINTS"] == "https://127.0.0.1:2379"
+    for variable in ("ETCDCTL_CACERT", "ETCDCTL_CERT", "ETCDCTL_KEY"):
+        assert await on_machine(lab, "master-2", ["test", "-s", named[variable]]) == 0
+    assert await on_machine(lab, "master-2", ["etcdctl", "endpoint", "health", "--cluster"]) == 0
+
+
+async def test_a_snapshot_shows_each_member_as_it_sees_itself(lab):
+    await all_alive(lab)
+
+    def agree() -> bool:
+        store = lab.snapshot().store
+        assert store is not None
+        roles = sorted(member.role for member in store.members)
+        hear = all(member.heard for member in store.members)
+        return (
+            hear
+            and roles == ["follower", "follower", "leader"]
+            and {m.leader for m in store.members} == {store.leader}
+        )
+
+    await until(agree)
+    store = lab.snapshot().store
+    assert store is not None
+    leader = next(member for member in store.members if member.name == store.leader)
+    assert {name for name, _ in leader.match} == set(MASTERS) - {leader.name}
+    assert any("/registry/" in entry.words for entry in leader.tail)
+    components = {leader.component for leader in lab.snapshot().leaders}
+    assert components == {"kube-controller-manager", "kube-scheduler"}

@@ -26,6 +26,8 @@ from kubelab.cluster.lab.listening import listen
 from kubelab.cluster.lab.local_client import Connections, LocalClient
 from kubelab.cluster.lab.master import PORT, Master
 from kubelab.cluster.lab.raft_member import RaftMember, StoreCluster
+from kubelab.cluster.lab.raft_picture import picture
+from kubelab.cluster.lab.snapshot import StoreView
 from kubelab.cluster.lab.store_engine import StoreEngine
 from kubelab.cluster.linux.threads import in_thread
 from kubelab.cluster.machine.namespaced import NamespacedMachine
@@ -140,6 +142,12 @@ class ControlPlane:
             quorum=len(views) > len(self.masters) // 2,
             compacted=max((view.compact_revision for view in views.values()), default=None),
         )
+
+    def store_view(self) -> StoreView:
+        """Return the same for people, with each member's own view of it."""
+        state = self.store_state()
+        members = tuple(picture(view) for _, view in sorted(self.member_views().items()))
+        return StoreView(state.members, state.leader or "", state.term or 0, state.quorum, members)
 
     def member_views(self) -> dict[str, MemberView]:
         """Return how the members are that run, by the names of their masters."""

@@ -414,6 +414,7 @@ class Lab:
                 interface=interfaces[name],
                 pods=plan.pod_network(index) if role == "minion" else None,
                 hosts=hosts,
+                environment=self._environment(role),
                 binds=self._binds(),
             )
             for name, (role, index) in self._roles().items()
@@ -481,7 +482,9 @@ class Lab:
             # One for all minions, so that an image which two of them want is pulled once.
             self._images.set_result(await in_thread(ImageStore.open))
             await _unless_gone(machines, _all(map(self._start_programs, minions)))
-            following = self._observer.following(plane.api, lambda: plane.revision, plane.requests)
+            following = self._observer.following(
+                plane.api, lambda: plane.revision, plane.requests, plane.store_view
+            )
             await stack.enter_async_context(following)
             await _unless_gone(machines, plane.nodes_ready(minions, began))
 

@@ -10,20 +10,23 @@ from typing import Self
 from kubelab.cluster.apiserver.columns import node_status, summarize_pod
 from kubelab.cluster.apiserver.request_log import RequestLog, RequestRecord
 from kubelab.cluster.client.api import Api
+from kubelab.cluster.client.election import NAMESPACE, Record, host_of
 from kubelab.cluster.client.informer import Informer
 from kubelab.cluster.clock import Clock
 from kubelab.cluster.lab.snapshot import (
     EventView,
     LabSnapshot,
+    LeaderView,
     MachineView,
     NodeView,
     PodView,
     ProcessView,
     RequestView,
+    StoreView,
 )
 from kubelab.cluster.linux.processes import ProcessInfo, ProcessScanner
 from kubelab.cluster.machine.machine import Machine
-from kubelab.cluster.objects import EVENTS, NODES, PODS, Object, key_of, uid_of
+from kubelab.cluster.objects import EVENTS, LEASES, NODES, PODS, Object, key_of, uid_of
 
 INTERVAL_S = 0.25  # At most four pictures a second.
 PROCESS_SCAN_S = 0.5  # No event tells of every process, so while somebody looks, we look this often.
@@ -45,22 +48,28 @@ class Observer:
         self._scanner = ProcessScanner()
         self._informers: dict[str, Informer] = {}
         self._changed = asyncio.Event()
+        self._store: Callable[[], StoreView | None] = lambda: None
         self._revision: Callable[[], int] = lambda: 0
         self._requests: deque[RequestView] = deque(maxlen=REQUESTS_SHOWN)
 
     @asynccontextmanager
     async def following(
-        self, api: Api, revision: Callable[[], int], requests: RequestLog
+        self,
+        api: Api,
+        revision: Callable[[], int],
+        requests: RequestLog,
+        store: Callable[[], StoreView | None] = lambda: None,
     ) -> AsyncIterator[Self]:
         """Follow the cluster behind *api* during the block; before it there are only machines to see.
 
-        *revision* tells the store's; of *requests* those are shown that people make.
+        *revision* and *store* tell the store's; of *requests* those are shown that people make.
         """
-        self._revision = revision
+        self._revision, self._store = revision, store
         async with AsyncExitStack() as stack:
             stack.enter_context(requests.listening(self._note_request))
-            for resource in (NODES, PODS, EVENTS):
-                informer = Informer(api, resource, clock=self._clock)
+            for resource in (NODES, PODS, EVENTS, LEASES):
+                namespace = NAMESPACE if resource is LEASES else ""
+                informer = Informer(api, resource, clock=self._clock, namespace=namespace)
                 await stack.enter_async_context(informer)
                 stack.callback(informer.on_change(lambda _old, _new: self._changed.set()))
                 self._informers[resource.plural] = informer
@@ -75,6 +84,8 @@ class Observer:
             events=tuple(map(_event, sorted(self._objects("events"), key=_last_seen)[-EVENTS_SHOWN:])),
             revision=self._revision(),
             requests=tuple(self._requests),
+            store=self._store(),
+            leaders=tuple(map(_leader, sorted(self._objects("leases"), key=key_of))),
         )
 
     def _note_request(self, record: RequestRecord) -> None:
@@ -162,6 +173,11 @@ def _node(node: Object) -> NodeView:
     addresses = {address["type"]: address["address"] for address in node["status"].get("addresses", ())}
     ready = "NotReady" not in status and "Unknown" not in status
     return NodeView(node["metadata"]["name"], ready, status, addresses.get("InternalIP", ""))
+
+
+def _leader(lease: Object) -> LeaderView:
+    record = Record.of(lease)
+    return LeaderView(lease["metadata"]["name"], host_of(record.holder), record.transitions)
 
 
 def _event(event: Object) -> EventView:

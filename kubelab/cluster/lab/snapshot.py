@@ -74,6 +74,55 @@ class RequestView:
 
 
 @dataclass(frozen=True, slots=True)
+class LogEntryView:
+    """`words`: what the entry does, and to which key first."""
+
+    index: int
+    term: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class RaftView:
+    """A member of the store, in Raft's words. `heard`: the peers that it has heard within an election's time;
+    `match`: on the leader, how far each member's log agrees with its own; `tail`: the log's last entries."""
+
+    name: str
+    role: str
+    term: int
+    vote: str
+    leader: str
+    commit: int
+    applied: int
+    persisted: int
+    last_index: int
+    snapshot_index: int
+    heard: tuple[str, ...] = ()
+    match: tuple[tuple[str, int], ...] = ()
+    tail: tuple[LogEntryView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoreView:
+    """`leader` is empty while there is none, `members` are those that run and tell."""
+
+    names: tuple[str, ...]
+    leader: str
+    term: int
+    quorum: bool
+    members: tuple[RaftView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderView:
+    """Which master's component leads (by its Lease); `holder` is empty when nobody does."""
+
+    component: str
+    holder: str
+    transitions: int
+
+
+@dataclass(frozen=True, slots=True)
 class LabSnapshot:
     """`starting` names what is still coming up, in both languages elsewhere; empty when the lab is ready."""
 
@@ -83,3 +132,5 @@ class LabSnapshot:
     events: tuple[EventView, ...] = ()
     revision: int = 0
     requests: tuple[RequestView, ...] = ()
+    store: StoreView | None = None
+    leaders: tuple[LeaderView, ...] = ()
