@@ -25,10 +25,10 @@ from kubelab.cluster.store.peer_connection import PeerTls
 
 PKI_ON_MACHINE = "/etc/kubernetes/pki"
 CLIENT_PORT = 2379
-# What the genuine etcdctl asks on a master, unless it is told otherwise.
+# With these the genuine etcdctl asks the member on its master, as it does by itself, and others by
+# --endpoints: with a variable for those as well it would refuse that option.
 ETCDCTL_ENVIRONMENT: Mapping[str, str] = {
     "ETCDCTL_API": "3",
-    "ETCDCTL_ENDPOINTS": f"https://{LOOPBACK}:{CLIENT_PORT}",
     "ETCDCTL_CACERT": f"{PKI_ON_MACHINE}/etcd/ca.crt",
     "ETCDCTL_CERT": f"{PKI_ON_MACHINE}/etcd/healthcheck-client.crt",
     "ETCDCTL_KEY": f"{PKI_ON_MACHINE}/etcd/healthcheck-client.key",
