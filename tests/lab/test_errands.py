@@ -6,13 +6,14 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from ground import ground_at
 
 from kubelab.cluster.lab import errand, errand_program
-from kubelab.cluster.machine.machine import WindowSize
+from kubelab.cluster.machine.machine import Role, WindowSize
 from kubelab.cluster.machine.namespaced import NamespacedMachine
 
 pytestmark = pytest.mark.root
@@ -32,12 +33,18 @@ sys.exit(3)
 
 @pytest.fixture
 async def machine(tmp_path: Path) -> AsyncIterator[NamespacedMachine]:
-    """A machine with the command; what it has the lab run tells how it was called."""
+    """A scratch machine with the command; what it has the lab run tells how it was called."""
+    async with with_command(tmp_path, "scratch") as machine:
+        yield machine
+
+
+@asynccontextmanager
+async def with_command(tmp_path: Path, role: Role) -> AsyncIterator[NamespacedMachine]:
     program, stands_in = tmp_path / "bin/kubelab", tmp_path / "stands_in.py"
     errand.install(program)
     stands_in.write_text(STANDS_IN)
     async with ground_at(tmp_path / "journal") as ground:
-        machine = await ground.machine(binds={"/usr/local/bin/kubelab": program})
+        machine = await ground.machine(role, binds={"/usr/local/bin/kubelab": program})
         command = (sys.executable, str(stands_in))
         async with errand.running_errands(machine, command, {"HOME": "/nowhere"}):
             yield machine
@@ -60,11 +67,19 @@ async def test_it_is_run_by_the_lab_with_the_callers_streams_and_language(machin
     assert (code, said) == (3, "argv fault cut master-2 lang es home /nowhere\ncomplaint\n")
 
 
-@pytest.mark.parametrize("words", ["", "up", "clean", "api", "lesson list"])
+@pytest.mark.parametrize("words", ["", "up", "clean", "api", "lesson list", "shell master-1"])
 async def test_what_is_for_the_computer_is_not_run_there(machine: NamespacedMachine, words: str) -> None:
     code, said = await typed(machine, f"KUBELAB_LANG=en kubelab {words}")
     assert code == errand.REFUSED
-    assert said.startswith("kubelab: on a machine you can use `kubelab fault`")
+    assert said.startswith("kubelab: on this machine you can use `kubelab fault`")
+    assert "shell" not in said
+
+
+async def test_from_a_machine_of_the_cluster_there_is_a_shell_on_others(tmp_path: Path) -> None:
+    async with with_command(tmp_path, "master") as master:
+        code, said = await typed(master, "KUBELAB_LANG=en kubelab shell master-2 -- etcdctl get key")
+        assert (code, said.splitlines()[0].split(" lang")[0]) == (3, "argv shell master-2 -- etcdctl get key")
+        assert "`kubelab shell`" in (await typed(master, "KUBELAB_LANG=en kubelab up"))[1]
 
 
 async def test_ctrl_c_interrupts_it(machine: NamespacedMachine) -> None:

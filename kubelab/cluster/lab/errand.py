@@ -1,7 +1,9 @@
 """`kubelab` typed on a machine: the lab runs the command for it, with the caller's terminal as its own.
 
 So a lesson can have faults typed where everything else is. Only commands that read and write no files are
-run: they act for the machine's user, who is root there and nobody outside.
+run: they act for the machine's user, who is root there and nobody outside. From a machine of the cluster
+there is a way to the others besides (`shell`), also where its cable is cut; from a scratch machine there is
+none.
 """
 
 import asyncio
@@ -10,6 +12,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -21,6 +24,7 @@ from kubelab.cluster.machine.machine import Machine
 from kubelab.language import Text, preferred
 
 ERRANDS = (("fault",), ("status",), ("api", "watch"))
+ERRANDS_IN_CLUSTER = (*ERRANDS, ("shell",))
 STDIO_COUNT = 3
 REFUSED = 2
 
@@ -45,25 +49,38 @@ async def running_errands(
     with await machine.open_socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(errand_program.ADDRESS)
         listener.listen()
-        async with background(_accept(listener, tuple(command), environment)):
+        errands = ERRANDS if machine.role == "scratch" else ERRANDS_IN_CLUSTER
+        async with background(_accept(listener, _Service(tuple(command), environment, errands))):
             yield
 
 
-async def _accept(listener: socket.socket, command: Sequence[str], environment: Mapping[str, str]) -> None:
+@dataclass(frozen=True, slots=True)
+class _Service:
+    """What is run, in what environment, and after which words."""
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    errands: tuple[tuple[str, ...], ...]
+
+    def takes(self, argv: Sequence[str]) -> bool:
+        return any(tuple(argv[: len(words)]) == words for words in self.errands)
+
+
+async def _accept(listener: socket.socket, service: _Service) -> None:
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as group:
         while True:
             connection, _ = await loop.sock_accept(listener)
-            group.create_task(_answer(connection, command, environment))
+            group.create_task(_answer(connection, service))
 
 
-async def _answer(connection: socket.socket, command: Sequence[str], environment: Mapping[str, str]) -> None:
+async def _answer(connection: socket.socket, service: _Service) -> None:
     # Suppressed: whoever asked is gone, or is not one of ours.
     with connection, suppress(ConnectionError, msgspec.DecodeError, BlockingIOError):
         connection.setblocking(False)
         errand, stdio = await _received(connection)
         try:
-            code = await _done(connection, errand, stdio, command, environment)
+            code = await _done(connection, errand, stdio, service)
         finally:
             for descriptor in stdio:
                 os.close(descriptor)
@@ -80,20 +97,17 @@ async def _received(connection: socket.socket) -> tuple[Errand, list[int]]:
         raise
 
 
-async def _done(
-    connection: socket.socket,
-    errand: Errand,
-    stdio: Sequence[int],
-    command: Sequence[str],
-    environment: Mapping[str, str],
-) -> int:
+async def _done(connection: socket.socket, errand: Errand, stdio: Sequence[int], service: _Service) -> int:
     if len(stdio) != STDIO_COUNT:
         return REFUSED
     passed = {name: errand.env[name] for name in errand_program.PASSED_ON if name in errand.env}
-    if not any(tuple(errand.argv[: len(words)]) == words for words in ERRANDS):
-        os.write(stdio[2], f"kubelab: {_NOT_HERE.in_(preferred(passed))}\n".encode())
+    if not service.takes(errand.argv):
+        allowed = ", ".join(f"`kubelab {' '.join(words)}`" for words in service.errands)
+        sentence = _NOT_HERE.format(allowed=allowed).in_(preferred(passed))
+        os.write(stdio[2], f"kubelab: {sentence}\n".encode())
         return REFUSED
-    return await _run([*command, *errand.argv], dict(environment) | passed, stdio, connection)
+    argv, env = [*service.command, *errand.argv], dict(service.environment) | passed
+    return await _run(argv, env, stdio, connection)
 
 
 async def _run(
@@ -124,8 +138,6 @@ async def _pass_on_interrupts(connection: socket.socket, process: asyncio.subpro
 
 
 _NOT_HERE = Text(
-    es="en una máquina puedes usar `kubelab fault`, `kubelab status` y `kubelab api watch`;"
-    " lo demás, en un terminal de tu ordenador.",
-    en="on a machine you can use `kubelab fault`, `kubelab status` and `kubelab api watch`;"
-    " for the rest, open a terminal on your computer.",
+    es="en esta máquina puedes usar {allowed}; lo demás, en un terminal de tu ordenador.",
+    en="on this machine you can use {allowed}; for the rest, open a terminal on your computer.",
 )
