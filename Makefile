@@ -29,6 +29,7 @@ $(VENV)/.lab: pyproject.toml Makefile
 	@[ -x $(BIN)/python ] || { echo "Making the virtual environment $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "Installing kubelab and its libraries into $(VENV) (a minute or so, the first time)"
 	@$(PIP) --editable .
+	@$(call unpack,etcd-client,etcdctl) || echo "Without etcdctl, lessons on etcd can only be read (package etcd-client)"
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.lab

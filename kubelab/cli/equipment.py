@@ -1,14 +1,13 @@
 """What the lab's machines have that a person uses: the genuine kubectl, and `kubelab` itself; etcdctl and
 etcdutl, if this host has them."""
 
-import os
-import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kubelab.cli.kubectl import kubectl_path
+from kubelab.cluster.linux.host_programs import find_program
 
 if TYPE_CHECKING:
     from kubelab.cluster.lab.config import LabConfig
@@ -25,7 +24,5 @@ def equipped(config: "LabConfig") -> "LabConfig":
 
 
 def _etcd_tools() -> dict[str, Path]:
-    """Return those on the PATH or beside this Python's own programs."""
-    path = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{Path(sys.executable).parent}"
-    found = {name: shutil.which(name, path=path) for name in ("etcdctl", "etcdutl")}
-    return {name: Path(program).resolve() for name, program in found.items() if program}
+    found = {name: find_program(name) for name in ("etcdctl", "etcdutl")}
+    return {name: path for name, path in found.items() if path}

@@ -20,6 +20,7 @@ from kubelab.cluster.linux import seccomp, syscalls, time_namespace, user_namesp
 from kubelab.cluster.linux.capability import MEND_ROOT, Capability, absent, present, tried
 from kubelab.cluster.linux.cgroup_probe import CONTROLLERS, probe_cgroups
 from kubelab.cluster.linux.disk_probe import probe_disk
+from kubelab.cluster.linux.host_programs import find_program
 from kubelab.cluster.linux.mounts import make_private
 from kubelab.cluster.linux.namespaces import (
     CLONE_FLAGS,
@@ -37,7 +38,9 @@ PROGRAMS = {
     "ip": "iproute2",
     "ps": "procps",
     "nft": "nftables",
+    "etcdctl": "etcd-client",
 }
+BROUGHT = ("etcdctl",)
 _NAMESPACES: tuple[NamespaceType, ...] = ("mnt", "pid", "net", "ipc", "uts", "cgroup")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NFT_TIMEOUT_S = 5.0
@@ -148,9 +151,10 @@ def _errno_of(output: bytes) -> int:
 
 
 def _program(name: str, package: str) -> Capability:
-    path = shutil.which(name, path=_PATH)
+    """The machines have the system's programs, and some that are brought along for them."""
+    path = shutil.which(name, path=_PATH) or (find_program(name) if name in BROUGHT else None)
     if path:
-        return present(f"program.{name}", Text(path, path))
+        return present(f"program.{name}", Text(str(path), str(path)))
     mend = _MEND_PROGRAM.format(package=package)
     return absent(f"program.{name}", _NO_PROGRAM.format(name=name), mend)
 
