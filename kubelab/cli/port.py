@@ -11,7 +11,7 @@ from kubelab.cluster.lab.phases import Phase
 from kubelab.cluster.lab.snapshot import LabSnapshot
 from kubelab.cluster.linux.probe import missing
 from kubelab.language import Language, Text, preferred
-from kubelab.lessons.catalog import Catalog, lacking
+from kubelab.lessons.catalog import Catalog, beyond, lacking
 from kubelab.lessons.format import Lesson
 from kubelab.lessons.progress import Progress
 from kubelab.lessons.reading import Reading
@@ -34,7 +34,7 @@ class LearnerPort:
         return tuple(self._missing.values())
 
     def catalog(self) -> Sequence[TrackEntry]:
-        return self._catalog.entries(self._progress, self._missing)
+        return self._catalog.entries(self._progress, self._lacks)
 
     def snapshots(self) -> AsyncIterator[LabSnapshot]:
         return self._lab.snapshots()
@@ -52,7 +52,7 @@ class LearnerPort:
 
     async def _obstacle(self, lesson: Lesson) -> Text | None:
         """Return why *lesson* can be read only, if so."""
-        if reason := lacking(lesson, self._missing):
+        if reason := lacking(lesson, self._lacks):
             return reason
         try:
             await self._lab.ready()
@@ -65,6 +65,11 @@ class LearnerPort:
 
     async def close(self) -> None:
         await self._lab.close()
+
+    @cached_property
+    def _lacks(self) -> Mapping[str, Text]:
+        """What lessons may need that neither this machine nor this cluster has."""
+        return {**self._missing, **beyond(self._lab.shape.masters)}
 
     @cached_property
     def _missing(self) -> Mapping[str, Text]:

@@ -155,8 +155,9 @@ class _Terms:
 
 
 async def _prove_all(wanted: Sequence[tuple["Lesson", Language]], jobs: int, terms: _Terms) -> Outcome:
-    """Prove everything; whichever lab is free takes the next one. A cluster of others is one lab."""
-    waiting = list(reversed(wanted))
+    """Prove everything; whichever lab is free takes the next one that fits it. A cluster of others is one
+    lab."""
+    waiting = _Waiting(wanted, terms.backend)
     outcome: Outcome = []
     with _StatusLine.shown(len(wanted)) as status:
         try:
@@ -168,29 +169,49 @@ async def _prove_all(wanted: Sequence[tuple["Lesson", Language]], jobs: int, ter
     return sorted(outcome, key=lambda done: wanted.index((done[0], done[1].language)))
 
 
-async def _work(
-    waiting: list[tuple["Lesson", Language]], outcome: Outcome, status: "_StatusLine", terms: _Terms
-) -> None:
-    """Take what waits, in a lab beside all others: in a place of its own."""
+class _Waiting:
+    """What is still to be proved, by how many masters its lab must have, which are the same all its life."""
+
+    def __init__(self, wanted: Sequence[tuple["Lesson", Language]], backend: "Backend") -> None:
+        self._of: dict[int, list[tuple[Lesson, Language]]] = {}
+        for lesson, language in reversed(wanted):
+            masters = 0 if backend == "kubernetes" else max(1, lesson.masters)
+            self._of.setdefault(masters, []).append((lesson, language))
+
+    def masters(self) -> int | None:
+        """Return how many masters most of what waits needs; None: nothing waits."""
+        return max(self._of, key=lambda masters: len(self._of[masters]), default=None)
+
+    def take(self, masters: int) -> "Iterator[tuple[Lesson, Language]]":
+        """Yield one after the other until nothing waits that needs so many, whoever else takes some."""
+        while masters in self._of:
+            one = self._of[masters].pop()
+            if not self._of[masters]:
+                del self._of[masters]
+            yield one
+
+
+async def _work(waiting: _Waiting, outcome: Outcome, status: "_StatusLine", terms: _Terms) -> None:
+    """Take what waits, in labs beside all others': in places of their own."""
     from kubelab.lessons.patience import Patience
     from kubelab.lessons.proof import prove
 
     patience = Patience.of(terms.limit_s)
     worker = object()
-    status.begin(worker, str(_STARTING))
-    async with _lab(terms.backend) as lab:
-        await lab.ready()
-        while waiting:
-            lesson, language = waiting.pop()
-            title = f"{lesson.id} [{language}]"
-            status.begin(worker, title)
-            proof = await prove(lesson, language, lab, patience, watch=status.follower(worker, title))
-            outcome.append((lesson, proof))
-            status.done(worker, f"{'✓' if proof.passed else '✗'} {proof}")
+    while (masters := waiting.masters()) is not None:
+        status.begin(worker, str(_STARTING))
+        async with _lab(terms.backend, masters) as lab:
+            await lab.ready()
+            for lesson, language in waiting.take(masters):
+                title = f"{lesson.id} [{language}]"
+                status.begin(worker, title)
+                proof = await prove(lesson, language, lab, patience, watch=status.follower(worker, title))
+                outcome.append((lesson, proof))
+                status.done(worker, f"{'✓' if proof.passed else '✗'} {proof}")
 
 
 @asynccontextmanager
-async def _lab(backend: "Backend") -> "AsyncIterator[LabPort]":
+async def _lab(backend: "Backend", masters: int) -> "AsyncIterator[LabPort]":
     from kubelab.cli.equipment import equipped
     from kubelab.cluster.client import kubeconfig
     from kubelab.cluster.lab.config import LabConfig
@@ -199,13 +220,14 @@ async def _lab(backend: "Backend") -> "AsyncIterator[LabPort]":
     from kubelab.cluster.lab.lab import start_lab
 
     with tempfile.TemporaryDirectory(prefix="kubelab-proof-") as place:
-        config = equipped(LabConfig(directory=LabDirectory(Path(place))))
+        directory = LabDirectory(Path(place))
         if backend == "kubernetes":
+            config = equipped(LabConfig(directory=directory))
             path = os.environ.get("KUBECONFIG") or Path.home() / ".kube/config"
             async with attach(kubeconfig.read(Path(path)), config) as cluster:
                 yield cluster
         else:
-            async with start_lab(config) as lab:
+            async with start_lab(equipped(LabConfig(directory=directory, masters=masters))) as lab:
                 yield lab
 
 

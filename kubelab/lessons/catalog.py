@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubelab.cluster.errors import LabError
+from kubelab.cluster.lab.config import MASTERS
 from kubelab.language import Text
 from kubelab.lessons.format import Lesson, Track
 from kubelab.lessons.located import suggestion
@@ -29,6 +30,7 @@ from kubelab.lessons.view import LessonEntry, LessonStatus, TrackEntry, sentence
 __all__ = [
     "Catalog",
     "TrackProblem",
+    "beyond",
     "lacking",
     "load_lesson",
     "load_source",
@@ -225,13 +227,31 @@ def completions_of(lesson: Lesson, progress: Progress) -> tuple[Completion, ...]
 
 
 def lacking(lesson: Lesson, missing: Mapping[str, Text]) -> Text | None:
-    """Return why the first capability that *lesson* needs and that is *missing* is not there, if any."""
-    return next((missing[need] for need in lesson.structure.needs if need in missing), None)
+    """Return why the first thing that *lesson* needs and that is *missing* is not there, if any."""
+    needs = (*lesson.structure.needs, _masters(lesson.masters))
+    return next((missing[need] for need in needs if need in missing), None)
+
+
+def beyond(masters: int) -> Mapping[str, Text]:
+    """Return, for `lacking`, what a cluster of so many *masters* is too small for, and how to get one."""
+    return {
+        _masters(count): _TOO_FEW.format(count=count, masters=masters) for count in MASTERS if count > masters
+    }
+
+
+def _masters(count: int) -> str:
+    return f"masters.{count}"
 
 
 _NONE = Text(
     "no hay lecciones en {path}: reinstala kubelab, o corrige KUBELAB_LESSONS.",
     "there are no lessons in {path}: install kubelab again, or correct KUBELAB_LESSONS.",
+)
+_TOO_FEW = Text(
+    "hacen falta {count} masters y este clúster tiene {masters}: sal y abre uno nuevo con `kubelab --masters "
+    "{count} --fresh`",
+    "it takes {count} masters, and this cluster has {masters}: leave, and open a new one with `kubelab "
+    "--masters {count} --fresh`",
 )
 _TAKEN = Text(
     "kubelab, o KUBELAB_LESSONS, trae otro con ese id.",

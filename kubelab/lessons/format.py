@@ -254,6 +254,11 @@ class Lesson:
         return self.home if self.structure.cluster else "scratch"
 
     @property
+    def masters(self) -> int:
+        """How many masters its cluster must have; 0 without one."""
+        return self.structure.cluster.masters if self.structure.cluster else 0
+
+    @property
     def directory(self) -> str:
         """The directory on the machine that has the lesson's files, where the shell begins."""
         return f"/root/{self.structure.files}" if self.structure.files else "/root"
