@@ -75,6 +75,7 @@ def run(place: Path, words: list[str]) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-m", "kubelab", *words],
         env=environment(place),
+        cwd=place.parent,  # Where a command that makes a file may leave it.
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
