@@ -33,6 +33,7 @@ from kubelab.cluster.linux.threads import in_thread
 from kubelab.cluster.machine.namespaced import NamespacedMachine
 from kubelab.cluster.objects import NODES, Key, Object
 from kubelab.cluster.pods import condition_of
+from kubelab.cluster.raft.messages import NOBODY
 from kubelab.cluster.store.engine import EtcdElsewhere, EtcdOnMaster, TlsFiles
 from kubelab.cluster.store.etcd_process import PEER_PORT, Certificates, EtcdSpec
 from kubelab.cluster.store.member_view import MemberView
@@ -131,7 +132,10 @@ class ControlPlane:
             served = any(master.answers for master in self.masters.values())
             return StoreState(tuple(self.masters), self.revision, quorum=served)
         views = self.member_views()
-        leading = max(views.values(), key=lambda view: view.raft.term, default=None)
+        # Of one term those count that know its leader: whoever is cut off forgets it, and keeps the term.
+        leading = max(
+            views.values(), key=lambda view: (view.raft.term, view.raft.leader != NOBODY), default=None
+        )
         leader = leading.name_by_id.get(leading.raft.leader) if leading else None
         return StoreState(
             tuple(self.masters),
@@ -147,7 +151,12 @@ class ControlPlane:
         """Return the same for people, with each member's own view of it."""
         state = self.store_state()
         members = tuple(picture(view) for _, view in sorted(self.member_views().items()))
-        return StoreView(state.members, state.leader or "", state.term or 0, state.quorum, members)
+        stopped = tuple(
+            name
+            for name, master in self.masters.items()
+            if isinstance(master.store, RaftMember) and master.store.is_stopped
+        )
+        return StoreView(state.members, state.leader or "", state.term or 0, state.quorum, members, stopped)
 
     def member_views(self) -> dict[str, MemberView]:
         """Return how the members are that run, by the names of their masters."""

@@ -102,6 +102,11 @@ class RaftMember:
     def view(self) -> MemberView | None:
         return self.store.member.view() if self.store and self.store.answers else None
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it is there and stands still."""
+        return self.store is not None and not self.store.answers
+
     @asynccontextmanager
     async def _offered(self, member: Member, suspension: Suspension) -> AsyncIterator[Goodbye]:
         """Offer *member* to the API server; without a goodbye it ends as if it was killed."""

@@ -6,7 +6,7 @@ from kubelab.cluster.store.member_proposals import ID_BYTES
 from kubelab.cluster.store.member_view import MemberView
 from kubelab.cluster.store.requests import DeleteRange, Put, Txn, Write, decode
 
-TAIL_ENTRIES = 5
+TAIL_ENTRIES = 10
 HEARD_TICKS = 10  # One election's time-out: whoever was silent longer may have died.
 WORDS_MAX = 60
 
@@ -17,7 +17,7 @@ def picture(view: MemberView) -> RaftView:
     heard = dict(raft.heard_ticks)
     return RaftView(
         name=view.name,
-        role=raft.role.name.lower().replace("_", "-"),
+        role="learner" if raft.is_learner else raft.role.value,
         term=raft.term,
         vote=names.get(raft.vote, ""),
         leader=names.get(raft.leader, ""),

@@ -104,13 +104,15 @@ class RaftView:
 
 @dataclass(frozen=True, slots=True)
 class StoreView:
-    """`leader` is empty while there is none, `members` are those that run and tell."""
+    """`leader` is empty while there is none, `members` are those that run and tell, `stopped` those that are
+    there and stand still."""
 
     names: tuple[str, ...]
     leader: str
     term: int
     quorum: bool
     members: tuple[RaftView, ...] = ()
+    stopped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
