@@ -115,7 +115,8 @@ class LessonStatus(StrEnum):
 @dataclass(frozen=True, slots=True)
 class LessonEntry:
     """A line of the home screen. `missing` says in one sentence why it cannot be run here, if it cannot.
-    `review_in_days`: in how many days it is worth doing again, 0 or less if now; None while not passed."""
+    `review_in_days`: in how many days it is worth doing again, 0 or less if now; None while not passed.
+    `masters`: how many its cluster has, 0 for a lesson without one."""
 
     id: str
     title: Text
@@ -127,6 +128,7 @@ class LessonEntry:
     missing: Text | None
     review_in_days: int | None = None
     tested_out: bool = False
+    masters: int = 0
 
 
 @dataclass(frozen=True, slots=True)
