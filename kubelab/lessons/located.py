@@ -1,6 +1,6 @@
 """YAML that remembers its lines, so that an author's mistake is named by file and line.
 
-Source: PyYAML's composer; scalars are resolved as its SafeLoader does.
+Source: PyYAML's composer, on libyaml; scalars are resolved as its SafeLoader does.
 Left out, because files of strangers are read as well: aliases (a few lines of them unfold into gigabytes),
 and control characters in texts (a terminal would obey them).
 """
@@ -96,7 +96,7 @@ def read_yaml(text: str, file: str, first_line: int = 1) -> Node:
         LessonError: it is not YAML, or has a key twice.
     """
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = _composed(text)
         if root is None:
             return Node({}, file, first_line)
         _refuse_aliases(root, file, first_line)
@@ -109,6 +109,22 @@ def read_yaml(text: str, file: str, first_line: int = 1) -> Node:
         raise _invalid(file, line, str(error.reason)) from error
     except RecursionError as error:
         raise _invalid(file, first_line, "nested too deeply") from error
+
+
+class _Loader(yaml.composer.Composer, yaml.CSafeLoader):
+    """Reads by libyaml, many times as quick, and nests in Python, where too deep is an error: in C it is the end
+    of the process."""
+
+    def __init__(self, text: str) -> None:
+        yaml.CSafeLoader.__init__(self, text)
+        yaml.composer.Composer.__init__(self)
+
+
+def _composed(text: str) -> yaml.Node | None:
+    try:
+        return yaml.compose(text, Loader=_Loader)
+    except yaml.YAMLError:
+        return yaml.compose(text, Loader=yaml.SafeLoader)  # This one tells lines by characters, not by bytes.
 
 
 def _refuse_aliases(root: yaml.Node, file: str, first_line: int) -> None:

@@ -69,6 +69,7 @@ def _any_container(params: str, *_: object) -> bool:
 
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark").use(front_matter_plugin)
+    parser.disable(["inline", "text_join"])  # Half of the time, and only where blocks begin and end is asked.
     container_plugin(parser, "any", validate=_any_container)
     return parser
 
