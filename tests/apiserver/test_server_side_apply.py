@@ -367,6 +367,8 @@ async def test_bodies_that_grow_or_nest_beyond_measure_are_refused(patch: Patch)
     assert (status, "excessive aliasing" in refusal["message"]) == (400, True)
     status, refusal = await patch("a: &a [*a]\n", fieldManager="one")
     assert (status, "contains itself" in refusal["message"]) == (400, True)
+    status, refusal = await patch("[" * 200_000, fieldManager="one")
+    assert (status, "exceeded max depth" in refusal["message"]) == (400, True)
     deep = '{"apiVersion": "v1", "kind": "ConfigMap", "data": ' + '{"a": ' * 900 + "1" + "}" * 901
     for body in (deep, "[" * 5000, '{"a": ' * 5000, "- a", "\t"):
         status, refusal = await patch(body, fieldManager="one")

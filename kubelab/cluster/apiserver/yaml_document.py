@@ -30,6 +30,8 @@ def load(raw: bytes) -> Any:
             loader.dispose()
     except yaml_error as error:
         raise ValueError(f"error converting YAML to JSON: {error}") from error
+    except RecursionError as error:
+        raise ValueError("error converting YAML to JSON: yaml: exceeded max depth") from error
 
 
 def duplicates(raw: bytes) -> list[str]:
@@ -47,8 +49,12 @@ def duplicates(raw: bytes) -> list[str]:
 def _yaml() -> tuple[Any, type[Exception]]:
     import yaml  # 20 ms, and hardly any client sends it.
 
-    class Loader(yaml.CSafeLoader):
-        pass
+    class Loader(yaml.composer.Composer, yaml.CSafeLoader):
+        """Nests in Python, where too deep is an error: in C it is the end of the process."""
+
+        def __init__(self, raw: bytes) -> None:
+            yaml.CSafeLoader.__init__(self, raw)
+            yaml.composer.Composer.__init__(self)
 
     Loader.yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
