@@ -112,8 +112,8 @@ def read_yaml(text: str, file: str, first_line: int = 1) -> Node:
 
 
 class _Loader(yaml.composer.Composer, yaml.CSafeLoader):
-    """Reads by libyaml, many times as quick, and nests in Python, where too deep is an error: in C it is the end
-    of the process."""
+    """Reads by libyaml, many times as quick, and nests in Python: too deep is an error there, in C the
+    process's end."""
 
     def __init__(self, text: str) -> None:
         yaml.CSafeLoader.__init__(self, text)
