@@ -207,6 +207,7 @@ def _entry(
         missing=lacking(lesson, missing),
         review_in_days=due_in_days(completions, today),
         tested_out=bool(completions) and completions[-1].tested_out,
+        masters=lesson.masters,
     )
 
 
