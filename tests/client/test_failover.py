@@ -115,6 +115,21 @@ async def hang_up(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None
     await reader.readuntil(b"\r\n\r\n")
 
 
+async def test_a_write_is_not_sent_again_when_its_connection_breaks(authority: Authority) -> None:
+    """HTTP would allow it for PUT and DELETE. Done twice a write would undo what came in between, and one that
+    names a version would be refused though it was done."""
+    asked: list[str] = []
+
+    async def break_off(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        asked.append(await _head(reader))
+
+    async with serving(authority, break_off) as port, HttpsApi.connect(config_of(authority, port)) as api:
+        for write in (api.update(CONFIGMAPS, configmap("a")), api.delete(CONFIGMAPS, "default", "a")):
+            with pytest.raises(ConnectionError):
+                await write
+    assert [request.split()[0] for request in asked] == ["PUT", "DELETE"]
+
+
 async def test_what_may_have_been_done_is_not_done_again(authority: Authority) -> None:
     """The first server took the request and broke off: only what changes nothing is asked of the second."""
     second = InTurn(("200 OK", {"kind": "Pod"}))

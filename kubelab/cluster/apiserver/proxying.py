@@ -26,6 +26,7 @@ from kubelab.cluster.apiserver import refusals
 from kubelab.cluster.apiserver.logs import CONNECT_TIMEOUT_S, KUBELET_PORT, Dial, address_of
 from kubelab.cluster.apiserver.registry import ListOptions, Registry
 from kubelab.cluster.apiserver.routes import Route
+from kubelab.cluster.client.sent_once import sent_once
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import ENDPOINTSLICES, NODES, PODS, SERVICES, Object
 
@@ -211,7 +212,11 @@ async def connect(tls: SSLContext, dial: Dial | None) -> AsyncIterator[Proxy]:
     connector = aiohttp.TCPConnector(socket_factory=opened, force_close=True)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
     async with aiohttp.ClientSession(
-        connector=connector, timeout=timeout, auto_decompress=False, skip_auto_headers=("User-Agent",)
+        connector=connector,
+        timeout=timeout,
+        auto_decompress=False,
+        skip_auto_headers=("User-Agent",),
+        middlewares=(sent_once,),
     ) as session:
         yield Proxy(session, tls)
 
