@@ -4,16 +4,20 @@ Left out: several keys at once, and keys of the past.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 from kubelab.cluster.errors import LabError
 from kubelab.cluster.lab.master import Master
+from kubelab.cluster.lab.raft_member import RaftMember
+from kubelab.cluster.lab.store_engine import StoreEngine
 from kubelab.cluster.machine.namespaced import NamespacedMachine
 from kubelab.cluster.raft.messages import NOBODY
 from kubelab.cluster.store.requests import KeyValue, Range
+from kubelab.cluster.store.service import KeyValueService, NoLeaderError
 from kubelab.language import Text
 
-ANSWER_S = 3.0  # A member without a majority answers later, and nothing of use.
+ANSWER_S = 2.0  # Who does not answer by then has lost its majority, or is stopped.
 
 
 async def stored_key(
@@ -32,12 +36,34 @@ async def stored_key(
         raise LabError(_NO_MEMBER.format(name=name, names=", ".join(masters)))
     if name not in machines:
         raise LabError(_SILENT.format(name=name))
+    request = Range(key, serializable=bool(member))
     try:
-        async with asyncio.timeout(ANSWER_S), masters[name].store.opened(machines[name]) as store:
-            answer = await store.range(Range(key, serializable=bool(member)))
+        async with asyncio.timeout(ANSWER_S), _opened(masters[name].store, machines[name]) as store:
+            if not member:
+                _check_led(masters[name].store)
+            answer = await store.range(request)
     except (ConnectionError, TimeoutError) as error:
         raise LabError(_SILENT.format(name=name)) from error
     return answer.kvs[0] if answer.kvs else None
+
+
+@asynccontextmanager
+async def _opened(engine: StoreEngine, machine: NamespacedMachine) -> AsyncIterator[KeyValueService]:
+    """A member of the lab's own is asked even if it is alone, which it could not be as an API server's."""
+    if not isinstance(engine, RaftMember):
+        async with engine.opened(machine) as service:
+            yield service
+    elif engine.store and engine.store.answers:
+        yield engine.store
+    else:
+        raise ConnectionRefusedError
+
+
+def _check_led(engine: StoreEngine) -> None:
+    """Tell at once where a majority would be waited for in vain."""
+    view = engine.view()
+    if view and view.raft.leader == NOBODY:
+        raise NoLeaderError
 
 
 def _standing(master: Master) -> tuple[int, bool, bool]:
