@@ -25,7 +25,6 @@ from kubelab.cluster.lab.descriptor_passing import MESSAGE_BYTES_MAX, receive
 from kubelab.cluster.lab.faults import Fault, Faults, Order
 from kubelab.cluster.lab.snapshot import LabSnapshot
 from kubelab.cluster.machine.machine import Machine, Process, WindowSize
-from kubelab.cluster.store.snapshot_file import write_pieces
 from kubelab.language import Text
 
 STDIO = (0, 1, 2)
@@ -198,6 +197,9 @@ class ControlServer:
         pieces = self._store_snapshot()
         if pieces is None or not descriptors:
             raise RefusedError(_NO_STORE)
+        # It takes half of what a client of the socket takes to start, and clients come often.
+        from kubelab.cluster.store.snapshot_file import write_pieces
+
         try:
             size_bytes = await write_pieces(pieces, descriptors[0])
         except OSError as error:
