@@ -205,7 +205,8 @@ async def _work(waiting: _Waiting, outcome: Outcome, status: "_StatusLine", term
             for lesson, language in waiting.take(masters):
                 title = f"{lesson.id} [{language}]"
                 status.begin(worker, title)
-                proof = await prove(lesson, language, lab, patience, watch=status.follower(worker, title))
+                watch = status.follower(worker, title)
+                proof = await prove(lesson, language, lab, patience.with_elections(lesson.masters), watch)
                 outcome.append((lesson, proof))
                 status.done(worker, f"{'✓' if proof.passed else '✗'} {proof}")
 

@@ -1,6 +1,8 @@
 """How long to wait for what a typed solution brings about; more on a machine that is slow or busy. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+ELECTIONS = 4  # So many times as long as another one a lesson may take in which leaders are elected.
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +14,10 @@ class Patience:
     line_s: float = 15.0
     state_s: float = 10.0
     not_yet_s: float = 0.3
+
+    def with_elections(self, masters: int) -> "Patience":
+        """Return more patience with a lesson whose store elects: each time takes seconds."""
+        return self if masters <= 1 else replace(self, lesson_s=self.lesson_s * ELECTIONS)
 
     @classmethod
     def of(cls, lesson_s: float) -> "Patience":
