@@ -248,3 +248,14 @@ async def test_the_server_ends_at_once_with_clients_connected(tmp_path: Path) ->
             await (await session.get("/api/v1/pods")).read()
             watch = await session.get("/api/v1/pods?watch=1&resourceVersion=1")
         assert await watch.content.read() == b""
+
+
+async def test_nobody_stays_connected_to_a_server_that_has_ended(tmp_path: Path) -> None:
+    """Not even one that has not said a word yet, from behind a cut cable, say."""
+    async with serving(tmp_path) as cluster:
+        reader, writer = await asyncio.open_connection("127.0.0.1", cluster.port)
+        async with admin(cluster) as session, session.get("/livez") as response:
+            assert response.status == 200  # So the silent one has been taken in, too.
+    assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()

@@ -48,9 +48,10 @@ async def serving(registry: Registry, authority: Authority, port: int = 0) -> As
     listener, admin = socket.create_server(("127.0.0.1", port)), authority.admin()
     ca = authority.certificate_path
     security = Security(server_context(ca, authority.apiserver()), client_context(ca, admin))
+    url = f"https://127.0.0.1:{listener.getsockname()[1]}"
     async with serve(registry, security, [listener]):
         yield ClientConfig(
-            f"https://127.0.0.1:{listener.getsockname()[1]}",
+            url,
             ca.read_bytes(),
             admin.certificate.read_bytes(),
             admin.key.read_bytes(),

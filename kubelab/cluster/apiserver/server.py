@@ -45,6 +45,7 @@ from kubelab.cluster.apiserver.documents import Document
 from kubelab.cluster.apiserver.exchange import Exchange
 from kubelab.cluster.apiserver.health import Check, Health
 from kubelab.cluster.apiserver.inflight import InFlight
+from kubelab.cluster.apiserver.listening import Listening
 from kubelab.cluster.apiserver.logs import Dial, Kubelets
 from kubelab.cluster.apiserver.metrics import Metrics
 from kubelab.cluster.apiserver.metrics_api import MetricsApi
@@ -90,12 +91,16 @@ async def serve(
 ) -> AsyncIterator[None]:
     """Serve *registry* on *sockets* (bound, in whichever network namespace) while the block runs.
 
-    On leaving, watches and followed logs end at once and in order, and the sockets are closed. *dial* opens
-    the sockets to kubelets; without it they are opened here. Each request is told to *requests*, and written
-    to the file *audit_log*. When it *measures* what nodes and pods use, it serves `metrics.k8s.io`.
+    The sockets are taken over. On leaving, watches and followed logs end at once and in order, and all
+    connections with them. *dial* opens the sockets to kubelets; without it they are opened here. Each request
+    is told to *requests*, and written to the file *audit_log*. When it *measures* what nodes and pods use, it
+    serves `metrics.k8s.io`.
     """
     requests = requests or RequestLog()
     async with AsyncExitStack() as stack:
+        listening = [stack.enter_context(Listening(each)) for each in sockets]
+        for each in listening:
+            stack.callback(each.hang_up)
         kubelets = await stack.enter_async_context(logs.connect(security.kubelet_tls, dial))
         if audit_log:
             await stack.enter_async_context(audited(requests, audit_log))
@@ -113,7 +118,7 @@ async def serve(
         stack.enter_context(requests.listening(handler.metrics.note))
         server = web.Server(handler.handle, request_factory=_request, handler_cancellation=True)
         loop = asyncio.get_running_loop()
-        listeners = [await loop.create_server(server, sock=each, ssl=security.tls) for each in sockets]
+        listeners = [await loop.create_server(server, sock=each, ssl=security.tls) for each in listening]
         try:
             yield
         finally:
