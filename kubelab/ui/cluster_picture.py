@@ -1,10 +1,14 @@
-"""The cluster as a picture: machines as boxes, in them their pods, in those their processes. Pure."""
+"""The cluster as a picture: machines as boxes, in them their pods, in those their processes. Pure.
+
+Several masters are one box, or two lines of the list: what runs on them is the same.
+"""
 
 from collections.abc import Mapping
 
 from kubelab.cluster.lab.snapshot import (
     EventView,
     LabSnapshot,
+    LeaderView,
     MachineView,
     NodeView,
     PodView,
@@ -13,7 +17,7 @@ from kubelab.cluster.lab.snapshot import (
 )
 from kubelab.language import Language
 from kubelab.ui import words
-from kubelab.ui.picture import Line, Span, Tone, beside, box, fitted, spread
+from kubelab.ui.picture import Line, Span, Tone, beside, box, fitted, spread, width_of
 
 BOX_COLUMNS_MIN = 34
 BOX_ROWS_MIN = 4
@@ -29,6 +33,8 @@ _SIGNS: dict[str, Span] = {
     "Terminating": ("◌", "busy"),
 }
 _FAILED: Span = "✗", "bad"
+_INDENT: Span = " ", "plain"
+_MASTERS = ""  # The place that several masters share.
 
 
 def cluster_picture(snapshot: LabSnapshot, width: int, height: int, language: Language) -> list[Line]:
@@ -47,10 +53,16 @@ def cluster_picture(snapshot: LabSnapshot, width: int, height: int, language: La
 
 def _places(snapshot: LabSnapshot) -> list[str]:
     """Return the names of machines and nodes, masters first, scratch machines left out."""
-    masters = [machine.name for machine in snapshot.machines if machine.role == "master"]
+    masters = _masters(snapshot)
     others = {machine.name for machine in snapshot.machines if machine.role == "minion"}
     others |= {node.name for node in snapshot.nodes} - set(masters)
-    return masters + sorted(others)
+    return ([_MASTERS] if len(masters) > 1 else masters) + sorted(others)
+
+
+def _masters(snapshot: LabSnapshot) -> list[str]:
+    """Return the names of all masters, those without power included."""
+    names = {machine.name for machine in snapshot.machines if machine.role == "master"}
+    return sorted(names.union(snapshot.store.names if snapshot.store else ()))
 
 
 def _boxes(
@@ -75,6 +87,9 @@ def _box(snapshot: LabSnapshot, place: str, columns: int, rows: int, language: L
 def _list(snapshot: LabSnapshot, places: list[str], width: int, language: Language) -> list[Line]:
     lines: list[Line] = []
     for place in places:
+        if place == _MASTERS:
+            lines += [fitted(_title(snapshot, place, language), width), *_masters_in_rows(snapshot, width)]
+            continue
         body = _body(snapshot, place, width - 2, language)
         if _machine(snapshot, place) and _is_master(snapshot, place) and len(body) == 1:
             lines.append(fitted((*_title(snapshot, place, language), ("  ", "plain"), *body[0]), width))
@@ -85,6 +100,9 @@ def _list(snapshot: LabSnapshot, places: list[str], width: int, language: Langua
 
 
 def _title(snapshot: LabSnapshot, place: str, language: Language) -> Line:
+    if place == _MASTERS:
+        revision = words.REVISION.format(n=snapshot.revision).in_(language)
+        return ((words.CONTROL_PLANE.in_(language), "strong"), (f" · {revision}", "muted"))
     node, machine = _node(snapshot, place), _machine(snapshot, place)
     address = machine.address if machine else node.address if node else ""
     status: Line = ()
@@ -100,6 +118,9 @@ def _body(
     snapshot: LabSnapshot, place: str, width: int, language: Language, rows: int | None = None
 ) -> list[Line]:
     """Return what runs on *place*; pods without their processes if *rows* are too few for both."""
+    if place == _MASTERS:
+        masters = [_master(snapshot, name, language) for name in _masters(snapshot)]
+        return masters + [_leader(each) for each in snapshot.leaders]
     lines: list[Line] = []
     if _is_master(snapshot, place):
         lines.append(((words.REVISION.format(n=snapshot.revision).in_(language), "muted"),))
@@ -111,6 +132,35 @@ def _body(
     if not pods and not _is_master(snapshot, place):
         lines.append(((words.NO_PODS.in_(language), "muted"),))
     return [*lines, *(line for pod in pods for line in pod)]
+
+
+def _master(snapshot: LabSnapshot, name: str, language: Language) -> Line:
+    machine = _machine(snapshot, name)
+    where = machine.address if machine else words.NO_POWER.in_(language)
+    return (*_master_name(snapshot, name), (f" {where}", "muted"))
+
+
+def _leader(leader: LeaderView) -> Line:
+    """Tell which master's component works: the one that holds the Lease."""
+    component = leader.component.removeprefix("kube-")
+    return ((f"{component} → ", "muted"), (leader.holder or "–", "mark"))
+
+
+def _master_name(snapshot: LabSnapshot, name: str) -> Line:
+    sign: Span = ("○ ", "plain")
+    if _machine(snapshot, name) is None:
+        sign = ("✗ ", "bad")
+    elif snapshot.store and snapshot.store.leader == name:
+        sign = ("★ ", "good")
+    return (sign, (name, "strong"))
+
+
+def _masters_in_rows(snapshot: LabSnapshot, width: int) -> list[Line]:
+    """Return the masters' names, as many in a row as have room."""
+    names = [((" ", "plain"), *_master_name(snapshot, name), (" ", "plain")) for name in _masters(snapshot)]
+    per_row = max(1, (width - 1) // max(map(width_of, names)))
+    rows = [names[start : start + per_row] for start in range(0, len(names), per_row)]
+    return [fitted((_INDENT, *(span for name in row for span in name)), width) for row in rows]
 
 
 def _pod(pod: PodView, processes: Mapping[int, ProcessView], width: int, language: Language) -> list[Line]:

@@ -22,6 +22,8 @@ from kubelab.ui.menu import MenuScreen
 from kubelab.ui.picture import Line, fitted
 
 COURSE_COLUMNS = 18
+MACHINES_IN_LINES = 4
+MACHINE_COLUMNS = 36
 _STATUS = {
     LessonStatus.NEW: ("○", "$muted", words.NEW),
     LessonStatus.STARTED: ("◐", "$warning", words.STARTED),
@@ -182,12 +184,13 @@ class HomeScreen(LabScreen):
             else ((self.say(words.LAB_STARTS), "muted"),)
         )
         if app.lab_ready:
-            lines = lines[-1:] + self._machines()
+            lines = lines[-1:] + self._machines(width)
         return [fitted(line, width) for line in lines]
 
-    def _machines(self) -> list[Line]:
+    def _machines(self, width: int) -> list[Line]:
+        """Return a line for each machine; where they are many, as many in a line as have room."""
         ready = {node.name: node.ready for node in self.lab_app.snapshot.nodes}
-        return [
+        machines: list[Line] = [
             (
                 (
                     "  ✓ " if ready.get(machine.name, True) else "  ✗ ",
@@ -197,6 +200,13 @@ class HomeScreen(LabScreen):
                 (f" {machine.address}", "muted"),
             )
             for machine in self.lab_app.snapshot.machines
+        ]
+        per_row = max(1, width // MACHINE_COLUMNS) if len(machines) > MACHINES_IN_LINES else 1
+        return [
+            tuple(
+                span for each in machines[start : start + per_row] for span in fitted(each, MACHINE_COLUMNS)
+            )
+            for start in range(0, len(machines), per_row)
         ]
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:

@@ -24,7 +24,17 @@ from kubelab.ui import words
 from kubelab.ui.cluster_picture import cluster_picture
 from kubelab.ui.key_bar import Key
 from kubelab.ui.lab_screen import LabScreen
-from kubelab.ui.layout import FOCUS_ORDER, Pane, Panes, next_focus, room, turn_with, visible_panes
+from kubelab.ui.layout import (
+    CLUSTER,
+    FOCUS_ORDER,
+    Pane,
+    Panes,
+    next_focus,
+    room,
+    sharing,
+    turn_with,
+    visible_panes,
+)
 from kubelab.ui.lesson_bar import LessonBar
 from kubelab.ui.lesson_menu import lesson_entries, shell_entries
 from kubelab.ui.line_view import LineView
@@ -35,13 +45,18 @@ from kubelab.ui.port import LessonSession, Place
 from kubelab.ui.prediction import PredictionBox
 from kubelab.ui.process_picture import process_picture
 from kubelab.ui.shells import SHELLS_MAX, Shells
-from kubelab.ui.state_panes import ChangesView, StateView
+from kubelab.ui.state_panes import ChangesView, RaftPane, StateView
 from kubelab.ui.step_pane import StepPane
 from kubelab.ui.tabs import Tab, entitle, tabs_content
 
 SHOWN_S = 0.03  # How long a view stays at the least; what comes meanwhile is shown as one.
 _ASKS = {"r": words.RESET_ASKS, "d": words.FORWARD_ASKS, "o": words.START_OVER_ASKS}
-_NAMES: dict[Pane, Text] = {"text": words.TEXT, "state": words.STATE, "changes": words.CHANGES}
+_NAMES: dict[Pane, Text] = {
+    "text": words.TEXT,
+    "state": words.STATE,
+    "raft": words.RAFT,
+    "changes": words.CHANGES,
+}
 
 
 class LessonScreen(LabScreen):
@@ -92,6 +107,7 @@ class LessonScreen(LabScreen):
         Binding("tab,shift+tab", "focus_pane", show=False),
         Binding("s", "state", show=False),
         Binding("w", "changes", show=False),
+        Binding("f", "raft", show=False),
         Binding("z", "zoom", show=False),
         Binding("v", "check", show=False),
         Binding("t", "next_shell", show=False),
@@ -129,6 +145,7 @@ class LessonScreen(LabScreen):
         self._zoomed: Pane | None = None
         self._room = room(0, 0)
         self._turn = 0  # How often F7 was pressed.
+        self._views: Sequence[Pane] = CLUSTER
         self._left = False
         self.shells = Shells(self._start_shell, heard=self._look_soon, id="shell")
 
@@ -148,10 +165,10 @@ class LessonScreen(LabScreen):
         yield Opening(self.entry.title, id="opening")
         text = StepPane(id="text", classes="pane")
         state = StateView(self._draw_state, id="state", classes="pane")
+        raft = RaftPane(id="raft", classes="pane")
         changes = ChangesView(self._what_changed, id="changes", classes="pane")
-        yield Container(
-            Container(text, self.shells, id="upper"), Container(state, changes, id="lower"), id="stage"
-        )
+        lower = Container(state, raft, changes, id="lower")
+        yield Container(Container(text, self.shells, id="upper"), lower, id="stage")
 
     def on_mount(self) -> None:
         self._attendance = self.run_worker(self._attend(), group="attendance")
@@ -227,6 +244,7 @@ class LessonScreen(LabScreen):
     def _begin(self) -> None:
         self.query_one("#stage").display = True  # Classes would have every widget styled again.
         self.query_one(Opening).end()
+        self._look_at_raft()
         self._arrange()
         if self._place:
             self.call_after_refresh(self._begin_shell)
@@ -244,12 +262,26 @@ class LessonScreen(LabScreen):
         if self._view:
             self._text.show(self._view, self.lab_app.language)
         self._changes.redraw()
+        self.query_one(RaftPane).redraw()
         self._name_panes()
         self.lab_changed()
 
     def lab_changed(self) -> None:
         self._bar.redraw()
         self.query_one("#opening" if self.session is None else "#state", LineView).redraw()
+        if self._look_at_raft() and self._view:
+            self._arrange()
+
+    def _look_at_raft(self) -> bool:
+        """Show the store's members of now; where there are several, they are one more view from then on, in a
+        lesson on several masters the first. Return whether they have become one."""
+        raft = self.query_one(RaftPane)
+        raft.show(self.lab_app.snapshot.store)
+        of_cluster = self._place is not None and self._place.role != "scratch"
+        if "raft" in self._views or not (raft.has_picture and of_cluster):
+            return False
+        self._views = ("raft", *CLUSTER) if self.entry.masters > 1 else (*CLUSTER, "raft")
+        return True
 
     def _draw_state(self, width: int, height: int) -> list[Line]:
         snapshot, language = self.lab_app.snapshot, self.lab_app.language
@@ -269,12 +301,7 @@ class LessonScreen(LabScreen):
 
     def _tabs(self, pane: Pane) -> list[Tab]:
         """Return the names of *pane* and of those that F7 shows in its place."""
-        sharing: dict[str, tuple[Pane, ...]] = {
-            "tight": ("text", "state", "changes"),
-            "roomy": ("state", "changes"),
-            "broad": (),
-        }
-        panes = sharing[self._room] if self._place else ()
+        panes = sharing(self._room, self._views) if self._place else ()
         named = panes if pane in panes else (pane,)
         return [Tab(self._tab(each), f"screen.show_pane('{each}')", open=each == pane) for each in named]
 
@@ -297,7 +324,7 @@ class LessonScreen(LabScreen):
     def _visible(self) -> Panes:
         if self._view and not self._place:
             return frozenset({"text"})  # Open for reading.
-        return visible_panes(self._room, self._turn, self._zoomed)
+        return visible_panes(self._room, self._turn, self._zoomed, self._views)
 
     def _arrange(self) -> None:
         visible = self._visible()
@@ -305,8 +332,10 @@ class LessonScreen(LabScreen):
         for pane in FOCUS_ORDER:
             self.query_one(f"#{pane}").display = pane in visible
         self.query_one("#upper").display = bool(visible & {"text", "shell"})
-        self.query_one("#lower").display = bool(visible & {"state", "changes"})
-        self.query_one("#lower").set_class(visible >= {"state", "changes"}, "-both")
+        self.query_one("#lower").display = bool(visible & {"state", "raft", "changes"})
+        self.query_one("#lower").set_class(
+            "changes" in visible and bool(visible & {"state", "raft"}), "-both"
+        )
         self._name_panes()
         self.call_after_refresh(self._changes.follow, seen="changes" in visible)
         if self._focused_pane() not in visible:
@@ -323,7 +352,7 @@ class LessonScreen(LabScreen):
     def _bring(self, pane: Pane) -> None:
         """Have *pane* seen, whichever panes are: who asks for a hint wants to read the text."""
         if pane not in self._visible():
-            self._zoomed, self._turn = None, turn_with(pane, self._room, self._turn)
+            self._zoomed, self._turn = None, turn_with(pane, self._room, self._turn, self._views)
             self._arrange()
 
     # Actions: reading.
@@ -371,7 +400,7 @@ class LessonScreen(LabScreen):
 
     def action_focus_pane(self) -> None:
         if self._zoomed:  # The next pane takes its place: there is no other one to see.
-            unzoomed = visible_panes(self._room, self._turn, None)
+            unzoomed = visible_panes(self._room, self._turn, None, self._views)
             self._zoomed = next_focus(unzoomed, self._zoomed)
             self._arrange()
         self._focus(next_focus(self._visible(), self._focused_pane()))
@@ -384,8 +413,11 @@ class LessonScreen(LabScreen):
     def action_changes(self) -> None:
         self.action_show_pane("changes")
 
+    def action_raft(self) -> None:
+        self.action_show_pane("raft")
+
     def action_show_pane(self, pane: Pane) -> None:
-        if self._place:
+        if self._place and (pane != "raft" or pane in self._views):
             self._bring(pane)
             self._focus(pane)
 
@@ -434,7 +466,8 @@ class LessonScreen(LabScreen):
     def action_menu(self) -> None:
         if self.session and self._view:
             machines = self.session.shell_machines() if self._place else ()
-            entries = lesson_entries(self._view, machines, len(self.shells.panes))
+            raft = "raft" in self._views
+            entries = lesson_entries(self._view, machines, len(self.shells.panes), raft=raft)
             self.app.push_screen(MenuScreen(words.MENU, entries))
 
     def action_check(self) -> None:

@@ -7,10 +7,13 @@ from kubelab.ui import words
 from kubelab.ui.menu import Entry
 
 
-def lesson_entries(view: LessonView, machines: Sequence[str], shells: int) -> list[Entry]:
+def lesson_entries(
+    view: LessonView, machines: Sequence[str], shells: int, *, raft: bool = False
+) -> list[Entry]:
     """*machines* are those on which shells can be opened, none where the lesson can only be read; *shells*
-    tells how many are open."""
-    return [*_help_entries(view), *_live_entries(view, machines, shells), *_lesson_entries(view, machines)]
+    tells how many are open, *raft* whether the store has several members to look at."""
+    live = _live_entries(view, machines, shells, raft=raft)
+    return [*_help_entries(view), *live, *_lesson_entries(view, machines)]
 
 
 def shell_entries(machines: Sequence[str]) -> list[Entry]:
@@ -30,13 +33,14 @@ def _help_entries(view: LessonView) -> list[Entry]:
     return entries
 
 
-def _live_entries(view: LessonView, machines: Sequence[str], shells: int) -> list[Entry]:
+def _live_entries(view: LessonView, machines: Sequence[str], shells: int, *, raft: bool) -> list[Entry]:
     if not machines:
         return []
     entries = [
         Entry("v", words.MENU_CHECK, "check", "F9"),
         Entry("w", words.MENU_CHANGES, "changes"),
         Entry("s", words.MENU_STATE, "state", "F7"),
+        *([Entry("f", words.MENU_RAFT, "raft")] if raft else []),
         Entry("z", words.MENU_ZOOM, "zoom", "F8"),
     ]
     if machines[1:]:

@@ -26,6 +26,10 @@ class LineView(ScrollView, can_focus=False):
         .tone--busy { color: $warning; }
         .tone--bad { color: $error; text-style: bold; }
         .tone--mark { color: $accent; }
+        .tone--term-0 { color: $primary; }
+        .tone--term-1 { color: $accent; }
+        .tone--term-2 { color: $warning; }
+        .tone--term-3 { color: $secondary; }
     }
     """
 

@@ -9,9 +9,12 @@ from typing import Literal
 
 from rich.cells import cell_len, set_cell_size
 
-Tone = Literal["plain", "muted", "strong", "good", "busy", "bad", "mark"]
+Tone = Literal[
+    "plain", "muted", "strong", "good", "busy", "bad", "mark", "term-0", "term-1", "term-2", "term-3"
+]
 Span = tuple[str, Tone]
 Line = tuple[Span, ...]
+TERM_TONES: tuple[Tone, ...] = "term-0", "term-1", "term-2", "term-3"  # Of terms that follow one another.
 
 
 def width_of(line: Line) -> int:

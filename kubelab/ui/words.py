@@ -168,6 +168,7 @@ MENU_START_OVER = Text("empezar la lección de cero", "start the lesson over")
 MENU_TEST = Text("examinarme de la lección", "take the lesson as a test")
 MENU_LEARN = Text("dejar el examen y aprenderla", "leave the test and learn it")
 MENU_STATE = Text("estado en vivo: enseñar o esconder", "live state: show or hide")
+MENU_RAFT = Text("ver Raft", "see Raft")
 MENU_ZOOM = Text("agrandar el panel", "enlarge the pane")
 MENU_LANGUAGE = Text("English", "Español")
 MENU_HELP = Text("ayuda", "help")
@@ -183,6 +184,7 @@ SHELLS_FULL = Text(
 WAITS_FOR_A_NODE = Text("espera un nodo", "waits for a node")
 NO_PODS = Text("sin pods", "no pods")
 REVISION = Text("revisión {n}", "revision {n}")
+NO_POWER = Text("sin corriente", "no power")
 CONTROL_PLANE = Text("plano de control", "control plane")
 RESTARTS = Text("reinicios {n}", "restarts {n}")
 NOTHING_YET = Text("Todavía no hay nada que mostrar.", "There is nothing to show yet.")
@@ -193,6 +195,67 @@ PROCESS = Text("proceso", "process")
 OWN_NAMESPACE = Text("espacio de PID …{tail}", "PID namespace …{tail}")
 EVENT = Text("suceso", "event")
 REQUEST = Text("petición", "request")
+
+# Raft.
+RAFT = Text("Raft", "Raft")
+MEMBER = Text("miembro", "member")
+ROLE = Text("papel", "role")
+TERM = Text("mandato", "term")
+VOTE = Text("voto", "vote")
+COMMIT = Text("conf.", "commit")
+APPLIED = Text("aplic.", "appl.")
+LOG = Text("registro", "log")
+LAST_ENTRY = Text("última entrada", "last entry")
+HEARS = Text("oye a", "hears")
+ROLES: dict[str, Text] = {
+    "leader": Text("líder", "leader"),
+    "follower": Text("seguidor", "follower"),
+    "pre-candidate": Text("precandidato", "pre-candidate"),
+    "candidate": Text("candidato", "candidate"),
+    "learner": Text("aprendiz", "learner"),
+    "stopped": Text("detenido", "stopped"),
+    "dead": Text("muerto", "dead"),
+}
+TERM_OF = Text("mandato {n}", "term {n}")
+LEADS = Text("{name} es líder", "{name} leads")
+NO_LEADER = Text("sin líder", "no leader")
+STILL_LEADS = Text("{name} aún cree serlo, en el {n}", "{name} still believes it leads, term {n}")
+QUORUM = Text("quorum {n} de {count}, bastan {needed}", "quorum {n} of {count}, {needed} suffice")
+NO_QUORUM = Text(
+    "sin quorum: {n} de {count}, hacen falta {needed}", "no quorum: {n} of {count}, {needed} are needed"
+)
+ALIVE = Text(
+    "viven {n} de {count}, para elegir hacen falta {needed}", "{n} of {count} live, to elect takes {needed}"
+)
+VOTED = Text("votó a {name}", "voted for {name}")
+NOT_VOTED = Text("aún no votó", "has not voted")
+COMMIT_OF = Text("confirmado {n}", "commit {n}")
+APPLIED_OF = Text("aplicado {n}", "applied {n}")
+LACKS = Text("◂ le faltan {n}", "◂ {n} behind")
+IS_STOPPED = Text("detenido: está, y no contesta", "stopped: it is there, and does not answer")
+IS_DEAD = Text("muerto: queda su disco", "dead: its disk remains")
+RAFT_LEGEND = Text(
+    "{digit}━ confirmada, del mandato {n} · {digit}┄ sin confirmar · ← oye a: ● sí, ✗ ya no",
+    "{digit}━ committed, of term {n} · {digit}┄ not committed · ← hears: ● yes, ✗ no more",
+)
+
+NEWS_TERM = Text("mandato {before} → {n}", "term {before} → {n}")
+NEWS_LEADER = Text(
+    "mandato {n}: {name} es líder, con los votos de {voters}",
+    "term {n}: {name} leads, by the votes of {voters}",
+)
+NEWS_NO_LEADER = Text("{name} ya no es líder", "{name} leads no more")
+NEWS_STOPPED = Text("{name} se detiene", "{name} stands still")
+NEWS_DEAD = Text("{name} muere", "{name} dies")
+NEWS_BACK = Text("{name} vuelve", "{name} is back")
+NEWS_CUT = Text("el líder ya no oye a {name}", "the leader hears no more of {name}")
+NEWS_HEARD = Text("el líder oye a {name} otra vez", "the leader hears {name} again")
+NEWS_TRUNCATED = Text(
+    "{name} cambia lo que no se confirmó (mandato {before}) por lo del líder (mandato {n})",
+    "{name} replaces what was not committed (term {before}) by what the leader has (term {n})",
+)
+NEWS_CAUGHT_UP = Text("{name} ha alcanzado al líder", "{name} has caught up with the leader")
+AND = Text(" y ", " and ")
 
 # Keys: a short word for the bar at the bottom, a sentence for the help.
 KEY_HELP = Text("Ayuda", "Help")
@@ -239,7 +302,9 @@ HELP_KEYS: tuple[tuple[str, str, Text], ...] = (
     (
         "F7",
         "s",
-        Text("estado en vivo, qué ha cambiado o nada", "the live state, what changed, or neither"),
+        Text(
+            "estado en vivo, Raft, qué ha cambiado o nada", "the live state, Raft, what changed, or neither"
+        ),
     ),
     ("F8", "z", Text("agranda el panel que tiene el foco", "enlarges the pane that has the focus")),
     ("F9", "v", Text("comprueba ahora mismo", "checks right now")),
@@ -260,6 +325,7 @@ HELP_KEYS: tuple[tuple[str, str, Text], ...] = (
         "w",
         Text("enseña qué ha cambiado desde que empezó el paso", "shows what changed since the step began"),
     ),
+    ("", "f", Text("enseña Raft, si hay varios másteres", "shows Raft, if there are several masters")),
     ("", "d d", Text("la lección hace el paso por ti", "the lesson does the step for you")),
     ("", "r r", Text("empieza el paso de nuevo", "begins the step again")),
     ("", "o o", Text("empieza la lección de cero", "starts the lesson over")),
@@ -281,6 +347,8 @@ HELP_SIGNS: tuple[tuple[str, Text], ...] = (
     ("↻", Text("lección que toca repasar", "lesson that is due for review")),
     ("+ - ~", Text("nuevo, desaparecido, distinto", "new, gone, different")),
     ("● ◌ ✗", Text("pod en marcha, en camino, con fallo", "pod running, on its way, failed")),
+    ("★ ○ ◐", Text("líder, seguidor, candidato de Raft", "Raft's leader, follower, candidate")),
+    ("‖ ✗", Text("miembro detenido, miembro muerto", "member that is stopped, member that is dead")),
     ("◆", Text("proceso con su propio espacio de PID", "process with a PID namespace of its own")),
     ("17→1", Text("PID en la máquina → PID dentro", "PID on the machine → PID inside")),
 )
