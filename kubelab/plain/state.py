@@ -1,10 +1,19 @@
-"""The live state in sentences: of a lesson's own machine its processes, of a cluster nodes, pods, last event.
-Pure.
+"""The live state in sentences: of a lesson's own machine its processes; of a cluster nodes, pods, last event
+and, if there are several masters, how the store's members are. Pure.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
-from kubelab.cluster.lab.snapshot import LabSnapshot, MachineView, PodView, ProcessView
+from kubelab.cluster.lab.snapshot import (
+    LabSnapshot,
+    LogEntryView,
+    MachineView,
+    PodView,
+    ProcessView,
+    RaftView,
+    StoreView,
+)
 from kubelab.language import Text
 from kubelab.plain import words
 
@@ -41,6 +50,40 @@ def _cluster(snapshot: LabSnapshot) -> Iterator[Text]:
     for event in snapshot.events[-1:]:
         yield words.EVENT.format(reason=event.reason, about=event.about, message=event.message)
     yield words.REVISION.format(n=snapshot.revision)
+    if snapshot.store and len(snapshot.store.names) > 1:
+        yield from _store(snapshot.store)
+
+
+def _store(store: StoreView) -> Iterator[Text]:
+    """Of a store that does not tell how it is, a real etcd, nothing is said."""
+    if not (store.members or store.stopped):
+        return
+    leader = words.RAFT_LEADER if store.leader else words.RAFT_NO_LEADER
+    alive, needed = len(store.members), len(store.names) // 2 + 1
+    yield leader.format(term=store.term, name=store.leader, n=alive, count=len(store.names), needed=needed)
+    members = {member.name: member for member in store.members}
+    for name in store.names:
+        if member := members.get(name):
+            yield from _member(member)
+        else:
+            yield (words.RAFT_STOPPED if name in store.stopped else words.RAFT_DEAD).format(name=name)
+
+
+def _member(member: RaftView) -> Iterator[Text]:
+    yield words.RAFT_ROLES[member.role].format(name=member.name, term=member.term)
+    if member.vote:
+        yield words.RAFT_VOTED.format(name=member.vote)
+    yield words.RAFT_LOG.format(last=member.last_index, commit=member.commit, applied=member.applied)
+    if terms := _terms(member.tail):
+        yield words.RAFT_TAIL.format(terms=terms)
+    heard = ", ".join(member.heard)
+    yield words.RAFT_HEARS.format(names=heard) if heard else words.RAFT_HEARS_NOBODY
+
+
+def _terms(tail: Sequence[LogEntryView]) -> str:
+    """Return how many entries of which term: "2 × 4, 5 × 1"."""
+    runs = ((term, len(list(entries))) for term, entries in groupby(tail, key=lambda entry: entry.term))
+    return ", ".join(f"{term} × {count}" for term, count in runs)
 
 
 def _machine(machine: MachineView) -> Text:

@@ -259,6 +259,35 @@ REQUEST = Text(
 )
 EVENT = Text("Suceso {reason}, {about}: {message}", "Event {reason}, {about}: {message}")
 REVISION = Text("Revisión del almacén: {n}.", "Revision of the store: {n}.")
+RAFT_LEADER = Text(
+    "Raft: mandato {term}, {name} es líder, viven {n} de {count} miembros y hacen falta {needed}.",
+    "Raft: term {term}, {name} leads, {n} of {count} members live and {needed} are needed.",
+)
+RAFT_NO_LEADER = Text(
+    "Raft: mandato {term}, sin líder, viven {n} de {count} miembros y hacen falta {needed}.",
+    "Raft: term {term}, no leader, {n} of {count} members live and {needed} are needed.",
+)
+RAFT_ROLES: dict[str, Text] = {
+    "leader": Text("{name} es líder en el mandato {term}.", "{name} leads in term {term}."),
+    "follower": Text("{name} es seguidor en el mandato {term}.", "{name} is a follower in term {term}."),
+    "pre-candidate": Text(
+        "{name} es precandidato en el mandato {term}.", "{name} is a pre-candidate in term {term}."
+    ),
+    "candidate": Text("{name} es candidato en el mandato {term}.", "{name} is a candidate in term {term}."),
+    "learner": Text("{name} es aprendiz en el mandato {term}.", "{name} is a learner in term {term}."),
+}
+RAFT_STOPPED = Text(
+    "{name} está detenido: está, y no contesta.", "{name} is stopped: it is there, and does not answer."
+)
+RAFT_DEAD = Text("{name} está muerto.", "{name} is dead.")
+RAFT_VOTED = Text("Votó a {name}.", "It voted for {name}.")
+RAFT_LOG = Text(
+    "Su registro llega hasta {last}: confirmado {commit}, aplicado {applied}.",
+    "Its log goes up to {last}: commit {commit}, applied {applied}.",
+)
+RAFT_TAIL = Text("Últimas entradas, mandato por cantidad: {terms}.", "Last entries, term by number: {terms}.")
+RAFT_HEARS = Text("Oye a {names}.", "It hears {names}.")
+RAFT_HEARS_NOBODY = Text("No oye a nadie.", "It hears nobody.")
 PROCESS = Text("PID {pid}: {command}", "PID {pid}: {command}")
 PROCESS_INSIDE = Text(
     "PID {pid}, y {inside} en su espacio de PID {namespace}: {command}",

@@ -2,7 +2,16 @@
 
 from dataclasses import replace
 
-from kubelab.cluster.lab.snapshot import LabSnapshot, MachineView, NodeView, PodView, ProcessView
+from kubelab.cluster.lab.snapshot import (
+    LabSnapshot,
+    LogEntryView,
+    MachineView,
+    NodeView,
+    PodView,
+    ProcessView,
+    RaftView,
+    StoreView,
+)
 from kubelab.language import Text
 from kubelab.lessons.view import CheckView, LessonView, StepView, Verdict
 from kubelab.plain.state import state_sentences
@@ -113,6 +122,31 @@ def test_the_state_of_a_cluster_is_its_nodes_and_pods() -> None:
         "It waits for a node.",
         "Revision of the store: 7.",
     ]
+
+
+def test_the_state_of_several_masters_tells_how_the_stores_members_are() -> None:
+    tail = tuple(LogEntryView(index, term, "Put /a") for index, term in ((7, 2), (8, 2), (9, 3)))
+    leader = RaftView("m-1", "leader", 3, "m-1", "m-1", 8, 8, 9, 9, 0, ("m-2",), (), tail)
+    cut = RaftView("m-2", "pre-candidate", 2, "", "", 8, 8, 8, 8, 0)
+    store = StoreView(("m-1", "m-2", "m-3", "m-4"), "m-1", 3, True, (leader, cut), ("m-3",))
+    machine = MachineView("m-1", "master", "10.89.0.11", 1, ())
+    told = [text.en for text in state_sentences(LabSnapshot((machine,), revision=7, store=store), "m-1")]
+    assert told[told.index("Revision of the store: 7.") + 1 :] == [
+        "Raft: term 3, m-1 leads, 2 of 4 members live and 3 are needed.",
+        "m-1 leads in term 3.",
+        "It voted for m-1.",
+        "Its log goes up to 9: commit 8, applied 8.",
+        "Last entries, term by number: 2 × 2, 3 × 1.",
+        "It hears m-2.",
+        "m-2 is a pre-candidate in term 2.",
+        "Its log goes up to 8: commit 8, applied 8.",
+        "It hears nobody.",
+        "m-3 is stopped: it is there, and does not answer.",
+        "m-4 is dead.",
+    ]
+    etcd = StoreView(("m-1", "m-2"), "", 0, True)  # It tells nothing here.
+    told = [text.en for text in state_sentences(LabSnapshot((machine,), revision=7, store=etcd), "m-1")]
+    assert told[-1] == "Revision of the store: 7."
 
 
 def test_on_a_terminal_sentences_are_broken_between_words() -> None:
