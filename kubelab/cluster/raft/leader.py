@@ -85,6 +85,12 @@ class Leader:
             log.append(Entry(log.last_index + 1, term, entry.data, entry.type))
         self.must_flush = True
 
+    def append_data(self, data: bytes) -> None:
+        """Add one entry for the state machine: what is appended nearly always."""
+        log = self._log
+        log.append(Entry(log.last_index + 1, self._term, data))
+        self.must_flush = True
+
     def has_room(self) -> bool:
         return self._log.last_index - self._log.commit < self._config.max_uncommitted_entries
 
@@ -211,9 +217,18 @@ class Leader:
             progress.state is ProgressState.SNAPSHOT and progress.match + 1 >= self._log.first_index
         ):
             progress.replicate()
-        self.must_flush = True
+        self.must_flush |= self._is_due(progress)
         self._hand_over(message.sender)
         return self._commit()
+
+    def _is_due(self, progress: Progress) -> bool:
+        """Whether its follower has yet to be sent entries, or that some of its own are committed."""
+        log = self._log
+        return (
+            progress.next <= log.last_index
+            or progress.sent_commit < min(log.commit, progress.next - 1)
+            or progress.is_leaving
+        )
 
     def _back_up(self, progress: Progress, message: Message) -> None:
         """Find where the logs may agree, skipping all of a term that cannot (section 3.5)."""

@@ -123,7 +123,11 @@ class Raft:
         Raises:
             ProposalDroppedError: there is no leader, it hands over, or too much is uncommitted.
         """
-        self._propose(Entry(0, 0, data))
+        leadership = self._leadership
+        if leadership is not None and not leadership.transferee and leadership.has_room():
+            leadership.append_data(data)
+        else:
+            self._propose(Entry(0, 0, data))
 
     def propose_configuration(self, change: ConfigurationChange) -> None:
         """Have the configuration changed; the entry comes back with the change's context.
@@ -227,17 +231,18 @@ class Raft:
 
     @property
     def has_ready(self) -> bool:
-        log = self._log
+        log, leadership, before = self._log, self._leadership, self._hard_state
         return bool(
             self._messages
             or self._after_persisting
             or log.written < log.last_index
-            or log.can_apply()
+            or (log.applying < log.commit and log.can_apply())
+            or (leadership is not None and leadership.must_flush)
+            or self.term != before.term
+            or self.vote != before.vote
             or self._read_states
             or self._forwarded
-            or (self._leadership is not None and self._leadership.must_flush)
             or self._has_new_snapshot()
-            or (self.term, self.vote) != (self._hard_state.term, self._hard_state.vote)
         )
 
     def ready(self) -> Ready:

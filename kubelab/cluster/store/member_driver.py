@@ -3,7 +3,9 @@
 Whatever happens (a tick, messages, a proposal, the disk has something) wakes it once; then all Readies that
 there are are carried out together. Writes are pipelined: while the disk is busy Readies go on being taken,
 and what they have for the disk shares its next fdatasync. The commit index alone is no reason to write: it is
-a hint, and goes along with the next write.
+a hint, and goes along with the next write. Nor do followers hear of it at once in a message of its own: those
+whose writes it answers often write again right away, so it waits for one round of the loop, and goes along
+with their entries.
 
 Time: a tick is never made up for. After the loop was held up, this member counts one tick, like the peers who
 share its loop or its machine, so that nobody is deposed for being slow together with all others. A lease,
@@ -15,11 +17,12 @@ Source: etcd, server/etcdserver/raft.go; thesis, section 10.2.1; the contract is
 import asyncio
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from kubelab.cluster.clock import Clock
-from kubelab.cluster.raft.messages import Entry, HardState, Message, Snapshot
+from kubelab.cluster.raft.messages import Entry, HardState, MemberId, Message, MessageType, Snapshot
 from kubelab.cluster.raft.raft import Raft
 from kubelab.cluster.raft.ready import ReadState, Ready
 from kubelab.cluster.store.member_config import MemberConfig
@@ -50,8 +53,7 @@ class StateMachine(Protocol):
         """Hand over what is asked of Raft."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
+class _Written(msgspec.Struct, frozen=True):
     """What may be done once the disk has a Ready. `last`: the last entry of it that was written."""
 
     last: Entry | None
@@ -93,6 +95,8 @@ class Driver:
         self._stalled_at_ticks: int | None = None
         self._is_readable = False  # Found so since it was last woken.
         self._readable_until_s = 0.0
+        self._commits: dict[MemberId, Message] = {}  # That wait for entries to go along with.
+        self._will_send_commits = False
 
     def wake(self) -> None:
         """Carry out, in the loop's next round, what Raft has to be done. To be called whenever it was told
@@ -187,13 +191,39 @@ class Driver:
 
     def _carry_out(self, ready: Ready) -> None:
         if ready.messages:
-            self._transport.send(ready.messages)
+            self._send(ready.messages)
         self._write(ready)
         if ready.committed:
             self._machine.apply(ready.committed)
             self.raft.applied(ready.committed[-1].index)
         for read in ready.read_states:
             self._machine.confirm(read)
+        if self._commits and not self._will_send_commits:
+            self._will_send_commits = True
+            self._loop.call_soon(self._send_commits)  # Behind all that were answered just now.
+
+    def _send(self, messages: Sequence[Message]) -> None:
+        """Send *messages*, appends without entries only in the next round of the loop, and then only if no
+        other append stands for them: one that comes later asks the same and says the same commit, or more."""
+        now = []
+        for message in messages:
+            if message.type is not MessageType.APPEND:
+                now.append(message)
+            elif message.entries:
+                self._commits.pop(message.receiver, None)
+                now.append(message)
+            else:
+                self._commits[message.receiver] = message
+        if now:
+            self._transport.send(now)
+
+    def _send_commits(self) -> None:
+        self._will_send_commits = False
+        if self._is_awake and not self._is_stopped:
+            self._run_readies()  # Something was proposed.
+        messages, self._commits = tuple(self._commits.values()), {}
+        if messages and not self._is_stopped:
+            self._transport.send(messages)
 
     def _write(self, ready: Ready) -> None:
         self._hard_state = ready.hard_state or self._hard_state

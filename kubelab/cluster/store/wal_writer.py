@@ -9,13 +9,15 @@ Source: etcd, server/etcdserver/raft.go (a Ready at a time); thesis, section 10.
 """
 
 import asyncio
+import resource
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+import msgspec
 
 from kubelab.cluster.errors import KernelError, LabError
 from kubelab.cluster.linux.disk_sync import DiskSync
@@ -32,8 +34,7 @@ LATENCIES_KEPT = 256
 _Token = TypeVar("_Token")
 
 
-@dataclass(frozen=True, slots=True)
-class _Write(Generic[_Token]):
+class _Write(msgspec.Struct, Generic[_Token], frozen=True):
     batch: Batch
     token: _Token
     snapshot: Snapshot | None
@@ -140,6 +141,7 @@ class WalWriter(Generic[_Token]):
 
     def _write_here(self, batches: Sequence[Batch], content: bytes) -> None:
         assert self._sync is not None
+        waits = _waits()
         try:
             self._wal.write(batches, content)
             self._sync.begin(self._wal.descriptor)
@@ -150,7 +152,7 @@ class WalWriter(Generic[_Token]):
             self._thread_does(self._wal.sync)
         except LabError as error:
             self._fail(error)
-        if time.perf_counter() - self._begun_s > HELD_UP_S:
+        if time.perf_counter() - self._begun_s > HELD_UP_S and _waits() > waits:
             self._threaded_writes = THREADED_WRITES
 
     def _synced(self) -> None:
@@ -211,6 +213,12 @@ _NOTHING = Batch()
 
 def _nobody(_: Sequence[object]) -> None:
     pass
+
+
+def _waits() -> int:
+    """Return how often this thread has waited for the kernel. One that had to leave the processor to others
+    would have had to in a thread of its own, too."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
 
 
 def _disk_sync() -> DiskSync | None:
