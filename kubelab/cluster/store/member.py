@@ -129,7 +129,7 @@ class Member:
         return self._mvcc.range(request)
 
     async def range(self, request: Range) -> RangeResponse:
-        if not request.serializable:
+        if not request.serializable and not self._driver.is_readable(self._applied):
             await self._linearize()
         return self._mvcc.range(request)
 

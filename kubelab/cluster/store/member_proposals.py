@@ -16,6 +16,7 @@ from kubelab.cluster.store.requests import Write, encode
 from kubelab.cluster.store.service import NoLeaderError, StoreError, StoreTimeoutError
 
 ID_BYTES = 8
+_ID_MASK = (1 << 8 * ID_BYTES) - 1
 
 
 @dataclass(slots=True)
@@ -45,14 +46,15 @@ class Proposals:
     def __init__(self, first_id: int) -> None:
         """*first_id* is of chance, so that no two members, and no two lives of one, use the same."""
         self._next_id = first_id
+        self._create_future = asyncio.get_running_loop().create_future
         self._waiting: dict[bytes, Proposal] = {}  # In the order of their deadlines.
         self._unproposed: list[Proposal] = []
 
     def add(self, request: Write, deadline_s: float) -> Proposal:
-        self._next_id = (self._next_id + 1) % (1 << 8 * ID_BYTES)
-        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        proposal = Proposal(self._next_id.to_bytes(ID_BYTES, "big"), request, answered, deadline_s)
-        self._waiting[proposal.id] = proposal
+        self._next_id = (self._next_id + 1) & _ID_MASK
+        identity = self._next_id.to_bytes(ID_BYTES, "big")
+        proposal = Proposal(identity, request, self._create_future(), deadline_s)
+        self._waiting[identity] = proposal
         return proposal
 
     @property

@@ -45,6 +45,7 @@ from kubelab.cluster.store.service import (
     AlarmState,
     CompactedError,
     CorruptError,
+    EmptyKeyError,
     FutureRevisionError,
     KeyNotFoundError,
     LeaseExistsError,
@@ -103,14 +104,15 @@ class Mvcc:
 
     @property
     def allocated_bytes(self) -> int:
-        return max(EMPTY_BYTES + self._allocated_bytes, self.in_use_bytes)
+        return EMPTY_BYTES + max(self._allocated_bytes, self._keys.in_use_bytes)
 
     def get(self, key: bytes) -> KeyValue | None:
         return self._keys.live.get(key)
 
     def range(self, request: Range) -> RangeResponse:
         """Raises CompactedError, FutureRevisionError, EmptyKeyError."""
-        check(request)
+        if not request.key:
+            raise EmptyKeyError
         return read_range(self._keys, request)
 
     def read_txn(self, request: Txn) -> TxnResponse:
@@ -128,12 +130,13 @@ class Mvcc:
         check(request)
         if self.alarms:
             self._check_alarms(request)
-        answer = self._carry_out(request)
-        if self._keys.has_changes:
-            self._hub.committed(*self._keys.commit())
-        self._keys.trim(TRIM_STEP)
-        if self._keys.in_use_bytes > self._allocated_bytes:
-            self._allocated_bytes = self._keys.in_use_bytes
+        answer, keys = self._carry_out(request), self._keys
+        if keys.has_changes:
+            self._hub.committed(*keys.commit())
+        if keys.log.first < keys.compact_revision:
+            keys.trim(TRIM_STEP)
+        if keys.in_use_bytes > self._allocated_bytes:
+            self._allocated_bytes = keys.in_use_bytes
         return answer
 
     def _carry_out(self, request: Write) -> Answer:
@@ -199,15 +202,16 @@ class Mvcc:
             raise KeyNotFoundError
 
     def _put(self, request: Put) -> PutResponse:
-        old = self._keys.live.get(request.key)
+        keys = self._keys
+        old = keys.live.get(request.key)
         value, lease = request.value, request.lease
         if old is not None:
             value = old.value if request.ignore_value else value
             lease = old.lease if request.ignore_lease else lease
-        kv = self._keys.put(request.key, value, lease)
+        kv = keys.put(request.key, value, lease)
         if lease or (old is not None and old.lease):
             self._attach(kv.key, old.lease if old else 0, lease)
-        return PutResponse(self._keys.read_revision, old if request.prev_kv else None)
+        return PutResponse(kv.mod_revision, old if request.prev_kv else None)
 
     def _delete_range(self, request: DeleteRange) -> DeleteRangeResponse:
         deleted = self._delete(request.key, request.range_end)

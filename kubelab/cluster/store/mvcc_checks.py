@@ -22,10 +22,12 @@ from kubelab.cluster.store.service import (
 OPERATIONS_MAX = 128  # etcd's --max-txn-ops; a nested transaction has what its parent leaves.
 LEASE_TTL_MAX_S = 9_000_000_000
 
+_OPERATIONS = (Put, DeleteRange, Range)  # A tuple is looked through quicker than a union.
+
 
 def check(request: Write | Range) -> None:
     """Raise the `StoreError` with which etcd refuses *request* without a look at what it holds."""
-    if isinstance(request, Put | DeleteRange | Range):
+    if isinstance(request, _OPERATIONS):
         _check_operation(request)
     elif isinstance(request, Txn):
         _check_txn(request, OPERATIONS_MAX)
@@ -36,9 +38,7 @@ def check(request: Write | Range) -> None:
 
 def _check_duplicates(request: Txn) -> None:
     for branch in (request.success, request.failure):
-        if len(branch) > 1 or not all(
-            isinstance(operation, Put | DeleteRange | Range) for operation in branch
-        ):
+        if len(branch) > 1 or (branch and not isinstance(branch[0], _OPERATIONS)):
             _written(branch)
 
 
@@ -53,8 +53,9 @@ def _check_txn(request: Txn, operations_max: int) -> None:
     operations = max(len(request.compare), len(request.success), len(request.failure))
     if operations > operations_max:
         raise TooManyOperationsError
-    if not all(comparison.key for comparison in request.compare):
-        raise EmptyKeyError
+    for comparison in request.compare:
+        if not comparison.key:
+            raise EmptyKeyError
     for operation in (*request.success, *request.failure):
         if isinstance(operation, Txn):
             _check_txn(operation, operations_max - operations)

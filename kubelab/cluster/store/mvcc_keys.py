@@ -88,7 +88,9 @@ class Keys:
             else:
                 past.append(old)
         self.live[kv.key] = kv
-        self._changed(kv, old)
+        self._changes.append(kv)
+        self._replaced.append(old)
+        self.in_use_bytes += RECORD_OVERHEAD_BYTES + len(key) + len(value)
         return kv
 
     def delete(self, key: bytes, range_end: bytes = b"") -> list[KeyValue]:
@@ -99,17 +101,14 @@ class Keys:
         for old in deleted:
             tombstone = KeyValue(old.key, b"", 0, self.revision + 1, 0)
             self._past.setdefault(old.key, []).extend((old, tombstone))
-            self._changed(tombstone, old)
+            self._changes.append(tombstone)
+            self._replaced.append(old)
+            self.in_use_bytes += record_bytes(tombstone)
         return deleted
 
     @property
     def has_changes(self) -> bool:
         return bool(self._changes)
-
-    def _changed(self, kv: KeyValue, old: KeyValue | None) -> None:
-        self._changes.append(kv)
-        self._replaced.append(old)
-        self.in_use_bytes += record_bytes(kv)
 
     def commit(self) -> tuple[list[KeyValue], list[KeyValue | None]]:
         """Make the changes, of which there are some, the next revision; return them beside what they

@@ -38,9 +38,9 @@ def read_range(keys: Keys, request: Range) -> RangeResponse:
         FutureRevisionError: its revision is not there yet.
     """
     now = keys.read_revision
-    if _is_plain(request):
+    if is_plain(request):
         kv = keys.live.get(request.key)
-        return RangeResponse(now, (kv,), count=1) if kv is not None else RangeResponse(now)
+        return RangeResponse(now) if kv is None else RangeResponse(now, (kv,), False, 1)
     check_revision(keys, request.revision)
     if request.count_only and request.revision in (0, now):
         return RangeResponse(now, count=keys.count(request.key, request.range_end))
@@ -60,14 +60,17 @@ def read_range(keys: Keys, request: Range) -> RangeResponse:
     return RangeResponse(now, tuple(kvs), more, count)
 
 
-def _is_plain(request: Range) -> bool:
+def is_plain(request: Range) -> bool:
     """Whether *request* is of one key now and whole, as nearly all are."""
     return not (
         request.range_end
         or request.revision
         or request.keys_only
         or request.count_only
-        or _has_filters(request)
+        or request.min_mod_revision
+        or request.max_mod_revision
+        or request.min_create_revision
+        or request.max_create_revision
     )
 
 

@@ -63,13 +63,17 @@ class Plan:
 def plan(keys: Keys, txn: Txn) -> Plan:
     succeeded = all(_holds(keys, comparison) for comparison in txn.compare)
     branch = txn.success if succeeded else txn.failure
-    return Plan(succeeded, tuple(plan(keys, step) if isinstance(step, Txn) else step for step in branch))
+    return Plan(succeeded, tuple([plan(keys, step) if isinstance(step, Txn) else step for step in branch]))
 
 
 def _holds(keys: Keys, comparison: Compare) -> bool:
     """Whether *comparison* holds for all keys of its range. None being there, it is with zeros; a value that
     is not there is like no other, and not unlike either."""
-    kvs, _ = keys.page(comparison.key, comparison.range_end, 0)
+    if not comparison.range_end:
+        kv = keys.live.get(comparison.key)
+        kvs = [] if kv is None else [kv]
+    else:
+        kvs, _ = keys.page(comparison.key, comparison.range_end, 0)
     if not kvs:
         return comparison.target != CompareTarget.VALUE and _compares(comparison, _ABSENT)
     return all(_compares(comparison, kv) for kv in kvs)
@@ -86,9 +90,9 @@ def is_read_only(txn: Txn) -> bool:
 
 def cost_bytes(request: Write) -> int:
     """Return the room that *request* may take; 0 for one that takes none."""
+    if isinstance(request, Put):  # Nearly always.
+        return PUT_OVERHEAD_BYTES + len(request.key) + len(request.value)
     match request:
-        case Put():
-            return PUT_OVERHEAD_BYTES + len(request.key) + len(request.value)
         case LeaseGrant():
             return LEASE_OVERHEAD_BYTES
         case Txn():
@@ -98,4 +102,4 @@ def cost_bytes(request: Write) -> int:
 
 
 def _cost_of_branch(branch: tuple[Range | Put | DeleteRange | Txn, ...]) -> int:
-    return sum(cost_bytes(step) for step in branch if isinstance(step, (Put, Txn)))
+    return sum([cost_bytes(step) for step in branch if isinstance(step, (Put, Txn))])

@@ -46,6 +46,7 @@ __all__ = [
 ]
 
 
+_MOD, _EQUAL = CompareTarget.MOD, CompareResult.EQUAL
 _OF_REVISIONS = (CompactedError, FutureRevisionError)  # The API server knows what these mean.
 
 
@@ -89,7 +90,13 @@ class Store:
 
     async def get(self, key: bytes, *, revision: int = 0) -> KeyValue | None:
         """Return *key* as of *revision* (0: now); raises as `range` does."""
-        kvs = (await self._range(Range(key, revision=revision))).kvs
+        request = Range(key, revision=revision) if revision else Range(key)
+        try:  # As in `_range`: one coroutine more is half as long as the read.
+            kvs = (await self.service.range(request)).kvs
+        except _OF_REVISIONS:
+            raise
+        except StoreError as error:
+            raise _as_api_error(error) from error
         return kvs[0] if kvs else None
 
     async def range(
@@ -154,12 +161,9 @@ class Store:
 
 def _txn(compare: Sequence[Compare], success: Sequence[Put | Delete]) -> Txn:
     return Txn(
-        tuple(
-            requests.Compare(each.key, CompareTarget.MOD, CompareResult.EQUAL, each.mod_revision)
-            for each in compare
-        ),
-        tuple(each if isinstance(each, Put) else DeleteRange(each.key) for each in success),
-        tuple(Range(key) for key in dict.fromkeys(each.key for each in compare)),
+        tuple([requests.Compare(each.key, _MOD, _EQUAL, each.mod_revision) for each in compare]),
+        tuple([each if isinstance(each, Put) else DeleteRange(each.key) for each in success]),
+        tuple([Range(key) for key in dict.fromkeys([each.key for each in compare])]),
     )
 
 

@@ -155,14 +155,14 @@ Operation = Range | Put | DeleteRange | Txn
 Write = Put | DeleteRange | Txn | Compaction | LeaseGrant | LeaseRevoke | Alarm | Membership
 
 
-class PutResponse(msgspec.Struct, frozen=True):
+class PutResponse(msgspec.Struct, frozen=True, gc=False):
     """In these answers `revision` is the store's after the request."""
 
     revision: int
     prev_kv: KeyValue | None = None
 
 
-class RangeResponse(msgspec.Struct, frozen=True):
+class RangeResponse(msgspec.Struct, frozen=True, gc=False):
     """`count` is of the whole range, not of a page."""
 
     revision: int
