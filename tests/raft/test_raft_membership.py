@@ -2,6 +2,7 @@
 
 import pytest
 from raft_cluster import ELECTION_TICKS, Cluster
+from raft_mutants import ReadsBeforeOwnTerm
 
 from kubelab.cluster.raft.configuration_change import (
     ConfigurationChange,
@@ -12,7 +13,8 @@ from kubelab.cluster.raft.configuration_change import (
     decode_configuration,
     encode_configuration,
 )
-from kubelab.cluster.raft.messages import Configuration, EntryType
+from kubelab.cluster.raft.messages import Configuration, EntryType, MessageType
+from kubelab.cluster.raft.raft import Raft
 from kubelab.cluster.raft.states import Role
 
 NOBODY_YET = Configuration(())
@@ -124,18 +126,44 @@ def test_a_second_change_waits_until_the_first_is_committed() -> None:
         cluster[1].propose_configuration(ConfigurationChange(learners=(5,)))
 
 
+def a_change_was_overtaken(raft_class: type[Raft]) -> Cluster:
+    """Member 5 joins by an entry that only 1 and 5 have; 2 leads in the next term, by the votes of 3 and 4,
+    who have none of its entries yet."""
+    cluster = led(4, raft_class=raft_class)
+    cluster.add(5, NOBODY_YET)
+    cluster.cut(1, 5)
+    change(cluster, voters=(5,))
+    cluster.tick(1, only=(1,))
+    assert cluster[5].configuration == Configuration((1, 2, 3, 4, 5))
+    with cluster.losing(lambda message: message.type is MessageType.APPEND):
+        cluster.elect(2)
+    assert (cluster[2].role, cluster[2].term, cluster[2].status().commit) == (Role.LEADER, 2, 1)
+    return cluster
+
+
 def test_a_new_leader_changes_nobody_before_it_has_committed_an_entry() -> None:
     """Ongaro's correction of 2015 to single-server changes."""
-    cluster = led()
-    cluster.hold_disk(2)
-    cluster.hold_disk(3)
-    cluster.release_disk(2)
-    cluster.elect(2)
-    cluster.cut(2)
-    leader = cluster[2]
-    if leader.role is Role.LEADER and leader.status().commit < leader.status().last_index:
-        with pytest.raises(ConfigurationChangeError):
-            leader.propose_configuration(ConfigurationChange(removed=(3,)))
+    cluster = a_change_was_overtaken(Raft)
+    with pytest.raises(ConfigurationChangeError, match="not over yet"):
+        cluster[2].propose_configuration(ConfigurationChange(removed=(1,)))
+    cluster.tick(1, only=(2,))
+    change(cluster, removed=(1,))
+    cluster.elect(1)
+    assert cluster[1].role is not Role.LEADER, "3 and 4 have the entry of term 2"
+
+
+def test_a_change_before_that_would_have_lost_what_was_committed() -> None:
+    cluster = a_change_was_overtaken(ReadsBeforeOwnTerm)
+    with cluster.losing(lambda message: message.receiver == 4):
+        change(cluster, removed=(1,))
+        cluster.tick(1, only=(2,))
+    assert (cluster.terms(2), cluster[2].status().commit) == ([1, 2, 2], 3), "2 and 3 of 2, 3 and 4"
+    cluster.heal()
+    cluster.cut(2, 3)
+    cluster.start(1)
+    for _ in range(2):  # In term 2 member 4 has voted already.
+        cluster.elect(1)
+    assert (cluster.terms(1), cluster[1].status().commit) == ([1, 1, 3], 3), "1, 4 and 5 of all five"
 
 
 def test_a_removed_member_hears_that_it_is() -> None:
