@@ -118,13 +118,13 @@ async def test_requests_go_on_while_metrics_are_written_down() -> None:
         return {}
 
     metrics, name = Metrics(InFlight(), objects), iter(range(1_000_000))
-    for _ in range(2000):
+    for _ in range(500):
         metrics.note(replace(RECORD, resource=f"r{next(name)}"))
     writing = asyncio.create_task(metrics.text())
     while not writing.done():
         metrics.note(replace(RECORD, resource=f"r{next(name)}"))
-        await asyncio.sleep(0)
-    assert sum(samples((await writing).decode(), "apiserver_request_total")) >= 2000
+        await asyncio.sleep(0.001)  # Else what is written grows as quickly as it is written.
+    assert sum(samples((await writing).decode(), "apiserver_request_total")) >= 500
 
 
 # The wire

@@ -1,7 +1,8 @@
 """Shipped lessons from end to end in plain mode, as somebody goes through them: every step with the solution
-that the lesson itself gives, on a dumb terminal in each language, and by a script in a pipe.
+that the lesson itself gives, on a dumb terminal in Spanish, and by a script in a pipe in English.
 
-One lesson with a machine of its own and one with a cluster: `kubelab lesson test` proves them all."""
+One lesson with a machine of its own and one with a cluster: `kubelab lesson test` proves them all, in each
+language."""
 
 import re
 import shutil
@@ -147,9 +148,9 @@ def place(tmp_path: Path) -> Path:
     return tmp_path / "lab"
 
 
-@pytest.fixture(params=LANGUAGES)
-def learner(request: pytest.FixtureRequest, place: Path) -> Iterator[Learner]:
-    learner = Learner(place, request.param)
+@pytest.fixture
+def learner(place: Path) -> Iterator[Learner]:
+    learner = Learner(place, "es")
     try:
         yield learner
     finally:
@@ -181,10 +182,9 @@ def script(lessons: list[Lesson]) -> Iterator[str]:
     yield ":quit"
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_the_whole_course_by_a_script_in_a_pipe(place: Path, language: Language) -> None:
+def test_the_whole_course_by_a_script_in_a_pipe(place: Path) -> None:
     """The script was written for an attempt that was begun before, so that it knows the variables."""
-    lessons = course()
+    language, lessons = "en", course()
     with recorded(place) as progress:
         for lesson in lessons:
             progress.begin(lesson.id, lesson.variables, lesson.steps[0].id, new_seed())
