@@ -66,7 +66,7 @@ async def kubectl(lab: Lab, *arguments: str) -> str:
 
 
 async def on_machine(lab: Lab, machine: str, argv: Sequence[str]) -> int:
-    environment = {"KUBECONFIG": lab.kubeconfig_on_machine}
+    environment = {"KUBECONFIG": lab.kubeconfig_on_machine, "HOME": "/root"}  # kubectl keeps a cache there.
     return await (await lab.machines[machine].spawn(argv, env=environment)).wait()
 
 
