@@ -1,14 +1,16 @@
 """The member of the store on an API server's own machine, as that server uses it within this process.
 
 A member that is stopped answers nothing, not even what it could from its memory: its clock stands still, so
-it may believe that it still leads. When it ends, so does whoever uses it.
+it may believe that it still leads. When it ends, so does whoever uses it; who waits for an answer is cut off
+then, and may ask another server, instead of being told that nobody leads.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
-from kubelab.cluster.linux.background import background
+from kubelab.cluster.linux.background import background, forever
 from kubelab.cluster.linux.suspension import Suspension
 from kubelab.cluster.store.member import Member
 from kubelab.cluster.store.requests import (
@@ -22,7 +24,9 @@ from kubelab.cluster.store.requests import (
     Txn,
     TxnResponse,
 )
-from kubelab.cluster.store.service import Event, Progress, Watch
+from kubelab.cluster.store.service import Event, Progress, StoreError, Watch
+
+T = TypeVar("T")
 
 
 class LocalStore:
@@ -56,23 +60,23 @@ class LocalStore:
 
     async def range(self, request: Range) -> RangeResponse:
         await self._passed()
-        return await self.member.range(request)
+        return await self._answer(self.member.range(request))
 
     async def put(self, request: Put) -> PutResponse:
         await self._passed()
-        return await self.member.put(request)
+        return await self._answer(self.member.put(request))
 
     async def delete_range(self, request: DeleteRange) -> DeleteRangeResponse:
         await self._passed()
-        return await self.member.delete_range(request)
+        return await self._answer(self.member.delete_range(request))
 
     async def txn(self, request: Txn) -> TxnResponse:
         await self._passed()
-        return await self.member.txn(request)
+        return await self._answer(self.member.txn(request))
 
     async def compact(self, request: Compaction) -> int:
         await self._passed()
-        return await self.member.compact(request)
+        return await self._answer(self.member.compact(request))
 
     @asynccontextmanager
     async def watch(
@@ -85,6 +89,14 @@ class LocalStore:
     async def _passed(self) -> None:
         if self._suspension.is_suspended:
             await self._suspension.passed()
+
+    async def _answer(self, asking: Awaitable[T]) -> T:
+        try:
+            return await asking
+        except StoreError:
+            if self._ended.is_set():
+                await forever()  # Until whoever asks ends, too.
+            raise
 
     async def _watch_over(self) -> None:
         await self._ended.wait()

@@ -1,0 +1,29 @@
+"""What an API server sees of the store's member on its own machine when that ends."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from member_cluster import store_members
+
+from kubelab.cluster.lab.local_store import LocalStore
+from kubelab.cluster.linux.suspension import Suspension
+from kubelab.cluster.store.requests import Put, Range
+
+
+async def test_who_waits_for_a_member_that_is_killed_is_told_nothing(tmp_path: Path) -> None:
+    """That nobody leads would be wrong: the others go on, and can be asked."""
+    async with store_members(tmp_path) as cluster:
+        member = cluster.running["one"]
+        store = LocalStore(member, Suspension())
+        cluster.network.isolate(member.member_id)
+        reading = asyncio.create_task(store.range(Range(b"key")))
+        writing = asyncio.create_task(store.put(Put(b"key", b"value")))
+        await asyncio.sleep(0)
+        store.end()
+        await cluster.kill("one")
+        for asking in (reading, writing):
+            assert not asking.done()
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
