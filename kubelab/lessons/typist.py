@@ -8,6 +8,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pexpect
 from pexpect import fdpexpect
@@ -18,6 +19,7 @@ from kubelab.language import Text
 
 # Readline switches bracketed paste on when it begins to read a line; what jobs print comes after it.
 PROMPT = re.compile(r"\x1b\[\?2004h|# $")
+BACK_S = 3.0  # For the prompt after a line that had done enough before it was through; some never are.
 QUIET_S = 0.05  # Output counts as complete when nothing follows for so long.
 READ_LENGTH_MAX = 1 << 20  # A program that never ceases to write must not keep the reader.
 INTERRUPT = "^C"
@@ -31,6 +33,7 @@ class Typist:
     def __init__(self, shell: Process) -> None:
         self._pty = fdpexpect.fdspawn(shell.fd, encoding="utf-8", codec_errors="replace", use_poll=True)
         self.output = ""
+        self._is_busy = False  # The prompt after the last line has not come yet.
 
     @property
     def last_words(self) -> str:
@@ -47,6 +50,7 @@ class Typist:
         if line == INTERRUPT:
             self._pty.send("\x03")
         else:
+            await self._come_back()
             self._pty.sendline(line)
         await self.prompt(until=until, timeout_s=timeout_s, doing=line)
 
@@ -66,6 +70,13 @@ class Typist:
             ) from None
         finally:
             self.output += seen
+            self._is_busy = not PROMPT.search(seen)
+
+    async def _come_back(self) -> None:
+        """Wait for a prompt that is due: what is typed before it, the program that still runs may take."""
+        if self._is_busy:
+            with suppress(LabError):
+                await self.prompt(until=lambda: False, timeout_s=BACK_S)
 
     async def _reading(self) -> str:
         """Read in a thread, which lets go of the pty before we are cancelled: its number may be reused."""
