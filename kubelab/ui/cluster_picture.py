@@ -14,6 +14,7 @@ from kubelab.cluster.lab.snapshot import (
     PodView,
     ProcessView,
     RequestView,
+    StoreView,
 )
 from kubelab.language import Language
 from kubelab.ui import words
@@ -147,12 +148,21 @@ def _leader(leader: LeaderView) -> Line:
 
 
 def _master_name(snapshot: LabSnapshot, name: str) -> Line:
-    sign: Span = ("○ ", "plain")
+    sign, tone = _sign_of_master(snapshot, name)
+    return ((f"{sign} ", tone), (name, "strong"))
+
+
+def _sign_of_master(snapshot: LabSnapshot, name: str) -> Span:
+    """Return the sign of the store's member there; a store may tell nothing of its members."""
+    store = snapshot.store or StoreView((), "", 0, True)
     if _machine(snapshot, name) is None:
-        sign = ("✗ ", "bad")
-    elif snapshot.store and snapshot.store.leader == name:
-        sign = ("★ ", "good")
-    return (sign, (name, "strong"))
+        return _FAILED
+    if store.leader == name:
+        return "★", "good"
+    if name in store.stopped:
+        return "‖", "busy"
+    is_dead = store.members and all(member.name != name for member in store.members)
+    return _FAILED if is_dead else ("○", "plain")
 
 
 def _masters_in_rows(snapshot: LabSnapshot, width: int) -> list[Line]:

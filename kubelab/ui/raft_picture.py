@@ -127,10 +127,9 @@ def _table(store: StoreView, width: int, language: Language) -> list[Line]:
     entries = min(ENTRIES_MAX, _longest_tail(store), max(0, room // ENTRY_COLUMNS))
     log = _column(words.LOG, [_log(store, name, entries, language) for name in store.names], language)
     columns = [*left, [fitted(cell, entries * ENTRY_COLUMNS) for cell in log], hears]
-    if room - entries * ENTRY_COLUMNS > WORDS_COLUMNS_MIN:
-        columns.append(
-            _column(words.LAST_ENTRY, [_last_words(store, name) for name in store.names], language)
-        )
+    left_over = room - entries * ENTRY_COLUMNS - 2
+    if left_over >= WORDS_COLUMNS_MIN:
+        columns.append([fitted(cell, left_over) for cell in _last_words(store, language)])
     return beside([columns[0], *map(_with_gap, columns[1:])])
 
 
@@ -176,9 +175,10 @@ def _vote(store: StoreView, name: str) -> Line:
     return (("→ ", "muted"), (_label(member.vote), "plain")) if member and member.vote else _NONE
 
 
-def _last_words(store: StoreView, name: str) -> Line:
-    member = _member(store, name)
-    return ((member.tail[-1].words, "muted"),) if member and member.tail else ()
+def _last_words(store: StoreView, language: Language) -> Iterator[Line]:
+    yield ((words.LAST_ENTRY.in_(language), "muted"),)
+    for member in (_member(store, name) for name in store.names):
+        yield ((member.tail[-1].words, "muted"),) if member and member.tail else ()
 
 
 # A box for each member.

@@ -120,6 +120,12 @@ def test_with_room_each_member_has_a_box_with_what_its_last_entries_do() -> None
     assert "3┄ 409 Put /key-409" in picture[9]
 
 
+def test_a_wide_table_says_what_the_last_entry_does() -> None:
+    _, head, leader, *_ = texts(raft_picture(CALM, 104, 8, "en"))
+    assert head.endswith("last entry")
+    assert leader.endswith("Put /key-409")
+
+
 def test_five_members_with_room_are_boxes_in_two_rows() -> None:
     five = replace(CALM, names=(*NAMES, "master-4", "master-5"))
     picture = texts(raft_picture(five, 156, 40, "en"))
@@ -399,3 +405,11 @@ def test_in_a_list_several_masters_take_two_lines_and_one_without_power_is_there
         "  ★ master-1  ○ master-2  ✗ master-3",
         "minion-1 · ✓ Ready · 10.77.0.21",
     ]
+
+
+def test_masters_whose_member_is_dead_or_stopped_are_marked() -> None:
+    picture = texts(cluster_picture(replace(WITH_MASTERS, store=ELECTION), 78, 10, "en"))
+    assert picture[1] == "  ✗ master-1  ○ master-2  ‖ master-3"
+    etcd = StoreView(NAMES, "", 0, True)  # It tells nothing of its members.
+    picture = texts(cluster_picture(replace(WITH_MASTERS, store=etcd), 78, 10, "en"))
+    assert picture[1] == "  ○ master-1  ○ master-2  ○ master-3"
