@@ -2,7 +2,7 @@
 
 Members with disks, clocks of their own rates, a network that drops, delays, duplicates and reorders, cuts in
 either direction, crashes that tear what was not synced, members that stand still, changes of who belongs,
-snapshots, and clients that write and read. `Invariants` and `History` judge each step. At the end all heals,
+snapshots, and clients that write and read; a `Nemesis` chooses when. `Invariants` and `History` judge each step. At the end all heals,
 and the cluster must come to rest: one leader, all logs applied, a last write answered.
 
 Source: TigerBeetle, docs/internals/testing.md (seeds, a simulator of clock, network and disk);
@@ -19,9 +19,10 @@ from typing import Any
 from raft_disk import Disk, blank
 from raft_faults import Faults, draw
 from raft_invariants import History, Invariants, ViolationError
+from raft_nemesis import CrashPoint, Nemesis
 from raft_transcript import describe
 
-from kubelab.cluster.raft.configuration_change import ConfigurationChange, ConfigurationChangeError, members
+from kubelab.cluster.raft.configuration_change import members
 from kubelab.cluster.raft.messages import (
     Configuration,
     EntryType,
@@ -91,6 +92,10 @@ class Member:
         self.world.after(chance.random() * self.period, self.tick, self.epoch)
         self.pump()
 
+    @property
+    def is_still(self) -> bool:
+        return self.stalled_until > self.world.now
+
     def crash(self) -> None:
         self.is_up = False
         self.disk.crash(self.world.chance)
@@ -102,7 +107,7 @@ class Member:
         """Whether the member is down, or stands still and does this later."""
         if not self.is_up or epoch != self.epoch:
             return True
-        if self.stalled_until > self.world.now:
+        if self.is_still:
             self.world.after(self.stalled_until - self.world.now, again, *arguments, epoch)
             return True
         return False
@@ -112,7 +117,7 @@ class Member:
             return
         self.world.after(self.period, self.tick, epoch)
         self.owed_ticks += 1
-        if self.stalled_until <= self.world.now:
+        if not self.is_still:
             self.catch_up()
             self.pump()
 
@@ -138,7 +143,7 @@ class Member:
         if self.raft.role is not self.role:
             self.role = self.raft.role
             if self.role in {Role.CANDIDATE, Role.LEADER}:
-                self.world.challenged_by(self)
+                self.world.nemesis.challenged_by(self)
         while self.raft.has_ready:
             self._take(self.raft.ready())
         self.world.invariants.after_step(self.raft)
@@ -151,7 +156,7 @@ class Member:
         self.world.invariants.appended(self.raft, ready.entries)
         self._write(ready)
         if ready.committed and self.role is Role.LEADER:
-            self.world.leader_commits(self)
+            self.world.nemesis.leader_commits(self)
         for message in ready.messages:
             self.world.send(message)
         for entry in ready.committed:
@@ -204,9 +209,19 @@ class Member:
             return
         self.catch_up()
         self.is_syncing = False
+        crash_point = self.world.nemesis.crash_point()
+        if crash_point is CrashPoint.BEFORE_SYNC:
+            self.world.nemesis.kill(self)
+            return
         self.disk.sync(records)
+        if crash_point is CrashPoint.BEFORE_ANSWERS:
+            self.world.nemesis.kill(self)
+            return
         for _ in range(batches):
             self._persisted(self.batches.popleft()[1])
+        if crash_point is CrashPoint.AFTER_ANSWERS:
+            self.world.nemesis.kill(self)
+            return
         self._start_sync()
         self.pump()
 
@@ -296,15 +311,14 @@ class World:
         self._events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._sequence = 0
         self._cut: set[tuple[MemberId, MemberId]] = set()
-        self._terms_with_commits: set[int] = set()
         self._writes = self._reads = 0
         self.is_healed = False
         self.stops_removed = True
         self.members: dict[MemberId, Member] = {}
+        self.nemesis = Nemesis(self, self.faults)
         configuration = Configuration(tuple(range(1, self.faults.members + 1)))
         for member in configuration.voters:
-            self.members[member] = Member(self, member, blank(configuration))
-        self.after(2 * self.faults.election_ticks, self._befall)  # Let them elect one first.
+            self.add(member, blank(configuration))
 
     # Time
 
@@ -369,226 +383,75 @@ class World:
             else:
                 raft.report_unreachable(message.receiver)
 
-    # Faults
+    @property
+    def is_cut(self) -> bool:
+        return bool(self._cut)
 
-    def _befall(self) -> None:
-        """What happens within a tick, besides what members do by themselves."""
+    def cut(self, cut: set[tuple[MemberId, MemberId]], ticks: float) -> None:
+        """Lose all that goes from one to the other of each pair in *cut*."""
         if self.is_healed:
             return
-        self.after(1, self._befall)
-        faults = self.faults
-        for rate, act in (
-            (faults.crash_rate, self._crash),
-            (faults.partition_rate, self._partition),
-            (faults.strand_rate, self._strand),
-            (faults.stall_rate, self._stall),
-            (faults.compact_rate, self._compact),
-            (faults.change_rate, self._change),
-            (faults.transfer_rate, self._transfer),
-            (faults.write_rate, self._write),
-            (faults.read_rate, self._read),
-        ):
-            times = int(rate) + (self.chance.random() < rate % 1)
-            for _ in range(times):
-                act()
+        self._cut |= cut
+        self.note(f"cut: {sorted(cut)}")
+        if ticks < float("inf"):
+            self.after(ticks, self.heal, cut)
 
-    def _one(self) -> Member | None:
-        up = [member for member in self.members.values() if member.is_up and member.stalled_until <= self.now]
+    def heal(self, cut: set[tuple[MemberId, MemberId]]) -> None:
+        self._cut -= cut
+        self.note(f"healed: {sorted(cut)}")
+
+    # Members
+
+    def add(self, member: MemberId, disk: Disk) -> None:
+        if member not in self.members:
+            self.members[member] = Member(self, member, disk)
+
+    def restart(self, member: Member) -> None:
+        if not (member.is_up or member.is_stopped):
+            self.note(f"{member.id} starts")
+            member.start()
+
+    def one(self) -> Member | None:
+        up = [member for member in self.members.values() if member.is_up and not member.is_still]
         if not up:
             return None
         member = self.chance.choice(up)
         member.catch_up()
         return member
 
-    def _leader(self) -> Member | None:
+    def leader(self) -> Member | None:
         leaders = [
             member for member in self.members.values() if member.is_up and member.raft.role is Role.LEADER
         ]
         return max(leaders, key=lambda member: member.raft.term, default=None)
 
-    def _crash(self) -> None:
-        """One, often a leader, or all at once: then what only memory knew is gone."""
-        up = [member for member in self.members.values() if member.is_up]
-        leader = self._leader()
-        if not up:
-            return
-        kind = self.chance.random()
-        for member in up if kind < 0.1 else [leader] if leader and kind < 0.5 else [self.chance.choice(up)]:
-            self._crash_one(member)
-
-    def _crash_one(self, member: Member) -> None:
-        if member.is_up and not self.is_healed:
-            member.crash()
-            self.after(self.chance.random() ** 3 * 40, self._restart, member)
-
-    def _restart(self, member: Member) -> None:
-        if not (member.is_up or member.is_stopped):
-            self.note(f"{member.id} starts")
-            member.start()
-
-    def _partition(self) -> None:
-        """Cut some from the rest, often the leader, alone or with others; or one cable."""
-        if self._cut and self.chance.random() < 0.7:
-            return  # Where all is cut nothing happens.
-        chance, ids, leader = self.chance, sorted(self.members), self._leader()
-        side = set(chance.sample(ids, chance.randint(1, max(1, len(ids) - 1))))
-        others = set(ids) - side
-        kind = chance.random()
-        if kind < 0.6 and leader is not None:
-            side = {leader.id, *chance.sample(ids, chance.randint(0, (len(ids) - 1) // 2))}
-            others = set(ids) - side
-        if kind < 0.3 and leader is not None and len(ids) > 1:
-            side, others = {leader.id}, {chance.choice([member for member in ids if member != leader.id])}
-        self._cut_between(side, others)
-
-    def _cut_between(self, side: set[MemberId], others: set[MemberId]) -> None:
-        """Cut for a while, sometimes in one direction only."""
-        cut = {(one, other) for one in side for other in others}
-        back = {(other, one) for one, other in cut}
-        kind = self.chance.random()
-        cut = cut | back if kind < 0.7 else cut if kind < 0.85 else back
-        self._cut_for(cut, self.chance.random() * 6 * self.faults.election_ticks)
-
-    def _cut_for(self, cut: set[tuple[MemberId, MemberId]], ticks: float) -> None:
-        if self.is_healed:
-            return
-        self._cut |= cut
-        self.note(f"cut: {sorted(cut)}")
-        self.after(ticks, self._heal, cut)
-
-    def _heal(self, cut: set[tuple[MemberId, MemberId]]) -> None:
-        self._cut -= cut
-        self.note(f"healed: {sorted(cut)}")
-
-    def _strand(self) -> None:
-        """Cut a leader off and have it write what nobody hears; it may crash, too."""
-        leader = self._leader()
-        if leader is None or leader.stalled_until > self.now:
-            return
-        self._cut_for(
-            {(leader.id, other) for other in self.members if other != leader.id},
-            self.chance.random() * 4 * self.faults.election_ticks,
-        )
-        leader.catch_up()
-        for _ in range(self.chance.randint(1, 3)):
-            self._writes += 1
-            leader.write(self._writes)
-        if self.chance.random() < 0.3:
-            self.after(self.chance.random() * 2, self._crash_one, leader)
-
-    def challenged_by(self, member: Member) -> None:
-        """In spite, cut a leader off before it hears of a candidate or another leader; or that one later."""
-        if not self.faults.spite or self.is_healed:
-            return
-        for other in self.members.values():
-            if other is not member and other.is_up and other.raft.role is Role.LEADER:
-                self._cut_off(other)
-        if member.role is Role.LEADER and self.chance.random() < 0.5:
-            self.after(self.chance.choice((0, 1, 3)) * self.chance.random(), self._cut_off, member)
-
-    def leader_commits(self, member: Member) -> None:
-        """In spite, cut a new leader off the moment it has committed something, before it can say so."""
-        if self.faults.spite and member.raft.term not in self._terms_with_commits:
-            self._terms_with_commits.add(member.raft.term)
-            if self.chance.random() < 0.3:
-                self._cut_off(member)
-
-    def _cut_off(self, member: Member) -> None:
-        cut = {(member.id, peer) for peer in self.members} | {(peer, member.id) for peer in self.members}
-        self._cut_for(cut, (0.5 + self.chance.random()) * 2 * self.faults.election_ticks)
-
-    def _stall(self) -> None:
-        member = self._one()
-        if member is not None:
-            member.stalled_until = self.now + self.chance.random() * 4 * self.faults.election_ticks
-            self.note(f"{member.id} stands still until {member.stalled_until:.2f}")
-
-    def _compact(self) -> None:
-        member = self._one()
-        if member is not None:
-            member.compact()
-
-    def _transfer(self) -> None:
-        leader = self._leader()
-        if leader is None or leader.stalled_until > self.now:
-            return
-        target = self.chance.choice(leader.raft.configuration.voters)
-        try:
-            leader.raft.transfer_leadership(target)
-            self.note(f"{leader.id} hands over to {target}")
-        except ProposalDroppedError:
-            return
-        leader.pump()
-
-    def _change(self) -> None:
-        member = self._leader() if self.chance.random() < 0.7 else self._one()
-        if member is None or member.stalled_until > self.now:
-            return
-        for _ in range(self.chance.choice((1, 1, 1, 2, 3))):
-            self._change_at(member)
-
-    def _change_at(self, member: Member) -> None:
-        member.catch_up()
-        change = self._draw_change(member.raft.configuration)
-        if member.raft.role is not Role.LEADER:
-            # What it knows may be old: to demote a member that was removed would have it come back.
-            change = ConfigurationChange(learners=(max(self.members) + 1,))
-        try:
-            member.raft.propose_configuration(change)
-        except (ProposalDroppedError, ConfigurationChangeError):
-            return
-        self.note(f"{member.id} proposes {change}")
-        for new in (*change.voters, *change.learners):
-            if new not in self.members:
-                self.members[new] = Member(self, new, blank(Configuration(())))
-        before = set(member.raft.configuration.voters)
-        member.pump()
-        if self.chance.random() < 0.5:
-            after = set(change.voters) | {member.id} if self.chance.random() < 0.7 else set(change.voters)
-            self.after(self.chance.random() * 3, self._cut_between, after, before - after)
-
-    def _draw_change(self, configuration: Configuration) -> ConfigurationChange:
-        """Return a change of one or several; ids of members that left never come back."""
-        chance = self.chance
-        voters, learners = list(configuration.voters), list(configuration.learners)
-        new = max(self.members) + 1
-        kind = chance.random()
-        if kind < 0.25 and learners:
-            return ConfigurationChange(voters=(chance.choice(learners),))
-        if kind < 0.5 and len(voters) + len(learners) < 7:
-            return ConfigurationChange(learners=(new,))
-        if kind < 0.6 and len(voters) < 6:
-            return ConfigurationChange(voters=(new,))
-        removed = tuple(chance.sample(voters, min(len(voters), chance.randint(1, (len(voters) + 2) // 2))))
-        if kind < 0.8 and len(voters) > len(removed):
-            demotes = chance.random() < 0.3
-            return ConfigurationChange(
-                learners=removed if demotes else (), removed=() if demotes else removed
-            )
-        return ConfigurationChange(voters=tuple(range(new, new + len(removed))), removed=removed)
-
     # Clients
 
-    def _write(self) -> None:
-        member = self._one()
+    def write(self) -> None:
+        self.write_at(self.one())
+
+    def write_at(self, member: Member | None) -> None:
         self._writes += 1
         if member is not None:
             member.write(self._writes)
 
-    def _read(self) -> None:
-        member = self._one()
+    def read(self) -> None:
+        self.read_at(self.one())
+
+    def read_at(self, member: Member | None) -> None:
         self._reads += 1
         if member is not None:
             member.read(self._reads)
 
     def read_elsewhere(self, answered: Member) -> None:
         """Right after a write was answered, ask all others who think that they lead."""
-        for member in self.members.values():
-            if member is answered or not member.is_up or member.stalled_until > self.now:
+        for member in tuple(self.members.values()):
+            if member is answered or not member.is_up or member.is_still:
                 continue
             if member.raft.role is Role.LEADER:
                 member.catch_up()
                 member.read_at_once()
+                self.read_at(member)
 
     # The end
 
@@ -598,10 +461,10 @@ class World:
         self._cut.clear()
         for member in list(self.members.values()):
             member.stalled_until = min(member.stalled_until, self.now)
-            self._restart(member)
+            self.restart(member)
 
     def _is_at_rest(self) -> bool:
-        leader = self._leader()
+        leader = self.leader()
         if leader is None:
             return False
         last = leader.raft._log.last_index
@@ -615,9 +478,8 @@ class World:
         if lost:
             raise ViolationError(f"durability: the answered writes {sorted(lost)} are lost")
         if self._last_write is None:
-            self._writes += 1
+            self.write_at(leader)
             self._last_write = self._writes
-            leader.write(self._writes)
             return False
         if self._last_write not in self.history.writes:
             self._last_write = None  # Dropped: its leader was just handing over.
