@@ -2,8 +2,9 @@
 
 Members with disks, clocks of their own rates, a network that drops, delays, duplicates and reorders, cuts in
 either direction, crashes that tear what was not synced, members that stand still, changes of who belongs,
-snapshots, and clients that write and read; a `Nemesis` chooses when. `Invariants` and `History` judge each step. At the end all heals,
-and the cluster must come to rest: one leader, all logs applied, a last write answered.
+snapshots, and clients that write and read: what befalls it, and when, is raft_nemesis.py's. `Invariants` and
+`History` judge each step. At the end all heals, and the cluster must come to rest: one leader, all logs
+applied, a last write answered.
 
 Source: TigerBeetle, docs/internals/testing.md (seeds, a simulator of clock, network and disk);
 etcd, tests/robustness, whose faults these are.
