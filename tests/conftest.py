@@ -16,6 +16,8 @@ hypothesis.settings.load_profile("kubelab")
 # Programs in Go run some hundred times here, kubectl for one, and spend a fifth of their time on collecting
 # garbage of which they leave little.
 os.environ.setdefault("GOGC", "400")
+# Directories whose tests take half a minute each: begun last, one of them would keep all workers waiting.
+LONG_TESTS = ("docs", "plain", "e2e")
 
 
 @pytest.fixture
@@ -33,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.parent.name not in LONG_TESTS)
     if os.geteuid() == 0:
         return
     for item in items:
