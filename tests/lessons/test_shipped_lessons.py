@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kubelab.cluster.errors import LabError
-from kubelab.lessons.catalog import Catalog, tracks_path
+from kubelab.lessons.catalog import Catalog, beyond, lacking, tracks_path
 from kubelab.lessons.lint import lint
 
 
@@ -26,6 +26,14 @@ def test_every_wrong_attempt_stands_for_one_misconception() -> None:
             messages = [wrong.message for wrong in step.structure.wrong]
             assert messages, f"{lesson.id} {step.id}"
             assert len(messages) == len(set(messages))
+
+
+def test_a_lesson_for_several_masters_can_be_read_on_a_smaller_cluster() -> None:
+    lesson = Catalog.load().lesson("masters/03-raft")
+    reason = lacking(lesson, beyond(1))
+    assert reason
+    assert "`kubelab --masters 3 --fresh`" in reason.en
+    assert lacking(lesson, beyond(3)) is lacking(lesson, beyond(5)) is None
 
 
 def test_lessons_are_found_where_the_environment_says(tmp_path: Path) -> None:
