@@ -4,12 +4,15 @@ import asyncio
 import os
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from kubelab.cluster.store.mvcc import Mvcc
 from kubelab.cluster.store.requests import Put, Range, prefix_end
 from kubelab.cluster.store.service import KeyValueService, Progress
+from kubelab.cluster.store.watch import watching as watching_mvcc
 
 CLIENTS = (1, 32)
 DURATION_S = 1.5
@@ -20,6 +23,8 @@ PROBE_S = 0.005
 FAILOVER_TIMEOUT_S = 30.0
 SYNCS = 200
 PREFIX = b"/registry/bench/"
+DISK = "one fdatasync of 1 KiB"
+BESIDE_DISK = "write, in turns with fdatasync: p50"
 
 Rows = dict[tuple[str, str], float]
 """By name and unit."""
@@ -50,6 +55,24 @@ async def writes(store: KeyValueService) -> Rows:
         rows[f"{name}: p50", "ms"] = load.quantile_s(0.5) * 1e3
         rows[f"{name}: p99", "ms"] = load.quantile_s(0.99) * 1e3
     return rows
+
+
+async def writes_beside_disk(store: KeyValueService, place: Path) -> Rows:
+    """One client's durable writes, and in turns with them plain ones of that size to a file at *place*: how
+    quick a disk is changes from one moment to the next, so only what was measured together compares."""
+    took_s: list[float] = []
+    disk_s: list[float] = []
+    with _plain_file(place) as fd:
+        for number in range(SYNCS):
+            began_s = time.perf_counter()
+            await store.put(Put(PREFIX + b"beside-disk", VALUE))
+            took_s.append(time.perf_counter() - began_s)
+            await asyncio.sleep(0.001)  # Until the followers' disks are done with it, too.
+            disk_s.append(_fdatasync_s(fd, number))
+    return {
+        (BESIDE_DISK, "us"): statistics.median(took_s) * 1e6,
+        (DISK, "us"): statistics.median(disk_s) * 1e6,
+    }
 
 
 async def reads(store: KeyValueService) -> Rows:
@@ -99,6 +122,29 @@ async def watching(store: KeyValueService) -> Rows:
     }
 
 
+async def delivery() -> Rows:
+    """How long it takes from a write that the state machine carries out until a watcher's task has it."""
+    mvcc, seen_s = Mvcc(), list[float]()
+    applied_s: list[float] = []
+
+    async def look() -> None:
+        async for _ in watch:
+            seen_s.append(time.perf_counter())
+            if len(seen_s) == EVENTS:
+                return
+
+    async with watching_mvcc(mvcc, PREFIX + b"watched") as watch, asyncio.TaskGroup() as group:
+        group.create_task(look())
+        await asyncio.sleep(0)
+        for _ in range(EVENTS):
+            mvcc.apply(Put(PREFIX + b"watched", VALUE))
+            applied_s.append(time.perf_counter())
+            while len(seen_s) < len(applied_s):  # noqa: ASYNC110 - an event would have a wake of its own
+                await asyncio.sleep(0)
+    took_s = [seen - applied for seen, applied in zip(seen_s, applied_s, strict=True)]
+    return {("applied to watch event: p50", "us"): statistics.median(took_s) * 1e6}
+
+
 async def listing(store: KeyValueService) -> Rows:
     """How long a list of LISTED keys takes, values and all."""
     limit = asyncio.Semaphore(256)
@@ -144,21 +190,24 @@ async def _probe(store: KeyValueService) -> None:
     await store.put(Put(PREFIX + b"failover", VALUE))
 
 
-def fdatasync_s(place: Path) -> float:
-    """Return the median time of a write that this disk has to keep, into room that the file has already."""
+@contextmanager
+def _plain_file(place: Path) -> Iterator[int]:
+    """Open a file that has room for SYNCS writes, as a log's segment has."""
     fd = os.open(place / "fdatasync", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        os.pwrite(fd, bytes(SYNCS * len(VALUE)), 0)
+        os.posix_fallocate(fd, 0, SYNCS * len(VALUE))
         os.fsync(fd)
-        took_s = []
-        for number in range(SYNCS):
-            began_s = time.perf_counter()
-            os.pwrite(fd, VALUE, number * len(VALUE))
-            os.fdatasync(fd)
-            took_s.append(time.perf_counter() - began_s)
-        return statistics.median(took_s)
+        yield fd
     finally:
         os.close(fd)
+
+
+def _fdatasync_s(fd: int, number: int) -> float:
+    """Return the time of a write that the disk has to keep. It holds the loop, on which nothing goes on."""
+    began_s = time.perf_counter()
+    os.pwrite(fd, VALUE, number * len(VALUE))
+    os.fdatasync(fd)
+    return time.perf_counter() - began_s
 
 
 async def _loaded(act: Callable[[int, int], Awaitable[None]], clients: int) -> _Load:

@@ -4,7 +4,7 @@ The lab's own store stands twice beside a real etcd: *in process*, as the lab's 
 members on one loop; and *by gRPC*, its members in a process of their own, asked by the very client that asks
 etcd. All members keep their logs below one directory and talk over TLS; etcd has its default timings. The
 client is Python and takes some 0.1 ms of a core for each call, which `etcdctl check perf` does not. One
-fdatasync of this disk is the yardstick of a durable write.
+fdatasync of this disk, in turns with the writes, is the yardstick of a durable write.
 Left out: members on machines of their own (here all share this one's processors and its disk).
 """
 
@@ -22,11 +22,10 @@ import click
 
 from kubelab.cli import store_load as load
 from kubelab.cli.measurements import Figure, figure
-from kubelab.cli.store_load import Rows
+from kubelab.cli.store_load import BESIDE_DISK, DISK, Rows
 from kubelab.cli.store_members import leader_first, members
 from kubelab.cluster.apiserver.pki import LOOPBACK, Authority
 from kubelab.cluster.errors import LabError
-from kubelab.cluster.linux.threads import in_thread
 from kubelab.cluster.store.engine import TlsFiles, open_etcd
 from kubelab.cluster.store.etcd_process import Certificates, EtcdSpec, run_member
 from kubelab.cluster.store.etcd_process_place import LoopbackPlace
@@ -35,7 +34,6 @@ from kubelab.language import Text
 
 MEMBERS = (1, 3)
 IN_PROCESS, BY_GRPC, ETCD = "in process", "by gRPC", "etcd"
-DISK = "one fdatasync of 1 KiB"
 
 Values = dict[tuple[str, str], list[float]]
 """Of several runs, by name and unit."""
@@ -43,13 +41,12 @@ Values = dict[tuple[str, str], list[float]]
 
 async def measure(place: Path, runs: int) -> list[Figure]:
     """See `Measure`: about a minute a run."""
-    taken: dict[str, Values] = {IN_PROCESS: {}, BY_GRPC: {}, ETCD: {}, DISK: {}}
+    taken: dict[str, Values] = {IN_PROCESS: {}, BY_GRPC: {}, ETCD: {}}
     for run in range(runs):
         for number in MEMBERS:
             here = place / f"{run}-{number}"
             here.mkdir()
             click.echo(str(_ROUND.format(run=run + 1, number=number)), err=True)
-            _take(taken[DISK], {(DISK, "us"): await in_thread(load.fdatasync_s, here) * 1e6})
             _take(taken[IN_PROCESS], await _in_process(here / "own", number))
             _take(taken[BY_GRPC], await _by_grpc(here / "served", number))
             _take(taken[ETCD], await _etcd(here / "etcd", number))
@@ -63,17 +60,19 @@ def _take(values: Values, rows: Rows) -> None:
 
 def _beside_disk(taken: Mapping[str, Values]) -> Iterator[Figure]:
     """Yield how long a durable write takes, beside what the disk alone needs."""
-    disk_us = taken[DISK][DISK, "us"]
-    yield figure(DISK, "us", disk_us)
     for number in MEMBERS:
         for way in (IN_PROCESS, ETCD):
-            writes_us = [each * 1e3 for each in taken[way][f"{number}: write, 1 client: p50", "ms"]]
+            writes_us = taken[way].pop((f"{number}: {BESIDE_DISK}", "us"))
+            disk_us = taken[way].pop((f"{number}: {DISK}", "us"))
             yield figure(
                 f"{number} member{'s' * (number > 1)}, {way}: write p50", "us", writes_us, DISK, disk_us
             )
 
 
 def _beside_etcd(taken: Mapping[str, Values]) -> Iterator[Figure]:
+    for (name, unit), alone in taken[IN_PROCESS].items():
+        if (name, unit) not in taken[ETCD]:
+            yield figure(f"{name}, {IN_PROCESS}", unit, alone)
     for (name, unit), theirs in taken[ETCD].items():
         for way in (IN_PROCESS, BY_GRPC):
             if values := taken[way].get((name, unit)):
@@ -85,6 +84,8 @@ async def _in_process(place: Path, number: int) -> Rows:
     async with members(place, number) as started:
         leader, *others = leader_first(started)
         rows = await _rows(leader)
+        rows |= await load.writes_beside_disk(leader, place)
+        rows |= await load.delivery()
         if others:
             leader.kill()
             rows["failover", "ms"] = await load.failover_s(others) * 1e3
@@ -130,6 +131,7 @@ async def _etcd(place: Path, number: int) -> Rows:
         ids = [(await client.status()).member for client in clients]
         first = ids.index(leader)
         rows = await _rows(clients[first])
+        rows |= await load.writes_beside_disk(clients[first], place)
         if number > 1:
             others = [client for client in clients if client is not clients[first]]
             started[first].hold_down()
