@@ -23,7 +23,7 @@ from kubelab.cluster.store.mvcc_keys import Keys
 from kubelab.cluster.store.requests import AlarmType, KeyValue, Membership
 
 VERSION = 1
-FRAME_KEYS = 500
+FRAME_KEYS = 200  # Each may be put between 100,000 others when it is restored: 10 ms for a frame.
 FRAME_BYTES = 256 * 1024  # About; a frame ends with the first version that reaches it.
 FOLD_STEP = 20_000  # Revisions forgotten by the image itself, at 0.3 us each.
 
