@@ -116,8 +116,8 @@ async def hang_up(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None
 
 
 async def test_a_write_is_not_sent_again_when_its_connection_breaks(authority: Authority) -> None:
-    """HTTP would allow it for PUT and DELETE. Done twice a write would undo what came in between, and one that
-    names a version would be refused though it was done."""
+    """HTTP would allow it for PUT and DELETE. Done twice a write would undo what came in between, and one
+    that names a version would be refused though it was done."""
     asked: list[str] = []
 
     async def break_off(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
