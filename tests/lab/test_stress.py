@@ -139,4 +139,5 @@ def test_nothing_is_left_of_a_lab(tmp_path: Path, number: int) -> None:
     assert cleaned.returncode == 0, story + cleaned.stdout
     assert lab.left() == [], story
     assert host_mounts() == mounts, story
-    assert sorted(left.name for left in lab.place.iterdir()) == ["lock", "masters"], story
+    # What the cluster keeps stays, if the lab came so far.
+    assert {left.name for left in lab.place.iterdir()} - {"masters"} == {"lock"}, story

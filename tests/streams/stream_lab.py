@@ -144,19 +144,6 @@ def open_descriptors(lab: RunningLab) -> list[Path]:
     return list(Path(f"/proc/{lab.process.pid}/fd").iterdir())
 
 
-def is_running(command: str) -> bool:
-    """Tell whether a process of exactly that command line is somewhere on this machine."""
-    wanted = command.replace(" ", "\0") + "\0"
-    for directory in Path("/proc").iterdir():
-        if directory.name.isdecimal():
-            try:
-                if (directory / "cmdline").read_text() == wanted:
-                    return True
-            except OSError:
-                continue
-    return False
-
-
 def until(condition: object, *, timeout_s: float = TIMEOUT_S) -> None:
     """Wait until *condition*, a call, is true."""
     assert callable(condition)

@@ -7,15 +7,11 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from stream_lab import Kubectl, is_running, until
+from sleeping import is_running, unlikely_seconds
+from stream_lab import Kubectl, until
 
 pytestmark = pytest.mark.root
 MEGABYTES_10 = os.urandom(1024) * 10 * 1024
-
-
-def unlikely_seconds() -> str:
-    """Return how long only one sleep on this machine sleeps."""
-    return f"9{uuid.uuid4().int % 10**8}"
 
 
 def test_output_errors_and_exit_code_come_apart(kubectl: Kubectl) -> None:

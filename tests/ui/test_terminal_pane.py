@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import pytest
 from local_pty import LocalProcess
+from sleeping import is_running, unlikely_seconds
 from textual import events
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
@@ -97,8 +98,9 @@ async def test_what_is_painted_is_what_the_emulator_holds(until: Until) -> None:
 
 async def test_ctrl_c_interrupts(until: Until) -> None:
     async with running(*BASH) as (app, pilot):
-        await type_in(pilot, "sleep 1000 || echo status=$?")
-        await until(pilot, lambda: "status=$" in shown(app))
+        seconds = unlikely_seconds()
+        await type_in(pilot, f"sleep {seconds}")
+        await until(pilot, lambda: is_running(f"sleep {seconds}"))  # It is in the foreground then.
         await pilot.press("ctrl+c")
         await until(pilot, lambda: "^C" in shown(app))
         await type_in(pilot, "echo back=$?")
