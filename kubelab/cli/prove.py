@@ -99,6 +99,7 @@ def test(
     report: Path | None,
 ) -> int:
     from kubelab.cli.interrupt import interruptible
+    from kubelab.cli.log import log_to_file
     from kubelab.cli.rootless import become_root
     from kubelab.lessons.junit import junit
 
@@ -106,6 +107,7 @@ def test(
         _write(report, "")  # Better to know now than after all the proofs.
     languages = (language,) if language else LANGUAGES
     become_root()
+    log_to_file()
     chosen = _possible(_on(backend, _chosen(lessons)))
     wanted = [(lesson, language) for lesson in chosen for language in languages]
     if backend == "kubernetes" and jobs > 1:
