@@ -3,7 +3,6 @@
 The store is what is followed, so it does not matter who wrote a definition, nor which of several servers
 answered; each has its own catalogue of kinds.
 Source: kubernetes, staging/src/k8s.io/apiextensions-apiserver/pkg/controller/{status,establish,finalizer}.
-Left out: a watch on a kind that goes does not end by itself.
 """
 
 import asyncio
