@@ -32,7 +32,6 @@ from kubelab.cluster.store.wal import Batch, Mark
 from kubelab.cluster.store.wal_writer import WalWriter
 
 STALL_TICKS = 2  # That late a tick shows that the loop was held up.
-ALONE_TICKS = 10  # At 15 ms each, 67 wakes a second were 1 % of a core, for nobody.
 READIES_MAX = 4  # Then the loop's other tasks have their turn.
 
 
@@ -153,30 +152,19 @@ class Driver:
         """Tick until cancelled."""
         tick_s, clock = self._config.tick_s, self.clock
         self._hurry_if_alone()
-        count = self._ticks_at_once
-        next_s = clock.monotonic_s() + count * tick_s
+        next_s = clock.monotonic_s() + tick_s
         while True:
             await clock.sleep(next_s - clock.monotonic_s())
             now_s = clock.monotonic_s()
-            if now_s - self._ticked_s > (count + STALL_TICKS - 1) * tick_s:
-                self._stalled_at_ticks = None if self._is_alone else self.ticks + 1
-                next_s = now_s
-            self._ticked_s = now_s
-            self._tick(count)
-            count = self._ticks_at_once
-            next_s += count * tick_s
-
-    @property
-    def _ticks_at_once(self) -> int:
-        """How many ticks there are for one wake: nobody waits for the heartbeats of one that is alone."""
-        return ALONE_TICKS if self._is_alone else 1
-
-    def _tick(self, count: int) -> None:
-        for _ in range(count):
             self.ticks += 1
+            if now_s - self._ticked_s > STALL_TICKS * tick_s:
+                self._stalled_at_ticks = None if self._is_alone else self.ticks
+                next_s = now_s
+            next_s += tick_s
+            self._ticked_s = now_s
             self.raft.tick()
             self._machine.ticked()
-        self.wake()
+            self.wake()
 
     def _hurry_if_alone(self) -> None:
         """Nobody else leads, and nobody was promised anything: no need to wait for an election time-out."""
