@@ -1,6 +1,7 @@
 """The embedded terminal with real programs on real ptys."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import ClassVar
 
 import pytest
 from local_pty import LocalProcess
-from sleeping import is_running, unlikely_seconds
 from textual import events
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
@@ -98,9 +98,9 @@ async def test_what_is_painted_is_what_the_emulator_holds(until: Until) -> None:
 
 async def test_ctrl_c_interrupts(until: Until) -> None:
     async with running(*BASH) as (app, pilot):
-        seconds = unlikely_seconds()
-        await type_in(pilot, f"sleep {seconds}")
-        await until(pilot, lambda: is_running(f"sleep {seconds}"))  # It is in the foreground then.
+        await type_in(pilot, "sleep 1000")
+        shell = app.processes[-1]
+        await until(pilot, lambda: os.tcgetpgrp(shell.fd) not in (0, shell.pid))  # The sleep is in front.
         await pilot.press("ctrl+c")
         await until(pilot, lambda: "^C" in shown(app))
         await type_in(pilot, "echo back=$?")
