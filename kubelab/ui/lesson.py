@@ -212,7 +212,8 @@ class LessonScreen(LabScreen):
                 await self._attendance.wait()
 
     async def _start_shell(self, size: WindowSize, machine: str) -> Process:
-        assert self.session  # A shell is seen, and started, only once there is a session.
+        if self.session is None:  # The lesson was left before its shell had a size to start with.
+            raise LabError(_LEFT)
         return await self.session.shell(size, machine)
 
     def _look_soon(self) -> None:
@@ -549,3 +550,6 @@ class LessonScreen(LabScreen):
         else:
             self._left = True
             self.lab_app.go_home(self)
+
+
+_LEFT = Text(es="La lección se ha cerrado.", en="The lesson has been left.")
