@@ -70,6 +70,7 @@ def test_what_was_predicted_stands_beside_what_happened_and_what_changed_is_told
         ":next",
         ":predict it's none, I'd say",
         ":text",
+        ":check",  # What is to go must have been seen.
         "pkill sleep",
         ":wait",
     )
