@@ -1,6 +1,7 @@
 """What all tests share: those of the kernel are skipped without root, and CI fails when any was skipped."""
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,10 @@ hypothesis.settings.load_profile("kubelab")
 # Programs in Go run some hundred times here, kubectl for one, and spend a fifth of their time on collecting
 # garbage of which they leave little.
 os.environ.setdefault("GOGC", "400")
+# A shell that starts us in the background has these ignored, and what is ignored stays so in the shells that
+# tests start: there Ctrl+C would do nothing.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 # Directories whose tests take half a minute each: begun last, one of them would keep all workers waiting.
 LONG_TESTS = ("docs", "plain", "e2e")
 

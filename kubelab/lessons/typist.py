@@ -23,6 +23,7 @@ BACK_S = 3.0  # For the prompt after a line that had done enough before it was t
 QUIET_S = 0.05  # Output counts as complete when nothing follows for so long.
 READ_LENGTH_MAX = 1 << 20  # A program that never ceases to write must not keep the reader.
 INTERRUPT = "^C"
+INTERRUPT_AGAIN_S = 1.0
 ACTIONS = ("<hint>", "<reset>", "<language>")  # Of the app: not for the shell, see `Session.act`.
 
 _ESCAPES = re.compile(r"\x1b\][^\x07]*\x07|\x1b\[[0-?]*[ -/]*[@-~]")
@@ -48,11 +49,22 @@ class Typist:
             LabError: neither came in time.
         """
         if line == INTERRUPT:
-            self._pty.send("\x03")
+            await self._interrupt(until=until, timeout_s=timeout_s)
         else:
             await self._come_back()
             self._pty.sendline(line)
-        await self.prompt(until=until, timeout_s=timeout_s, doing=line)
+            await self.prompt(until=until, timeout_s=timeout_s, doing=line)
+
+    async def _interrupt(self, *, until: Callable[[], bool], timeout_s: float) -> None:
+        """Press Ctrl+C, as people do, until it has an effect: a program that just starts may miss one."""
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            self._pty.send("\x03")
+            try:
+                return await self.prompt(until=until, timeout_s=INTERRUPT_AGAIN_S, doing=INTERRUPT)
+            except LabError:
+                if time.monotonic() > deadline_s:
+                    raise
 
     async def prompt(self, *, until: Callable[[], bool], timeout_s: float, doing: str = "") -> None:
         seen = ""

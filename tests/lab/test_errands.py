@@ -22,8 +22,8 @@ import os, sys, time
 print("argv", *sys.argv[1:], "lang", os.environ.get("KUBELAB_LANG"), "home", os.environ["HOME"], flush=True)
 print("complaint", file=sys.stderr, flush=True)
 if "wait" in sys.argv:
-    print(os.getpid(), flush=True)
     try:
+        print(os.getpid(), flush=True)
         time.sleep(60)
     except KeyboardInterrupt:
         print("interrupted", flush=True)

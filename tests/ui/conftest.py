@@ -6,17 +6,21 @@ from collections.abc import Awaitable, Callable
 import pytest
 from textual.pilot import Pilot
 
+PATIENCE_S = 40.0
+
 Until = Callable[[Pilot[None], Callable[[], bool]], Awaitable[None]]
 
 
 @pytest.fixture
 def until() -> Until:
-    """Let the app run until a condition holds; the test's own time-out ends a vain wait."""
+    """Let the app run until a condition holds. The test's own time-out might be raised in a callback of the
+    app's, where it is lost: so a vain wait ends by itself."""
 
     async def wait(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
-        while not condition():  # noqa: ASYNC110 - the terminal's screen sends no event
-            # Not pilot.pause(), which waits for an idle CPU: a flood never lets it.
-            await asyncio.sleep(0.005)
+        async with asyncio.timeout(PATIENCE_S):
+            while not condition():  # noqa: ASYNC110 - the terminal's screen sends no event
+                # Not pilot.pause(), which waits for an idle CPU: a flood never lets it.
+                await asyncio.sleep(0.005)
 
     return wait
 
