@@ -2,7 +2,10 @@
 
 The machines' network is 10.89.N.0/24: .1 the host, masters from .11, minions from .21, scratch machines from
 .101. Each node has a /24 of the pods' network, 10.244.0.0/16 as kubeadm and flannel have it, or the next
-free.
+free: 253 pods, for the first address is the bridge's; a kubelet takes 110. Where all of 10.0.0.0/8 leads
+somewhere else (into an office, by a VPN) both come from the other networks that are nobody's: RFC 1918, and
+RFC 6598 for pods.
+Left out: IPv6; networks chosen by hand.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,8 +19,15 @@ from kubelab.language import Text
 
 _FIRST = {"master": 11, "minion": 21, "scratch": 101}
 _COUNT_MAX = {"master": 10, "minion": 80, "scratch": 100}
-_MACHINE_NETWORKS = IPv4Network("10.89.0.0/16")
-_POD_NETWORKS = tuple(IPv4Network(f"10.{n}.0.0/16") for n in chain([244], range(128, 244), range(32, 128)))
+_TOP_BITS_MIN = 8
+_MACHINE_NETWORKS = ("10.89.0.0/16", "172.30.0.0/16", "192.168.0.0/16")
+_POD_NETWORKS = (
+    *(f"10.{n}.0.0/16" for n in chain([244], range(128, 244), range(32, 128))),
+    *(f"172.{n}.0.0/16" for n in range(16, 32)),
+    *(f"100.{n}.0.0/16" for n in range(64, 128)),
+)
+# Where Services have theirs; a test compares it with the API server's.
+SERVICES = IPv4Network("10.96.0.0/12")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +58,21 @@ class AddressPlan:
 
 
 def choose(taken: Iterable[IPv4Network]) -> AddressPlan:
-    """Return networks that overlap none of *taken*, the host's routes (a default route takes nothing).
+    """Return networks that overlap none of *taken*, the host's routes, nor each other. What is wider than
+    any private network takes nothing: it is the default route, or a part of it (0.0.0.0/1 and 128.0.0.0/1,
+    with which a VPN takes the place of the default route without touching that).
 
     Raises:
         LabError: the host's routes leave no room.
     """
-    busy = tuple(network for network in taken if network.prefixlen > 0)
-    machines = _first_free(_MACHINE_NETWORKS.subnets(new_prefix=24), busy)
-    pods = _first_free(iter(_POD_NETWORKS), busy)
+    busy = tuple(network for network in taken if network.prefixlen >= _TOP_BITS_MIN)
+    machines = _first_free(_machine_networks(), busy)
+    pods = _first_free(map(IPv4Network, _POD_NETWORKS), (*busy, machines, SERVICES))
     return AddressPlan(machines, pods)
+
+
+def _machine_networks() -> Iterator[IPv4Network]:
+    return chain.from_iterable(IPv4Network(top).subnets(new_prefix=24) for top in _MACHINE_NETWORKS)
 
 
 def _first_free(candidates: Iterator[IPv4Network], busy: tuple[IPv4Network, ...]) -> IPv4Network:
@@ -67,8 +83,10 @@ def _first_free(candidates: Iterator[IPv4Network], busy: tuple[IPv4Network, ...]
 
 
 _NO_ROOM = Text(
-    es="las rutas del equipo no dejan libre una red 10.89.N.0/24 o 10.N.0.0/16: quita alguna («ip route»)",
-    en="this host's routes leave no 10.89.N.0/24 or 10.N.0.0/16 network free: remove one (`ip route`)",
+    es="las rutas del equipo ocupan todas las redes privadas en que cabría el laboratorio (10.0.0.0/8, "
+    "172.16.0.0/12, 192.168.0.0/16): quita alguna («ip route»)",
+    en="this host's routes take all the private networks that the lab would fit in (10.0.0.0/8, "
+    "172.16.0.0/12, 192.168.0.0/16): remove one (`ip route`)",
 )
 _TOO_MANY = Text(
     es="el laboratorio admite como mucho {count} máquinas de tipo {role}",
