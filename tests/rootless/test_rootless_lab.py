@@ -128,6 +128,16 @@ def test_doctor_says_what_there_is_not(home: Path, user: tuple[str, ...]) -> Non
     assert "✓ overlay              tried: works" in said
 
 
+def test_doctor_finds_that_a_masked_proc_keeps_machines_from_theirs(
+    home: Path, user: tuple[str, ...]
+) -> None:
+    """As containers of other engines have it: mount_namespaces(7) on what a user may not see all of."""
+    mask = ("unshare", "--mount", "sh", "-c", 'mount --bind /dev/null /proc/kallsyms && exec "$@"', "sh")
+    said = kubelab(home / "none", "doctor", prefix=(*mask, *user)).stdout
+    assert "✗ namespace.pid        tried: the kernel refuses it: mount proc: Operation not permitted" in said
+    assert "→ the container that you are in masks parts of /proc" in said
+
+
 def test_killed_it_leaves_nothing_that_runs_and_clean_takes_the_rest(
     home: Path, user: tuple[str, ...]
 ) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kubelab.cluster.errors import KernelError
+from kubelab.cluster.linux import apparmor
 from kubelab.cluster.linux.namespaces import call_in_thread
 from kubelab.language import Text
 
@@ -28,11 +29,12 @@ def absent(name: str, reason: Text, mend: Text) -> Capability:
 
 
 def tried(name: str, act: Callable[[], None], mend: Text) -> Capability:
-    """Try *act* in a thread of its own, with which whatever it enters or gives up ends."""
+    """Try *act* in a thread of its own, with which whatever it enters or gives up ends. What is refused to a
+    program that AppArmor confines, that mends; else *mend* does."""
     try:
         call_in_thread(act)
     except KernelError as error:
-        return absent(name, _REFUSED.format(error=error), mend)
+        return absent(name, _REFUSED.format(error=error), apparmor.mend(error.errno) or mend)
     return present(name, _WORKS)
 
 

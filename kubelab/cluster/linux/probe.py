@@ -43,7 +43,8 @@ PROGRAMS = {
 BROUGHT = ("etcdctl",)
 _NAMESPACES: tuple[NamespaceType, ...] = ("mnt", "pid", "net", "ipc", "uts", "cgroup")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_NFT_TIMEOUT_S = 5.0
+_PROC = ("/usr/bin/unshare", "--pid", "--fork", "--mount-proc", "true")
+_PROGRAM_TIMEOUT_S = 5.0
 
 
 def names() -> tuple[str, ...]:
@@ -71,7 +72,7 @@ def probe() -> tuple[Capability, ...]:
     """Try everything."""
     return (
         *probe_users(),
-        *(_namespace(type_) for type_ in _NAMESPACES),
+        *(_pid_namespace() if type_ == "pid" else _namespace(type_) for type_ in _NAMESPACES),
         tried("namespace.time", _try_clocks, MEND_ROOT if os.geteuid() else _MEND_KERNEL),
         tried("overlay", _try_overlay, _MEND_MODULE.format(module="overlay")),
         tried("bridge", _try_links, _MEND_MODULE.format(module="bridge veth")),
@@ -96,6 +97,20 @@ def _told(capability: Capability) -> tuple[tuple[str, str], tuple[str, str]]:
 def _namespace(type_: NamespaceType) -> Capability:
     mend = MEND_ROOT if os.geteuid() else _MEND_KERNEL
     return tried(f"namespace.{type_}", lambda: syscalls.unshare(CLONE_FLAGS[type_]), mend)
+
+
+def _pid_namespace() -> Capability:
+    """It takes a /proc of its own, which in a user namespace a masked one is a reason to refuse: containers
+    of others have such."""
+    if not user_namespace.is_nested():
+        return _namespace("pid")
+    return tried("namespace.pid", _try_proc, _MEND_PROC)
+
+
+def _try_proc() -> None:
+    done = subprocess.run(_PROC, capture_output=True, timeout=_PROGRAM_TIMEOUT_S, check=False)
+    if done.returncode:
+        raise KernelError("mount", "proc", _errno_of(done.stderr))
 
 
 def _try_clocks() -> None:
@@ -139,13 +154,13 @@ def _try_rules() -> None:
     if program is None:
         return
     command = [program, "add", "table", "inet", "probe"]
-    done = subprocess.run(command, capture_output=True, timeout=_NFT_TIMEOUT_S, check=False)
+    done = subprocess.run(command, capture_output=True, timeout=_PROGRAM_TIMEOUT_S, check=False)
     if done.returncode:
         raise KernelError("nft add table", "inet probe", _errno_of(done.stderr))
 
 
 def _errno_of(output: bytes) -> int:
-    """Return the error that nft's last line names."""
+    """Return the error that a program's last line names."""
     said = output.decode(errors="replace")
     return next((number for number in range(1, 134) if os.strerror(number) in said), 0)
 
@@ -162,6 +177,12 @@ def _program(name: str, package: str) -> Capability:
 _MEND_KERNEL = Text(
     es="el kernel o el contenedor en que estás no lo permiten: usa un equipo o una máquina virtual propios",
     en="the kernel, or the container that you are in, does not allow it: use a host or a VM of your own",
+)
+_MEND_PROC = Text(
+    es="el contenedor en que estás oculta partes de /proc: arráncalo con --security-opt "
+    "systempaths=unconfined (podman: unmask=ALL), o usa sudo",
+    en="the container that you are in masks parts of /proc: start it with --security-opt "
+    "systempaths=unconfined (podman: unmask=ALL), or use sudo",
 )
 _MEND_MODULE = Text(
     es="carga el módulo: sudo modprobe -a {module}",

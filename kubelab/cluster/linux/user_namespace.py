@@ -4,6 +4,8 @@
 starts is in there too. Its own id is 0 inside; the ids that /etc/subuid and /etc/subgid grant follow from 1
 on, given by newuidmap and newgidmap, which alone may. Without them there is just that one id: then nobody
 inside can be another user, chown to one, or change his groups, and files of all others are nobody's.
+AppArmor may let such a namespace be made and give no rights in it (Ubuntu since 24.04), which shows only when
+they are used; so a child tries first, and this process stays as it is where it cannot be had.
 Nothing is executed anew, so pid, terminal, signals and open files stay as they are; the namespaces are held
 by the lab's processes alone and end with them. The network is still the host's: sockets of this process are
 the user's own, as before.
@@ -18,6 +20,7 @@ from dataclasses import dataclass
 
 from kubelab.cluster.errors import KernelError
 from kubelab.cluster.linux import syscalls
+from kubelab.cluster.linux.mounts import make_private
 
 _HELPERS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ALL_IDS = 4294967295
@@ -127,14 +130,38 @@ def helper(name: str) -> str | None:
     return next((path for path in paths if os.access(path, os.X_OK)), None)
 
 
+def try_to_enter() -> None:
+    """Let a child make both namespaces and use its rights in them. Only for a process with one thread.
+
+    Raises:
+        KernelError: this kernel, or what guards it, does not let this user.
+    """
+    pid = os.fork()
+    if pid == 0:
+        os._exit(_errno_of_entering())
+    _, status = os.waitpid(pid, 0)
+    if number := os.waitstatus_to_exitcode(status):
+        raise KernelError("enter", "a user namespace", number)
+
+
+def _errno_of_entering() -> int:
+    try:
+        syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS)
+        make_private()
+    except KernelError as error:
+        return error.errno
+    return 0
+
+
 def enter() -> IdMaps:
     """Become root of a new user and mount namespace; return its maps.
 
     Only for a process with one thread.
 
     Raises:
-        KernelError: this kernel, or what guards it, does not let this user.
+        KernelError: this kernel, or what guards it, does not let this user; nothing has changed then.
     """
+    try_to_enter()
     own = IdMaps((IdRange(0, os.geteuid(), 1),), (IdRange(0, os.getegid(), 1),))
     wanted = subordinate_maps()
     mapper = _Mapper.waiting(wanted) if wanted.has_other_users else None

@@ -3,19 +3,22 @@
 Source: user_namespaces(7); Documentation/admin-guide/sysctl/user.rst; Debian on unprivileged_userns_clone;
 Ubuntu's security note on kernel.apparmor_restrict_unprivileged_userns (23.10); newuidmap(1).
 """
-# ruff: noqa: PTH123 - paths of /proc are text
 
+import errno
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from kubelab.cluster.linux import user_namespace
+from kubelab.cluster.linux import apparmor, user_namespace
 from kubelab.cluster.linux.capability import MEND_ROOT, Capability, absent, present
 from kubelab.language import Text
 
 TIMEOUT_S = 5.0
-UNSHARE = "/usr/bin/unshare"
+# The second program of each uses the rights that a namespace may come without.
+UNSHARE = ("/usr/bin/unshare", "--user", "--map-root-user", "/usr/bin/unshare", "--uts", "true")
+OURS = (sys.executable, "-c", f"from {user_namespace.__name__} import try_to_enter; try_to_enter()")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +64,17 @@ def _host_root() -> Capability:
 
 
 def _user_namespace() -> Capability:
-    """Some programs may be allowed what others are not: what counts is whether it works."""
-    if _can_unshare():
+    """Some programs may be allowed what others are not: what counts is whether it works. A rootless lab
+    would be this one's, a lesson's namespace is unshare(1)'s."""
+    if _works(UNSHARE if os.geteuid() == 0 else OURS):
         return present("namespace.user", _WORKS)
-    if found := guard(_read):
+    if found := guard(apparmor.read):
         return absent("namespace.user", found.reason, Text(found.mend, found.mend))
-    return absent("namespace.user", _REFUSED, _MEND_REFUSED)
+    return absent("namespace.user", _REFUSED, apparmor.mend(errno.EPERM) or _MEND_REFUSED)
 
 
-def _can_unshare() -> bool:
-    """Ask another program to: a process with threads may not unshare its user namespace. The second one
-    takes the rights that a namespace without them would not have."""
-    command = [UNSHARE, "--user", "--map-root-user", "--uts", "true"]
+def _works(command: Sequence[str]) -> bool:
+    """A process with threads may not unshare its user namespace: let another one."""
     quiet = subprocess.DEVNULL
     try:
         done = subprocess.run(
@@ -96,14 +98,6 @@ def _missing_for_users() -> Iterator[tuple[Text, Text]]:
         yield _NO_HELPERS, Text(*[_INSTALL_HELPERS] * 2)
     if not user_namespace.subordinate_maps().has_other_users:
         yield _NO_GRANT, Text(*[_GRANT] * 2)
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="ascii") as file:
-            return file.read()
-    except OSError:
-        return ""
 
 
 GUARDS = (
