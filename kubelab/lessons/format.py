@@ -124,7 +124,7 @@ class StepStructure:
     solve: Annotated[
         tuple[str, ...],
         "The command lines that a learner could type; `^C` is Ctrl+C, and `<hint>`, `<reset>` and "
-        "`<language>` are what is done in the app.",
+        "`<language>` are what is done in the app. An `exit` as the last waits for the step to pass.",
         SOME,
     ]
     setup: Annotated[

@@ -24,7 +24,7 @@ from kubelab.lessons.lab import LabPort
 from kubelab.lessons.patience import DEFAULT_PATIENCE, Patience
 from kubelab.lessons.progress import Progress
 from kubelab.lessons.session import Session
-from kubelab.lessons.typist import ACTIONS, Typist
+from kubelab.lessons.typist import ACTIONS, LEAVE, Typist
 from kubelab.lessons.view import StepView, Verdict, sentence_of
 
 Watch = Callable[[str], None]
@@ -158,6 +158,8 @@ class _Learner:
         *before, last = lines
         for line in before:
             await self._do(line, until=lambda: False)
+        if last == LEAVE:
+            await self.wait(until)  # What a shell is in has to be seen before it ends.
         await self._do(last, until)
 
     async def _do(self, line: str, until: Callable[[], bool]) -> None:

@@ -36,7 +36,7 @@ from kubelab.lessons.patience import DEFAULT_PATIENCE, Patience
 from kubelab.lessons.prediction import PredictionState, value_of
 from kubelab.lessons.progress import LessonProgress, Progress, StepProgress, new_seed
 from kubelab.lessons.record import Event
-from kubelab.lessons.typist import ACTIONS, Typist
+from kubelab.lessons.typist import ACTIONS, LEAVE, Typist
 from kubelab.lessons.view import LessonView, Mode, sentence_of
 from kubelab.lessons.workplace import Workplace
 
@@ -248,18 +248,22 @@ class Session:
             lambda: not self._states[index].uncaptured or self._is_over(index), patience.state_s
         )
         try:
-            await self._type(self.lesson.steps[index].structure.solve, index, patience.line_s)
+            await self._type(self.lesson.steps[index].structure.solve, index, patience)
             await self._until(lambda: self._is_over(index), timeout_s=patience.state_s)
         finally:
             self._states[index] = replace(self._states[index], skipped=self._states[index].passed)
 
-    async def _type(self, lines: tuple[str, ...], index: int, line_s: float) -> None:
+    async def _type(self, lines: tuple[str, ...], index: int, patience: Patience) -> None:
         """Type *lines* for as long as the learner stays at the step; it may pass before the last is done."""
+        line_s = patience.line_s
         typist = Typist(await self._workplace.shell(TYPED_SIZE, self.language))
         await typist.prompt(until=lambda: self._has_gone_from(index), timeout_s=line_s)
         self._states[index] = replace(self._states[index], skipped=True)
         for number, line in enumerate(lines, 1):
-            enough = self._is_over if number == len(lines) else self._has_gone_from
+            is_last = number == len(lines)
+            enough = self._is_over if is_last else self._has_gone_from
+            if line == LEAVE and is_last:  # What a shell is in has to be seen before it ends.
+                await self._until(lambda: self._is_over(index), patience.state_s)
             if line in ACTIONS and not self._has_gone_from(index):
                 typist = await self._act_for(line, typist, line_s)
             elif not self._has_gone_from(index):

@@ -24,6 +24,7 @@ QUIET_S = 0.05  # Output counts as complete when nothing follows for so long.
 READ_LENGTH_MAX = 1 << 20  # A program that never ceases to write must not keep the reader.
 INTERRUPT = "^C"
 INTERRUPT_AGAIN_S = 1.0
+LEAVE = "exit"  # As the last line: people look at what they have done, and then leave.
 ACTIONS = ("<hint>", "<reset>", "<language>")  # Of the app: not for the shell, see `Session.act`.
 
 _ESCAPES = re.compile(r"\x1b\][^\x07]*\x07|\x1b\[[0-?]*[ -/]*[@-~]")

@@ -76,3 +76,10 @@ async def test_a_proof_does_what_is_done_in_the_app(lab: ScratchLab) -> None:
     checks = "- {value: {session: language}, changed: true}\n  - {session: hints, ge: 1}"
     proof = await prove(about_itself(checks, "[<hint>, <language>, <language>]"), "es", lab)
     assert proof.passed, str(proof)
+
+
+@pytest.mark.root
+async def test_a_shell_is_left_when_what_it_is_in_was_seen(lab: ScratchLab) -> None:
+    checks = "- {hold: {process: {comm: dash}}, for: 1s}"
+    proof = await prove(about_itself(checks, "[dash, exit]"), "es", lab)
+    assert proof.passed, str(proof)
