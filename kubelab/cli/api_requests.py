@@ -1,8 +1,8 @@
 """How quick the API server is over HTTPS: creations, reads, lists of 1,000, watches (`kubelab bench api`).
 
-The server runs alone in a process of its own, its clients in others, so its CPU time and memory are its own.
+The server runs alone in a process of its own, its clients in others, so its CPU time and memory are its own;
+its store is in that process, too, and writes to the disk.
 The peer is any other API server, named by a kubeconfig: the same clients ask it for the same in the same run.
-Left out: a durable store behind ours; it comes with the replicated one.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """The API server alone, for `kubelab bench api`: as a master runs it, with no other component beside it.
 
 What every request meets in a lab it meets here: authorizers, admission plug-ins and what they follow, the
-audit log, tokens, and a store that is compacted.
+audit log, tokens, and the lab's own store, alone in its cluster, which writes each change to the disk before
+it is answered, and is compacted.
 
 Prints a line of JSON with its kubeconfig's path when it serves, and ends with its standard input.
 """
@@ -15,6 +16,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from kubelab.cli.store_members import members
 from kubelab.cluster.apiserver import plugins
 from kubelab.cluster.apiserver.access import Access
 from kubelab.cluster.apiserver.bootstrap import bootstrap
@@ -23,9 +25,10 @@ from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.apiserver.server import Security, serve
 from kubelab.cluster.clock import SystemClock
 from kubelab.cluster.lab.listening import listen
+from kubelab.cluster.lab.local_store import LocalStore
 from kubelab.cluster.linux.background import background
+from kubelab.cluster.linux.suspension import Suspension
 from kubelab.cluster.store.compactor import keep_compacted
-from kubelab.cluster.store.memory import MemoryStore
 
 
 async def run(place: Path) -> None:
@@ -35,19 +38,21 @@ async def run(place: Path) -> None:
         tls=server_context(ca, authority.apiserver(), clients=ssl.CERT_OPTIONAL),
         kubelet_tls=client_context(ca, authority.apiserver_kubelet_client()),
     )
-    store, clock = MemoryStore(), SystemClock()
-    registry = Registry(store, clock, access=Access(authority.service_accounts()))
-    admission = plugins.install(registry)
-    await bootstrap(registry)
-    admin = authority.admin()
-    with listen(socket.socket(), "127.0.0.1", 0) as listener:
+    admin, clock = authority.admin(), SystemClock()
+    async with members(place / "store", 1) as [member]:
+        store = LocalStore(member, Suspension())
+        registry = Registry(store, clock, access=Access(authority.service_accounts()))
+        admission = plugins.install(registry)
+        await bootstrap(registry)
+        listener = listen(socket.socket(), "127.0.0.1", 0)
+        port = listener.getsockname()[1]  # The server takes the socket over.
         async with (
             serve(registry, security, [listener], audit_log=place / "audit.log"),
             background(admission.run(), keep_compacted(store, clock)),
         ):
             gc.freeze()
             where = {
-                "server": f"https://127.0.0.1:{listener.getsockname()[1]}",
+                "server": f"https://127.0.0.1:{port}",
                 "ca": str(ca),
                 "certificate": str(admin.certificate),
                 "key": str(admin.key),
