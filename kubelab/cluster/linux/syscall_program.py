@@ -64,6 +64,7 @@ _PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
 _SIG_SETMASK = 2
 _SIGSET_BYTES = 8
 ALL_BITS = (1 << 64) - 1
+_BLOCKED = ALL_BITS & ~(1 << 31 | 1 << 32)  # Those between threads are the C library's own.
 
 
 def string(text: str) -> bytes:
@@ -350,7 +351,7 @@ def _clone(flags: int, cgroup_fd: int, calls: int) -> tuple[int, int, tuple[int,
     words = (flags, ctypes.addressof(pidfd), 0, 0, signal.SIGCHLD, 0, 0, 0, 0, 0, max(cgroup_fd, 0))
     arguments = ctypes.create_string_buffer(struct.pack("<11Q", *words), 88)
     dumpable = syscalls.prctl(_PR_GET_DUMPABLE)
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    blocked = syscalls.set_signal_mask(_BLOCKED)
     # Nobody may trace the child, and whether one may is the shared memory's property.
     syscalls.prctl(_PR_SET_DUMPABLE, 0)
     try:
@@ -358,7 +359,7 @@ def _clone(flags: int, cgroup_fd: int, calls: int) -> tuple[int, int, tuple[int,
     finally:
         if dumpable == 1:
             syscalls.prctl(_PR_SET_DUMPABLE, 1)
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        syscalls.set_signal_mask(blocked)
     if pid < 0:
         raise KernelError("clone3", hex(flags), -pid)
     return pid, pidfd.value, (outcome[0], outcome[1])

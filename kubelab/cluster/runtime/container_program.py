@@ -210,7 +210,7 @@ def _shape(wanted: Start, user: User, candidates: int) -> Shape:
         user=user,
         seccomp=config.seccomp,
         namespaces=tuple(each.type for each in config.namespaces if each.path == SANDBOX),
-        mounts=tuple(replace(each, source="") if _is_bind(each) else each for each in mounts),
+        mounts=tuple(map(_sourceless, mounts)),
         are_directories=tuple(not _is_bind(each) or os.path.isdir(each.source) for each in mounts),
         devices=container_devices.wanted(config),
         read_only_root=bool(config.root and config.root.readonly),
@@ -223,6 +223,11 @@ def _shape(wanted: Start, user: User, candidates: int) -> Shape:
         candidates=candidates,
         keyring=wanted.keyring,
     )
+
+
+@functools.lru_cache(maxsize=_MOUNTS_MAX)
+def _sourceless(mount: Mount) -> Mount:
+    return replace(mount, source="") if _is_bind(mount) else mount
 
 
 def _values(wanted: Start, env: Mapping[str, str], candidates: list[str]) -> dict[str, Value]:
