@@ -1,6 +1,7 @@
 """Labs that are killed and ended at moments nobody chose: after `kubelab clean` nothing is left of them.
 
-More rounds: `KUBELAB_STRESS_ROUNDS=200 KUBELAB_STRESS_SEED=7 pytest tests/lab/test_stress.py`.
+More rounds: `KUBELAB_STRESS_ROUNDS=200 KUBELAB_STRESS_SEED=7 pytest tests/lab/test_stress.py`; with a
+replicated store, `KUBELAB_STRESS_MASTERS=3`.
 """
 
 import json
@@ -27,7 +28,8 @@ pytestmark = pytest.mark.root
 
 ROUNDS = int(os.environ.get("KUBELAB_STRESS_ROUNDS", "4"))
 SEED = int(os.environ.get("KUBELAB_STRESS_SEED", "1"))
-START_S = 1.5  # About what a start takes, so that half of the ends fall into it.
+MASTERS = int(os.environ.get("KUBELAB_STRESS_MASTERS", "1"))
+START_S = 1.0 + MASTERS / 2  # About what a start takes, so that half of the ends fall into it.
 ENDS = ("kill", "end", "end twice", "end, then kill", "kill a machine, then end")
 
 
@@ -109,7 +111,7 @@ class Doomed:
 @contextmanager
 def doomed(place: Path, chance: random.Random) -> Iterator[Doomed]:
     with subprocess.Popen(
-        command("up", "--quiet"),
+        command("up", "--quiet", f"--masters={MASTERS}"),
         env=environment(place),
         text=True,
         stdout=subprocess.PIPE,

@@ -1,11 +1,13 @@
 """What systemd delegates to a user can be limited in, if the lab is alone there."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from kubelab.cluster.linux.delegation import has_only_v2, is_delegated, own_cgroup
+from kubelab.cluster.linux.delegation import has_only_v2, is_delegated, own_cgroup, scope_words
 from kubelab.cluster.linux.mounts import MountEntry, parse_mountinfo
 
 ONLY_V2 = "31 23 0:28 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate"
@@ -52,6 +54,17 @@ def test_it_must_have_controllers_and_nobody_else_in_it(
 ) -> None:
     members = processes.format(own=os.getpid())
     assert is_delegated(scope(tmp_path, processes=members, controllers=controllers)) is delegated
+
+
+def test_where_ones_systemd_is_only_systemd_run_is_told() -> None:
+    told = "import os, sys; print(*sys.argv[1:4], os.environ.get('XDG_RUNTIME_DIR'))"
+    words = scope_words(sys.executable, "/run/user/7")
+    at = words.index(sys.executable) + 1
+    within = subprocess.run([*words[:at], "-c", told, *words[at:]], capture_output=True, text=True).stdout
+    after = subprocess.run([*words[words.index("--") + 1 :], "env"], capture_output=True, text=True).stdout
+    assert within == "--user --scope --quiet /run/user/7\n"
+    assert "XDG_RUNTIME_DIR" not in after
+    assert scope_words("systemd-run") == ("systemd-run", *words[at : words.index("--") + 1])
 
 
 def test_a_cgroup_without_its_files_is_nobody_s(tmp_path: Path) -> None:

@@ -41,9 +41,9 @@ def _delegated(name: str, tree: cgroups.CgroupTree) -> Capability:
     if hierarchy is not None:
         return present(label, _CONTROLLER.format(path=hierarchy.base, version=hierarchy.version))
     if not delegation.has_only_v2():
-        return absent(label, _NEVER_DELEGATED, MEND_ROOT)
+        return absent(label, _NEVER_DELEGATED, _MEND_V1)
     if not tree.hierarchies:
-        return absent(label, _NOT_DELEGATED, MEND_ROOT)
+        return absent(label, _NOT_DELEGATED, _MEND_DELEGATED if delegation.has_systemd() else MEND_ROOT)
     return absent(label, _PARTLY_DELEGATED, Text(*[_DELEGATE] * 2))
 
 
@@ -83,6 +83,12 @@ _NEVER_DELEGATED = Text(
 _NOT_DELEGATED = Text(
     es="sin root: nadie te ha delegado un cgroup (systemd-run --user --scope -p Delegate=yes)",
     en="rootless: nobody has delegated a cgroup to you (systemd-run --user --scope -p Delegate=yes)",
+)
+# It starts the user's own systemd, which delegates to him whatever way he came in.
+_MEND_DELEGATED = Text(*['sudo loginctl enable-linger "$USER"'] * 2)
+_MEND_V1 = Text(
+    es="sudo kubelab (o arranca el equipo con systemd.unified_cgroup_hierarchy=1 en la línea del kernel)",
+    en="sudo kubelab (or boot with systemd.unified_cgroup_hierarchy=1 on the kernel's command line)",
 )
 _PARTLY_DELEGATED = Text(
     es="sin root: systemd no delega este controlador a los usuarios",

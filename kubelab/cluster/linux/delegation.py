@@ -3,6 +3,8 @@
 A user may limit what runs below a cgroup that is his own, if nothing but the lab is in it: processes and
 controllers passed on do not go together (cgroup-v2.rst, "No Internal Process Constraint"). A scope of the
 user's systemd is such a cgroup; `scope_command` is how this program gets one, by being executed anew in it.
+Who has not come by a login of his own (su, a container's shell) is not told where his systemd is, but has one
+if he lingers (loginctl(1)) or has logged in elsewhere: pam_systemd(8) says where it is.
 Source: https://systemd.io/CGROUP_DELEGATION; systemd-run(1).
 Left out: v1, whose hierarchies belong to root; other ways to get a cgroup than systemd.
 """
@@ -20,6 +22,8 @@ from kubelab.cluster.linux.mounts import MountEntry, mount_table
 TRIAL_TIMEOUT_S = 5.0
 _TOP = "/sys/fs/cgroup"
 _LAB = "kubelab-lab"
+_ENV = "/usr/bin/env"
+_RUNTIME_DIRECTORY = "XDG_RUNTIME_DIR"
 _FILES = ("cgroup.procs", "cgroup.subtree_control")
 
 
@@ -75,8 +79,28 @@ def scope_command() -> tuple[str, ...]:
     systemd_run = shutil.which("systemd-run")
     if systemd_run is None or not has_only_v2():
         return ()
-    words = (systemd_run, "--user", "--scope", "--quiet", "--collect", "--property=Delegate=yes", "--")
+    words = scope_words(systemd_run, _untold_runtime_directory())
     return words if _works((*words, "true")) else ()
+
+
+def scope_words(systemd_run: str, runtime_directory: str = "") -> tuple[str, ...]:
+    """Return the words for a scope. *runtime_directory*: where the user's systemd is, if that is to be told
+    to systemd-run, and to nobody else."""
+    words = (systemd_run, "--user", "--scope", "--quiet", "--collect", "--property=Delegate=yes", "--")
+    if not runtime_directory:
+        return words
+    return (_ENV, f"{_RUNTIME_DIRECTORY}={runtime_directory}", *words, _ENV, "-u", _RUNTIME_DIRECTORY)
+
+
+def _untold_runtime_directory() -> str:
+    directory = Path(f"/run/user/{os.geteuid()}")
+    told = _RUNTIME_DIRECTORY in os.environ or "DBUS_SESSION_BUS_ADDRESS" in os.environ
+    return "" if told or not (directory / "systemd/private").exists() else str(directory)
+
+
+def has_systemd() -> bool:
+    """Return whether systemd runs this host: sd_booted(3)."""
+    return Path("/run/systemd/system").is_dir()
 
 
 def _works(command: Sequence[str]) -> bool:
