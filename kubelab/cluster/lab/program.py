@@ -3,8 +3,9 @@
 What it is, an async context says: entering it starts the component, leaving it without a word ends it as
 SIGKILL does. What it yields says goodbye: it is awaited first when the component ends in order.
 A component that ends by an error of the world (its store is gone, its lease is lost) is started again after
-a while, longer each time in a row, as a supervisor would do it; a bug comes out. Without its machine there is
-no component.
+a while, longer each time in a row, as a supervisor would do it; a bug comes out. So does, the first time,
+what a person has to mend; what passes by itself (nobody leads, what it needs does not run) does not. Without
+its machine there is no component.
 """
 
 import asyncio
@@ -15,10 +16,9 @@ from signal import SIGCONT, SIGSTOP
 
 from kubelab.cluster.client.backoff import Backoff
 from kubelab.cluster.clock import Clock
-from kubelab.cluster.errors import LabError
+from kubelab.cluster.errors import ApiError, LabError
 from kubelab.cluster.lab.component import ComponentName, State
 from kubelab.cluster.lab.keeper import Held, Keeper
-from kubelab.cluster.linux.background import background
 from kubelab.cluster.linux.suspension import Suspension
 from kubelab.cluster.machine.namespaced import NamespacedMachine
 from kubelab.cluster.store.service import StoreError
@@ -56,6 +56,7 @@ class Program:
         self._clock = clock
         self._suspension = Suspension()
         self._is_wanted = False
+        self._is_ending = False
         self._held: Held[None] | None = None
         self._goodbye: Goodbye | None = None
 
@@ -102,18 +103,27 @@ class Program:
         await self.resume()
         if goodbye := self._goodbye:
             with suppress(TimeoutError, LabError, ConnectionError, StoreError):
-                await asyncio.wait_for(goodbye(), GOODBYE_S)
+                async with asyncio.timeout(GOODBYE_S):
+                    await goodbye()
         await self.kill()
 
     @asynccontextmanager
     async def _supervised(self) -> AsyncIterator[None]:
         """One that has not come up for long may still do so: an API server waits for the store's quorum."""
         started = asyncio.Event()
-        async with background(self._live(started)):
-            with suppress(TimeoutError):
-                await asyncio.wait_for(started.wait(), START_S)
-            started.set()
-            yield
+        try:
+            async with asyncio.TaskGroup() as group:
+                living = group.create_task(self._live(started))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(START_S):
+                        await started.wait()
+                started.set()
+                yield
+                self._is_wanted = False
+                if not self._is_ending:  # What it has to close is its own alone: it shall do so to the end.
+                    living.cancel()
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from failures.exceptions[0].__cause__
 
     async def _live(self, started: asyncio.Event) -> None:
         """Live until the machine ends, again and again; what fails the first start comes out.
@@ -126,7 +136,7 @@ class Program:
             failure = await self._live_once(started)
             if failure is None or not self._is_wanted:
                 return
-            if not started.is_set():
+            if not started.is_set() and not _passes(failure):
                 raise failure
             failures = 1 if self._clock.monotonic_s() - began_s >= SETTLED_S else failures + 1
             log = logger.warning if failures == 1 else logger.info
@@ -140,12 +150,21 @@ class Program:
             async with self._suspension.governing(self._life(self._suspension)) as goodbye:
                 self._goodbye = goodbye
                 started.set()
-                await self._machine.gone()
+                try:
+                    await self._machine.gone()
+                finally:
+                    self._is_ending = True
         except* (LabError, ConnectionError, StoreError) as group:
             failures = _leaves(group)
         finally:
             self._goodbye = None
+            self._is_ending = False
         return failures[0] if failures else None
+
+
+def _passes(failure: Exception) -> bool:
+    """Tell whether *failure* is over by itself, once others have come up."""
+    return not isinstance(failure, LabError) or (isinstance(failure, ApiError) and failure.code >= 500)
 
 
 def _no_process(number: int) -> None:
