@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import click
 import msgspec
 
+from kubelab.cli.store import human
 from kubelab.cli.table import table
 from kubelab.cluster.lab.control import ControlClient
 from kubelab.cluster.lab.directory import LabDirectory
-from kubelab.cluster.lab.snapshot import LabSnapshot
+from kubelab.cluster.lab.snapshot import LabSnapshot, RaftView, StoreView
 from kubelab.language import Text
 
 
@@ -86,11 +87,35 @@ def _leaders(snapshot: LabSnapshot) -> Iterator[str]:
 def render_raft(snapshot: LabSnapshot) -> Iterator[str]:
     """Show each member as it sees itself, and the end of the leader's log, or of the longest."""
     store = snapshot.store
-    if store is None or not store.members:
+    if store is None or not store.names or (store.engine == "raft" and not store.members):
         yield str(_NO_RAFT)
         return
-    yield str(_RAFT.format(members=len(store.names), alive=len(store.members), quorum=_yes(store.quorum)))
+    engine = "" if store.engine == "raft" else f"{store.engine}: "
+    told = _RAFT.format(members=len(store.names), alive=len(store.members), quorum=_yes(store.quorum))
+    yield f"{engine}{told}"
     yield ""
+    yield from _raft_members(store) if store.engine == "raft" else _etcd_members(store)
+
+
+def _etcd_members(store: StoreView) -> Iterator[str]:
+    """Show what a real etcd tells, which is no vote and no log, in the columns of `etcdctl endpoint status`;
+    those who do not answer too."""
+    told = {each.name: each for each in store.members}
+    rows = [_etcd_member(name, told.get(name), store) for name in store.names]
+    yield from table(("MEMBER", "ROLE", "TERM", "LEADER", "INDEX", "APPLIED", "DB SIZE", "HEARS"), rows)
+
+
+def _etcd_member(name: str, member: RaftView | None, store: StoreView) -> tuple[str, ...]:
+    if member is None:
+        silent = _SILENT if name in store.stopped else _DEAD
+        return name, str(silent), "-", "-", "-", "-", "-", "-"
+    return (
+        *(name, member.role, str(member.term), member.leader or "-", str(member.commit)),
+        *(str(member.applied), human(member.db_size_bytes), ",".join(member.heard) or "-"),
+    )
+
+
+def _raft_members(store: StoreView) -> Iterator[str]:
     yield from table(
         ("MEMBER", "ROLE", "TERM", "VOTE", "LEADER", "COMMIT", "APPLIED", "LAST", "HEARS"),
         [
@@ -115,7 +140,10 @@ _RAFT = Text(
     es="{members} miembros, {alive} vivos, quorum: {quorum}",
     en="{members} members, {alive} alive, quorum: {quorum}",
 )
+_SILENT = Text(es="no contesta", en="no answer")
+_DEAD = Text(es="muerto", en="dead")
 _NO_RAFT = Text(
-    es="Este almacén no cuenta aquí cómo está: pregúntale con `etcdctl endpoint status --cluster -w table`.",
-    en="This store does not tell here how it is: ask it by `etcdctl endpoint status --cluster -w table`.",
+    es="Ningún miembro del almacén contesta: mira `kubelab fault list`, o espera a que el laboratorio "
+    "esté en marcha.",
+    en="No member of the store answers: look at `kubelab fault list`, or wait until the lab runs.",
 )

@@ -43,7 +43,10 @@ def _leadership(before: StoreView, after: StoreView) -> Iterator[Text]:
     if after.leader and (before.leader, before.term) != (after.leader, after.term):
         voters = [each.name for each in after.members if _voted_for(each, after.leader, after.term)]
         named = Text(*(_list(voters, words.AND.in_(language)) for language in ("es", "en")))
-        yield _in_both(words.NEWS_LEADER, n=after.term, name=after.leader, voters=named)
+        if voters:
+            yield _in_both(words.NEWS_LEADER, n=after.term, name=after.leader, voters=named)
+        else:  # A real etcd tells no votes.
+            yield words.NEWS_LEADS.format(n=after.term, name=after.leader)
     elif after.term > before.term:
         yield words.NEWS_TERM.format(before=before.term, n=after.term)
 

@@ -65,7 +65,7 @@ def _footer(store: StoreView, rows: int, language: Language, news: Collection[Te
         return
     told = list(islice(news, max(0, len(news) - max(1, rows - 1)), None))
     yield from (((each.in_(language), "mark"),) for each in told)
-    if len(told) < rows:
+    if len(told) < rows and store.engine == "raft":  # Else there are no logs to explain.
         yield _legend(store, language)
 
 
@@ -79,6 +79,7 @@ def _summary(store: StoreView, language: Language) -> Line:
         _leader(store, language),
         (" · ", "muted"),
         _quorum(store, language),
+        *(() if store.engine == "raft" else ((f" · {store.engine}", "muted"),)),
         *_stale_leaders(store, language),
     )
 
@@ -213,7 +214,7 @@ def _body(store: StoreView, name: str, width: int, rows: int, language: Language
     yield (
         (words.TERM_OF.format(n=member.term).in_(language), _term_tone(member.term)),
         (" · ", "muted"),
-        (_voted(member, language), "plain"),
+        (_voted(member, language) if store.engine == "raft" else _size(member), "plain"),
     )
     yield (
         (words.COMMIT_OF.format(n=member.commit).in_(language), "plain"),
@@ -229,6 +230,11 @@ def _body(store: StoreView, name: str, width: int, rows: int, language: Language
 
 def _voted(member: RaftView, language: Language) -> str:
     return (words.VOTED.format(name=member.vote) if member.vote else words.NOT_VOTED).in_(language)
+
+
+def _size(member: RaftView) -> str:
+    """A real etcd tells how large its database is, and not its vote."""
+    return f"db {member.db_size_bytes / 1000:,.0f} kB".replace(",", "\u202f")
 
 
 def _heard(store: StoreView, name: str, width: int) -> Iterator[Span]:

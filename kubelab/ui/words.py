@@ -244,6 +244,7 @@ NEWS_LEADER = Text(
     "mandato {n}: {name} es líder, con los votos de {voters}",
     "term {n}: {name} leads, by the votes of {voters}",
 )
+NEWS_LEADS = Text("mandato {n}: {name} es líder", "term {n}: {name} leads")
 NEWS_NO_LEADER = Text("{name} ya no es líder", "{name} leads no more")
 NEWS_STOPPED = Text("{name} se detiene", "{name} stands still")
 NEWS_DEAD = Text("{name} muere", "{name} dies")

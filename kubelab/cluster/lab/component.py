@@ -25,6 +25,10 @@ class Component(Protocol):
     @property
     def state(self) -> State: ...
 
+    @property
+    def is_restarting(self) -> bool:
+        """Whether it is dead because it failed, and will be started again by itself (kubelet: back-off)."""
+
     async def kill(self) -> None:
         """End it without a goodbye, stopped or not: its sockets close, what it had on disk stays."""
 

@@ -4,7 +4,7 @@ Source: https://kubernetes.io/docs/concepts/architecture/#control-plane-componen
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from ipaddress import IPv4Address
@@ -20,6 +20,7 @@ from kubelab.cluster.clock import Clock
 from kubelab.cluster.lab.config import StoreChoice
 from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.cluster.lab.etcd_keys import CLIENT_PORT, EtcdKeys
+from kubelab.cluster.lab.etcd_picture import etcd_picture
 from kubelab.cluster.lab.forwarder import Forwarder, Target
 from kubelab.cluster.lab.keys import ClusterKeys
 from kubelab.cluster.lab.listening import listen
@@ -29,6 +30,7 @@ from kubelab.cluster.lab.raft_member import RaftMember, StoreCluster
 from kubelab.cluster.lab.raft_picture import picture
 from kubelab.cluster.lab.snapshot import StoreView
 from kubelab.cluster.lab.store_engine import StoreEngine
+from kubelab.cluster.linux.background import background
 from kubelab.cluster.linux.threads import in_thread
 from kubelab.cluster.machine.namespaced import NamespacedMachine
 from kubelab.cluster.objects import NODES, Key, Object
@@ -36,6 +38,7 @@ from kubelab.cluster.pods import condition_of
 from kubelab.cluster.raft.messages import NOBODY
 from kubelab.cluster.store.engine import EtcdElsewhere, EtcdOnMaster, TlsFiles
 from kubelab.cluster.store.etcd_process import PEER_PORT, Certificates, EtcdSpec
+from kubelab.cluster.store.etcd_status import EtcdStatuses, Standing
 from kubelab.cluster.store.member_view import MemberView
 from kubelab.cluster.store.state import StoreState
 
@@ -55,7 +58,7 @@ class ControlPlane:
         self._directory = directory
         self._clock = clock
         self._asked = next(iter(self.masters))
-        self._tells = all(isinstance(master.store, RaftMember) for master in self.masters.values())
+        self._etcd = None if self._is_own else EtcdStatuses(self._ask_etcd, clock)
 
     @classmethod
     async def create(
@@ -68,8 +71,10 @@ class ControlPlane:
         """Make, or find in *directory*, what masters of these names and addresses keep.
 
         Raises:
-            LabError: what is there cannot be used.
+            LabError: what is there cannot be used; or an etcd elsewhere does not answer.
         """
+        if isinstance(store, tuple):
+            await EtcdElsewhere(store).check()
         keys = await in_thread(ClusterKeys.open, directory.pki, addresses, clock.now())
         engines = await in_thread(_engines, addresses, store, directory, clock.now())
         masters = [Master(name, address, engines[name], keys) for name, address in addresses.items()]
@@ -88,6 +93,7 @@ class ControlPlane:
             for master in self.masters.values():
                 stack.enter_context(master.requests.listening(self.requests.add))
             await stack.enter_async_context(audited(self.requests, self._directory.audit_log))
+            await stack.enter_async_context(self._looking())
             listening = listen(socket(), LOOPBACK, port)
             await stack.enter_async_context(self.forwarder(dial).serving(listening))
             server = f"https://{LOOPBACK}:{listening.getsockname()[1]}"
@@ -125,12 +131,41 @@ class ControlPlane:
         start = first % len(urls)
         return tuple(urls[start:] + urls[:start])
 
+    def look_soon(self) -> None:
+        """Something has happened to machines, cables or programs: the store may be otherwise soon."""
+        if self._etcd:
+            self._etcd.look_soon()
+
+    @asynccontextmanager
+    async def _looking(self) -> AsyncIterator[None]:
+        """Ask a real etcd how it is, for as long as the block lasts."""
+        async with AsyncExitStack() as stack:
+            for elsewhere in self._elsewhere:
+                await stack.enter_async_context(elsewhere.asking())
+            if self._etcd:
+                await stack.enter_async_context(background(self._etcd.keep_looking()))
+            yield
+
+    async def _ask_etcd(self) -> Sequence[Standing]:
+        for elsewhere in self._elsewhere:
+            return await elsewhere.standings()
+        members = [master.store for master in self.masters.values()]
+        return await asyncio.gather(*(each.standing() for each in members if isinstance(each, EtcdOnMaster)))
+
+    @property
+    def _is_own(self) -> bool:
+        return all(isinstance(master.store, RaftMember) for master in self.masters.values())
+
+    @property
+    def _elsewhere(self) -> list[EtcdElsewhere]:
+        """All masters have the same one, or none."""
+        stores = (master.store for master in self.masters.values())
+        return [each for each in stores if isinstance(each, EtcdElsewhere)][:1]
+
     def store_state(self) -> StoreState:
-        """Return how the store is, as its living members see it: the newest term counts. A real etcd does not
-        say more here than its revision."""
-        if not self._tells:
-            served = any(master.answers for master in self.masters.values())
-            return StoreState(tuple(self.masters), self.revision, quorum=served)
+        """Return how the store is, as its living members see it: the newest term counts."""
+        if self._etcd:
+            return self._etcd_state(etcd_picture(self._etcd.standings))
         views = self.member_views()
         # Of one term those count that know its leader: whoever is cut off forgets it, and keeps the term.
         leading = max(
@@ -147,8 +182,18 @@ class ControlPlane:
             compacted=max((view.compact_revision for view in views.values()), default=None),
         )
 
+    def _etcd_state(self, view: StoreView) -> StoreState:
+        if not view.names:  # It has not answered yet.
+            served = any(master.answers for master in self.masters.values())
+            return StoreState(tuple(self.masters), self.revision, quorum=served)
+        alive = tuple(member.name for member in view.members)
+        leader = view.leader or None
+        return StoreState(view.names, self.revision, view.term, leader, alive, view.quorum)
+
     def store_view(self) -> StoreView:
         """Return the same for people, with each member's own view of it."""
+        if self._etcd:
+            return etcd_picture(self._etcd.standings)
         state = self.store_state()
         members = tuple(picture(view) for _, view in sorted(self.member_views().items()))
         stopped = tuple(
@@ -235,8 +280,9 @@ def _etcd(
         str(masters[name]),
         _private(place / "etcd"),
         place / "etcd.log",
-        {each: f"https://{address}:{PEER_PORT}" for each, address in masters.items()},
+        {each: f"https://{each}:{PEER_PORT}" for each in masters},
         Certificates(ca, keys.server.certificate, keys.server.key),
+        host=name,  # Which stays when the lab's network is another one in the cluster's next life.
     )
     others = (address for each, address in masters.items() if each != name)
     urls = [f"https://{address}:{CLIENT_PORT}" for address in (masters[name], *others)]

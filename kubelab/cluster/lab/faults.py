@@ -2,15 +2,17 @@
 
 To cables: cut, slow, drop; to machines and their components: kill, stop, resume, restart; to clocks: skew.
 What is on is not written down but looked at, in the kernel's cables and the components' states, so a fault
-that something else has ended is not on any more. None of them outlives the lab: cables go with the wire's
-network namespace, components with this process, and the processes of a machine are in the journal since they
-were started.
+that something else has ended is not on any more, and a component that fails because of another's fault is
+told of, too: as one in back-off (an API server whose etcd was killed), which comes back by itself. None of
+them outlives the lab: cables go with the wire's network namespace, components with this process, and the
+processes of a machine are in the journal since they were started.
 Left out: disks; freezing the programs and pods of a machine (`stop` is for the cluster's components).
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Literal
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from functools import wraps
+from typing import Any, Concatenate, Literal, ParamSpec
 
 import msgspec
 
@@ -40,17 +42,35 @@ class Order(msgspec.Struct, frozen=True, tag_field="verb", tag="fault"):
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """One that is on; `details` are in tc(8)'s words."""
+    """One that is on; `details` are in tc(8)'s words. `back-off`: nobody has killed it, it has ended because
+    what it needs does not answer, and is started again and again."""
 
-    kind: Literal["cut", "slow", "drop", "kill", "stop", "skew"]
+    kind: Literal["cut", "slow", "drop", "kill", "stop", "back-off", "skew"]
     machine: str
     target: str = ""
     details: str = ""
 
 
+_Words = ParamSpec("_Words")
+_Deed = Callable[Concatenate["Faults", _Words], Awaitable[None]]
+
+
+def _told(deed: "_Deed[_Words]") -> "Callable[Concatenate[Faults, _Words], Coroutine[Any, Any, None]]":
+    """Have whoever watches the store look again once *deed* is done, or has failed halfway."""
+
+    @wraps(deed)
+    async def do_and_tell(faults: "Faults", /, *args: _Words.args, **kwargs: _Words.kwargs) -> None:
+        try:
+            await deed(faults, *args, **kwargs)
+        finally:
+            faults.tell()
+
+    return do_and_tell
+
+
 class Faults:
     """*clocks* are those of the cluster's machines, with or without power; *present* names the machines that
-    are plugged in."""
+    are plugged in. *tell* is called after each that was done or taken back."""
 
     def __init__(
         self,
@@ -58,7 +78,9 @@ class Faults:
         cables: Callable[[], Cables],
         clocks: Mapping[str, MachineClock],
         present: Callable[[], Sequence[str]],
+        tell: Callable[[], None] = lambda: None,
     ) -> None:
+        self.tell = tell
         self._power = power
         self._cables = cables
         self._present = present
@@ -69,6 +91,7 @@ class Faults:
         """Return the faults that are on, by kind and machine."""
         return (*self._of_cables(), *self._of_components(), *self._of_clocks())
 
+    @_told
     async def cut(self, machine: str, peer: str | None = None) -> None:
         """Pull the machine's cable out; with a *peer*, let nothing pass between those two.
 
@@ -77,11 +100,13 @@ class Faults:
         self._check_plugged(machine, peer)
         await (self._cables().part(machine, peer) if peer else self._cables().cut(machine))
 
+    @_told
     async def heal(self, machine: str, peer: str | None = None) -> None:
         """Take back what is done to the machine's cable; with a *peer*, only that the two are parted."""
         self._check_plugged(machine, peer)
         await (self._cables().join(machine, peer) if peer else self._cables().mend(machine))
 
+    @_told
     async def slow(
         self, machine: str, *, delay_s: float = 0.0, jitter_s: float = 0.0, rate_bits_per_s: int = 0
     ) -> None:
@@ -92,6 +117,7 @@ class Faults:
             raise LabError(_NOT_SLOW)
         await self._cables().slow(machine, slowness)
 
+    @_told
     async def drop(self, machine: str, loss: float) -> None:
         """Lose that share of the machine's packets, each way, at random."""
         self._check_plugged(machine)
@@ -99,6 +125,7 @@ class Faults:
             raise LabError(_NO_SHARE)
         await self._cables().lose(machine, loss)
 
+    @_told
     async def kill(self, machine: str, component: str | None = None) -> None:
         """End the component without a goodbye; without one, cut the machine's power."""
         async with self._working:
@@ -108,17 +135,20 @@ class Faults:
             elif self._has_power(machine):
                 await self._power.power_off(machine)
 
+    @_told
     async def stop(self, machine: str, component: str | None = None) -> None:
         """Suspend the component; without one, all of the machine's: they stay, and answer nothing."""
         async with self._working:
             for each in self._components(machine, component):
                 await each.stop()
 
+    @_told
     async def resume(self, machine: str, component: str | None = None) -> None:
         async with self._working:
             for each in self._components(machine, component):
                 await each.resume()
 
+    @_told
     async def restart(self, machine: str, component: str | None = None) -> None:
         """Kill it, if that has not happened, and start it again."""
         async with self._working:
@@ -137,6 +167,7 @@ class Faults:
         self._check(machine)
         self._clocks[machine].skew_s = by_s
 
+    @_told
     async def heal_all(self) -> None:
         """Take back every fault that is on."""
         await self._cables().heal_all()
@@ -194,7 +225,7 @@ class Faults:
         yield from (Fault("kill", name) for name in self._clocks if not self._has_power(name))
         for each in self._power.components:
             if each.state != "running":
-                yield Fault("kill" if each.state == "dead" else "stop", each.machine, each.name)
+                yield Fault(_kind(each), each.machine, each.name)
 
     def _of_clocks(self) -> Iterator[Fault]:
         for name, clock in self._clocks.items():
@@ -232,6 +263,12 @@ class Faults:
         _check_name(machine, names)
         if peer:
             _check_name(peer, [name for name in names if name != machine])
+
+
+def _kind(component: Component) -> Literal["kill", "stop", "back-off"]:
+    if component.is_restarting:
+        return "back-off"
+    return "kill" if component.state == "dead" else "stop"
 
 
 def _check_name(name: str, names: Collection[str]) -> None:

@@ -59,6 +59,7 @@ from kubelab.cluster.machine.machine import Machine, Role
 from kubelab.cluster.machine.namespaced import MachineSpec, NamespacedMachine, start_cgroups, start_machine
 from kubelab.cluster.machine.network import PhysicalNetwork, start_network
 from kubelab.cluster.runtime.pods import PodRuntime, start_pods
+from kubelab.cluster.store.etcd_process import find_etcd
 from kubelab.cluster.store.requests import KeyValue
 from kubelab.cluster.store.state import StoreState
 from kubelab.language import Text
@@ -132,7 +133,7 @@ class Lab:
         self._switching = asyncio.Lock()
         self._offers: list[ShellOffer] = []
         self._clocks = {name: MachineClock(clock) for name in self._roles()}
-        self.faults = Faults(self, self._cables, self._clocks, lambda: tuple(self.machines))
+        self.faults = Faults(self, self._cables, self._clocks, lambda: tuple(self.machines), self._look_soon)
 
     @property
     def directory(self) -> LabDirectory:
@@ -173,6 +174,10 @@ class Lab:
         await self.ready()
         machines = {name: held.value for name, held in self._held_machines.items()}
         return await stored_key(self._control_plane.result().masters, machines, key, member)
+
+    def _look_soon(self) -> None:
+        if plane := self._plane():
+            plane.look_soon()
 
     def _plane(self) -> ControlPlane | None:
         """Return the control plane if the lab has come up."""
@@ -438,6 +443,8 @@ class Lab:
 
     def _binds(self) -> dict[str, Path]:
         programs = dict(self.config.programs)
+        if self.shape.choice == "etcd":
+            programs["etcd"] = find_etcd()  # Wherever it is: a home and /tmp are the machine's own there.
         if self.config.command:
             programs["kubelab"] = self.directory.errand
         return {f"{PROGRAMS_ON_MACHINE}/{name}": path for name, path in programs.items() if path.exists()}

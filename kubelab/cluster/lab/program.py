@@ -74,6 +74,10 @@ class Program:
             return "dead"
         return "stopped" if self._suspension.is_suspended else "running"
 
+    @property
+    def is_restarting(self) -> bool:
+        return self._is_wanted and self._goodbye is None and not self._machine.shim.gone.is_set()
+
     async def start(self) -> None:
         if self.state == "dead":
             await self.kill()  # It may be between two attempts.

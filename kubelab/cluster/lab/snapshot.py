@@ -85,7 +85,8 @@ class LogEntryView:
 @dataclass(frozen=True, slots=True)
 class RaftView:
     """A member of the store, in Raft's words. `heard`: the peers that it has heard within an election's time;
-    `match`: on the leader, how far each member's log agrees with its own; `tail`: the log's last entries."""
+    `match`: on the leader, how far each member's log agrees with its own; `tail`: the log's last entries.
+    A real etcd tells no vote and no log, but how large its database is (`db_size_bytes`, else 0)."""
 
     name: str
     role: str
@@ -100,12 +101,13 @@ class RaftView:
     heard: tuple[str, ...] = ()
     match: tuple[tuple[str, int], ...] = ()
     tail: tuple[LogEntryView, ...] = ()
+    db_size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class StoreView:
     """`leader` is empty while there is none, `members` are those that run and tell, `stopped` those that are
-    there and stand still."""
+    there and stand still. `engine`: "raft" is the lab's own store; else what a real etcd says it is."""
 
     names: tuple[str, ...]
     leader: str
@@ -113,6 +115,7 @@ class StoreView:
     quorum: bool
     members: tuple[RaftView, ...] = ()
     stopped: tuple[str, ...] = ()
+    engine: str = "raft"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,12 @@ ETCDCTL_KEY.
 Source: etcd, etcdctl/README.md. 3.4 is the oldest that lets a watch have a number of its client's choice.
 """
 
+import asyncio
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,15 +19,29 @@ from kubelab.cluster.errors import LabError
 from kubelab.cluster.linux.suspension import Suspension
 from kubelab.cluster.machine.namespaced import NamespacedMachine
 from kubelab.cluster.store.etcd_client import EtcdClient, open_client
-from kubelab.cluster.store.etcd_client_endpoints import Endpoint, client_tls, plain_socket
-from kubelab.cluster.store.etcd_process import EtcdMember, EtcdSpec, run_member
+from kubelab.cluster.store.etcd_client_endpoints import (
+    Endpoint,
+    Endpoints,
+    client_tls,
+    plain_socket,
+    silences,
+)
+from kubelab.cluster.store.etcd_process import LOOPBACK, EtcdMember, EtcdSpec, run_member
 from kubelab.cluster.store.etcd_process_place import MachinePlace
+from kubelab.cluster.store.etcd_status import ANSWER_S, Standing, asked, standings_of
 from kubelab.cluster.store.member_view import MemberView
 from kubelab.cluster.store.requests import Range
-from kubelab.cluster.store.service import KeyValueService, NoLeaderError, StoreError
+from kubelab.cluster.store.service import (
+    KeyValueService,
+    MemberState,
+    NoLeaderError,
+    StoreError,
+    StoreTimeoutError,
+)
 from kubelab.language import Text
 
 OLDEST = (3, 4)
+NO_LEADER = str(NoLeaderError())
 Install = Callable[[NamespacedMachine], Awaitable[None]]
 Goodbye = Callable[[], Awaitable[None]]
 """Awaited when a component ends in order."""
@@ -67,16 +82,16 @@ async def open_etcd(
         LabError: that is no etcd that the lab can use now, and why.
     """
     endpoints = [Endpoint.parse(url) for url in urls]
-    is_secret = any(endpoint.scheme == "https" for endpoint in endpoints)
-    tls = (files or TlsFiles.named_in()).context() if is_secret else None
+    tls = _tls_for(endpoints, files)
     named = ", ".join(map(str, endpoints))
     async with AsyncExitStack() as stack:
         try:
             client = await stack.enter_async_context(open_client(endpoints, tls, dial))
             status = await client.status()
             await client.range(Range(b"\0", count_only=True))
-        except NoLeaderError as error:
-            raise LabError(_UNREACHABLE.format(urls=named)) from error
+        except (NoLeaderError, StoreTimeoutError) as error:
+            silent = await silences(endpoints, tls, dial)
+            raise _unreachable(silent or dict.fromkeys(endpoints, str(error))) from error
         except StoreError as error:
             raise LabError(_REFUSED.format(urls=named, why=error)) from error
         if _version(status.version) < OLDEST:
@@ -96,6 +111,7 @@ class EtcdOnMaster:
         self._files = files
         self._install = install
         self._member: EtcdMember | None = None
+        self._asker: EtcdClient | None = None
 
     async def install(self, machine: NamespacedMachine) -> None:
         if self._install:
@@ -111,11 +127,13 @@ class EtcdOnMaster:
             LabError: there is no etcd on this host, or it does not start.
         """
         async with run_member(self._spec, MachinePlace(machine)) as member:
-            self._member = member
+            own = Endpoints([Endpoint.parse(self._own_url)], self._files.context(), machine.socket)
+            self._member, self._asker = member, EtcdClient(own)
             try:
                 yield member.stop
             finally:
-                self._member = None
+                self._asker.close()
+                self._member = self._asker = None
                 member.hold_down()
 
     @asynccontextmanager
@@ -133,8 +151,18 @@ class EtcdOnMaster:
             self._member.kill(number)
 
     def view(self) -> MemberView | None:
-        """etcd tells of its Raft through its own API (`etcdctl endpoint status`), not here."""
+        """etcd tells of its Raft through its own API: `standing`."""
         return None
+
+    async def standing(self) -> Standing:
+        """Ask the member how it is, on its own machine: a cable that is cut is no reason not to answer."""
+        if self._member is None or self._asker is None or not self._member.pid:
+            return Standing(self._spec.name)
+        return Standing(self._spec.name, await asked(self._asker), is_there=True)
+
+    @property
+    def _own_url(self) -> str:
+        return f"{self._spec.scheme}://{LOOPBACK}:{self._spec.client_port}"
 
 
 class EtcdElsewhere:
@@ -143,6 +171,17 @@ class EtcdElsewhere:
     def __init__(self, urls: Sequence[str], files: TlsFiles | None = None) -> None:
         self._urls = urls
         self._files = files
+        self._askers: dict[Endpoint, EtcdClient] = {}
+        self._members: tuple[MemberState, ...] = ()
+
+    async def check(self) -> None:
+        """Raises LabError: it is of no use now, and why. One that has no leader yet is waited for."""
+        endpoints = [Endpoint.parse(url) for url in self._urls]
+        silent = await silences(endpoints, self._tls(endpoints), plain_socket)
+        if len(silent) == len(endpoints) and NO_LEADER not in silent.values():
+            raise _unreachable(silent)
+        async with open_etcd(self._urls, self._files):
+            pass
 
     async def install(self, machine: NamespacedMachine) -> None:
         """Its certificates are its owner's: none is put on *machine*."""
@@ -168,6 +207,62 @@ class EtcdElsewhere:
     def view(self) -> MemberView | None:
         return None
 
+    async def standings(self) -> tuple[Standing, ...]:
+        """Ask all members how they are: those that were named, and those of which these know."""
+        advertised = (url for member in self._members for url in member.client_urls)
+        clients = self._clients(dict.fromkeys((*self._urls, *advertised)))
+        said = await asyncio.gather(*map(asked, clients))
+        known = [client for client, status in zip(clients, said, strict=True) if status]
+        if known and (members := await _members(known[0])):
+            self._members = members
+        return standings_of(self._members, said)
+
+    @asynccontextmanager
+    async def asking(self) -> AsyncIterator[None]:
+        """Have connections for `standings` until the block ends."""
+        try:
+            yield
+        finally:
+            for client in self._askers.values():
+                client.close()
+            self._askers.clear()
+
+    def _clients(self, urls: Iterable[str]) -> list[EtcdClient]:
+        """Return a client for each endpoint."""
+        endpoints = dict.fromkeys(endpoint for url in urls for endpoint in _endpoints(url))
+        for endpoint in endpoints.keys() - self._askers.keys():
+            self._askers[endpoint] = EtcdClient(Endpoints([endpoint], self._tls([endpoint])))
+        return [self._askers[endpoint] for endpoint in endpoints]
+
+    def _tls(self, endpoints: Iterable[Endpoint]) -> ssl.SSLContext | None:
+        return _tls_for(endpoints, self._files)
+
+
+def _tls_for(endpoints: Iterable[Endpoint], files: TlsFiles | None) -> ssl.SSLContext | None:
+    is_secret = any(endpoint.scheme == "https" for endpoint in endpoints)
+    return (files or TlsFiles.named_in()).context() if is_secret else None
+
+
+def _unreachable(silent: Mapping[Endpoint, str]) -> LabError:
+    named = ", ".join(f"{endpoint} ({why})" for endpoint, why in silent.items())
+    return LabError(_UNREACHABLE.format(urls=named))
+
+
+async def _members(client: EtcdClient) -> tuple[MemberState, ...]:
+    """Return what that member knows of all; nothing if it has just ended."""
+    with suppress(StoreError, TimeoutError):
+        async with asyncio.timeout(ANSWER_S):
+            return await client.members(linearizable=False)
+    return ()
+
+
+def _endpoints(url: str) -> tuple[Endpoint, ...]:
+    """Return the endpoint, if it is one: members may advertise what we cannot use."""
+    try:
+        return (Endpoint.parse(url),)
+    except LabError:
+        return ()
+
 
 def _version(words: str) -> tuple[int, ...]:
     major, minor, *_ = (*words.split("."), "0", "0")
@@ -181,8 +276,8 @@ _FILES = Text(
 _UNREACHABLE = Text(
     es="No responde ningún etcd en {urls}: comprueba que está en marcha, que tiene líder y que acepta el "
     "certificado que dicen ETCDCTL_CACERT, ETCDCTL_CERT y ETCDCTL_KEY.",
-    en="No etcd answers at {urls}: see that it runs, that it has a leader and that it takes the certificate "
-    "that ETCDCTL_CACERT, ETCDCTL_CERT and ETCDCTL_KEY name.",
+    en="No etcd answers at {urls}: see that it runs, that it has a leader and that it takes the "
+    "certificate that ETCDCTL_CACERT, ETCDCTL_CERT and ETCDCTL_KEY name.",
 )
 _REFUSED = Text(
     es="El etcd de {urls} no deja usarlo ({why}): revisa qué puede este certificado.",

@@ -4,6 +4,7 @@ Source: etcd, client/v3/internal/endpoint and balancer (here one connection at a
 """
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from kubelab.cluster.errors import LabError
-from kubelab.cluster.store.etcd_client_connection import Connection, connect
+from kubelab.cluster.store.etcd_client_connection import CallError, Connection, connect
 from kubelab.cluster.store.etcd_client_errors import UnreachableError
 from kubelab.language import Text
 
@@ -127,6 +128,42 @@ class Endpoints:
             old.retire()
         self._connections[endpoint] = connection
         return connection
+
+
+async def silences(
+    endpoints: Sequence[Endpoint], tls: ssl.SSLContext | None, dial: Callable[[], socket.socket]
+) -> dict[Endpoint, str]:
+    """Return those of *endpoints* that do not answer, and why, for a person.
+
+    A certificate that it does not take a server tells only after the handshake (RFC 8446, section 4.4.2.4),
+    so something is asked.
+    """
+    reasons = await asyncio.gather(*(_why_silent(endpoint, tls, dial) for endpoint in endpoints))
+    return {endpoint: reason for endpoint, reason in zip(endpoints, reasons, strict=True) if reason}
+
+
+async def _why_silent(
+    endpoint: Endpoint, tls: ssl.SSLContext | None, dial: Callable[[], socket.socket]
+) -> str:
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            context = tls if endpoint.scheme == "https" else None
+            connection = await connect(dial, endpoint.host, endpoint.port, context)
+            try:
+                await connection.unary("Maintenance/Status", b"", needs_leader=True)
+            finally:
+                connection.close()
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message
+    except ssl.SSLError as error:
+        return error.reason or str(error)
+    except TimeoutError:
+        return "timed out"
+    except OSError as error:
+        return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+    except CallError as error:
+        return error.status.message
+    return ""
 
 
 def client_tls(ca: str | None, certificate: str | None, key: str | None) -> ssl.SSLContext:
