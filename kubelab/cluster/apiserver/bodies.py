@@ -138,9 +138,11 @@ def _from_protobuf(raw: bytes, expected: Expected) -> Object:
     try:
         api_version, kind, message = protobuf.envelope(raw)
         _check_type({"apiVersion": api_version, "kind": kind}, expected)
-        return protobuf.decode(types, expected.go_type, message)
+        decoded = protobuf.decode(types, expected.go_type, message)
     except protobuf.ProtobufError as error:
         raise expected.refusal(str(error)) from error
+    type_meta = {"kind": kind or expected.kind, "apiVersion": api_version or expected.api_version}
+    return type_meta | decoded
 
 
 def _parse(raw: bytes, media_type: str) -> Any:

@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 
-from kubelab.cluster.apiserver import discovery, openapi, openapi_v2
+from kubelab.cluster.apiserver import discovery, negotiation, openapi, openapi_v2, transcoding
 from kubelab.cluster.apiserver.kind import Kind
 from kubelab.cluster.apiserver.negotiation import JSON
 from kubelab.cluster.apiserver.versions import encode
@@ -37,7 +37,8 @@ def at(kinds: tuple[Kind, ...], path: str, accept: str) -> Document | None:
         return _openapi_v2(kinds, openapi_v2.PROTOBUF if openapi_v2.wants_protobuf(accept) else JSON)
     if path == _V3 or path.startswith(f"{_V3}/"):
         return _openapi_v3(kinds, path)
-    return _discovery(kinds, path, discovery.aggregated_version(accept))
+    aggregated = discovery.aggregated_version(accept)
+    return _discovery(kinds, path, aggregated, JSON if aggregated else negotiation.of_document(accept))
 
 
 @lru_cache(4)
@@ -58,14 +59,14 @@ def _openapi_v3(kinds: tuple[Kind, ...], path: str) -> Document | None:
 
 
 @lru_cache(256)
-def _discovery(kinds: tuple[Kind, ...], path: str, aggregated: str) -> Document | None:
+def _discovery(kinds: tuple[Kind, ...], path: str, aggregated: str, media_type: str) -> Document | None:
     found = discovery.answer(kinds, path, aggregated)
     if found is None:
         return None
-    body = encode(found) + b"\n"
+    body = transcoding.transcoded(encode(found) + b"\n", media_type)
     if found["kind"] == "APIGroupDiscoveryList":
         return Document(body, discovery.media_type(aggregated), _hash(body))
-    return Document(body, JSON, _hash(body), "no-cache, private")
+    return Document(body, media_type, _hash(body), "no-cache, private")
 
 
 def _hash(body: bytes) -> str:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from kubelab.cluster.apiserver import protobuf_encoding, transcoding
 from kubelab.cluster.apiserver.kind import Kind
-from kubelab.cluster.apiserver.negotiation import Form
+from kubelab.cluster.apiserver.negotiation import JSON, PROTOBUF, Form
 from kubelab.cluster.apiserver.registry import Page, WatchedEvent
 from kubelab.cluster.apiserver.versions import Version, encode
 from kubelab.cluster.objects import Object
@@ -20,12 +21,16 @@ INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How one client sees a kind: `include` (of a table's rows) is None, Metadata or Object."""
+    """How one client sees a kind: `include` (of a table's rows) is None, Metadata or Object.
+
+    Events are made in the *media_type*, all else as JSON.
+    """
 
     kind: Kind
     form: Form
     now: datetime
     include: str = "Metadata"
+    media_type: str = JSON
 
     def one(self, version: Version) -> bytes:
         if self.form is Form.TABLE:
@@ -66,10 +71,10 @@ class View:
         return row
 
     def event(self, event: WatchedEvent, *, first: bool) -> bytes:
-        """Return *event* as one line; only the first of a table's carries its column definitions."""
+        """Return *event* as a line or a frame; only the first of a table's carries its columns."""
         if self.form is Form.TABLE and first:
             return self._line(event.type, encode(self._table([event.version], {})))
-        key = f"{self.form}/{self.include}"
+        key = f"{self.form}/{self.include}/{self.media_type}"
         if key not in event.forms:
             event.forms[key] = self._line(event.type, self._event_object(event.version))
         return event.forms[key]
@@ -92,17 +97,18 @@ class View:
             obj = partial(obj)
         return self._line("BOOKMARK", encode(obj))
 
-    @staticmethod
-    def _line(type_: str, encoded: bytes) -> bytes:
+    def error(self, status: Object) -> bytes:
+        return self._line("ERROR", encode(status))
+
+    def _line(self, type_: str, encoded: bytes) -> bytes:
+        if self.media_type == PROTOBUF:
+            document = transcoding.transcoded(encoded, PROTOBUF, self.kind)
+            return protobuf_encoding.watch_frame(type_, document)
         return b'{"type":"%b","object":%b}\n' % (type_.encode(), encoded)
 
 
 def partial(obj: Object) -> Object:
     return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]}
-
-
-def error_event(status: Object) -> bytes:
-    return b'{"type":"ERROR","object":%b}\n' % encode(status)
 
 
 def deleted_status(kind: Kind, obj: Object) -> Object:

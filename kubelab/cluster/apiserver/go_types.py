@@ -167,7 +167,7 @@ class GoTypes:
             flags, kind = self._memory[element + self._shift + 20], self._memory[element + self._shift + 23]
             if kind & _KIND_MASK == GoKind.STRUCT and flags & _FLAG_NAMED and flags & _FLAG_UNCOMMON:
                 package = self._package(element + _STRUCT_SIZE)
-                if package.startswith("k8s.io/api"):
+                if package.startswith(("k8s.io/api", "k8s.io/metrics/")):
                     named[self._qualified(element, package)] = element
         return named
 

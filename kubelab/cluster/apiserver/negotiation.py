@@ -1,9 +1,15 @@
 """In which form a client wants its answer, and which kind of body it sends.
 
-Source: kubernetes, staging/src/k8s.io/apiserver/pkg/endpoints/handlers/negotiation/negotiate.go.
-Left out: protobuf and YAML answers: clients that ask for protobuf offer to take JSON as well.
+A form is what is said (the object, a table, its metadata alone), a media type how. Of what a client likes
+equally well it gets JSON, which costs nothing here (objects are kept so): protobuf and YAML are for those who
+take nothing else. Upstream would take the first that is named.
+Source: kubernetes, staging/src/k8s.io/apiserver/pkg/endpoints/handlers/negotiation/negotiate.go,
+handlers/rest.go (AllowsMediaTypeTransform).
+Left out: CBOR, which upstream has behind a feature gate.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
@@ -13,6 +19,8 @@ JSON = "application/json"
 YAML = "application/yaml"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 BODIES = (JSON, YAML, PROTOBUF)
+STREAMED = (JSON, PROTOBUF)
+_OF_A_WATCH = ";stream=watch"
 _META = "meta.k8s.io"
 _ACCEPTS_REMEMBERED = 64  # Clients have few ways to ask, and ask so each time.
 
@@ -24,19 +32,86 @@ class Form(StrEnum):
     PARTIAL_LIST = "PartialObjectMetadataList"
 
 
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    form: Form = Form.OBJECT
+    media_type: str = JSON
+
+
+@dataclass(frozen=True, slots=True)
+class _Clause:
+    media_type: str
+    quality: float
+    parameters: dict[str, str]
+
+
 @lru_cache(_ACCEPTS_REMEMBERED)
-def accepted_form(accept: str) -> Form:
-    """Return the first form of JSON that *accept* names and we have."""
-    for clause in (accept or "*/*").split(","):
-        media_type, *parameters = (part.strip() for part in clause.split(";"))
-        if media_type not in {JSON, "*/*", "application/*"}:
-            continue
-        named = dict(parameter.split("=", 1) for parameter in parameters if "=" in parameter)
-        if "as" not in named:
-            return Form.OBJECT
-        if named["as"] in set(Form) and (named.get("g"), named.get("v")) == (_META, "v1"):
-            return Form(named["as"])
-    raise refusals.not_acceptable((JSON,))
+def accepted(accept: str, *, has_protobuf: bool = True, stream: bool = False) -> Accepted:
+    """Return what *accept* likes best of what there is for a kind.
+
+    Raises:
+        ApiError: 406, nothing of it.
+    """
+    offered = STREAMED if stream else BODIES
+    found = list(_acceptable(accept, offered, has_protobuf=has_protobuf))
+    if not found:
+        raise refusals.not_acceptable([f"{each}{_OF_A_WATCH}" for each in offered] if stream else offered)
+    quality, best = found[0]
+    as_json = Accepted(best.form, JSON)
+    return as_json if (quality, as_json) in found else best
+
+
+def of_document(accept: str) -> str:
+    """Return the media type for what has one form alone, a refusal say; JSON if nothing is acceptable."""
+    found = _acceptable(accept, BODIES, has_protobuf=True)
+    media_types = [each.media_type for _, each in found]
+    return JSON if JSON in media_types else next(iter(media_types), JSON)
+
+
+def _acceptable(
+    accept: str, offered: tuple[str, ...], *, has_protobuf: bool
+) -> Iterator[tuple[float, Accepted]]:
+    for clause in _clauses(accept):
+        form = _form(clause.parameters)
+        for media_type in offered:
+            if form and _matches(clause.media_type, media_type) and _has(form, media_type, has_protobuf):
+                yield clause.quality, Accepted(form, media_type)
+
+
+def _clauses(accept: str) -> list[_Clause]:
+    """Return the clauses of *accept*, those that are liked most first."""
+    clauses = (_clause(text) for text in (accept or "*/*").split(","))
+    return sorted((each for each in clauses if each.quality > 0), key=lambda each: -each.quality)
+
+
+def _clause(text: str) -> _Clause:
+    media_type, *parameters = (part.strip() for part in text.split(";"))
+    named = dict(parameter.split("=", 1) for parameter in parameters if "=" in parameter)
+    try:
+        quality = float(named.pop("q", "1"))
+    except ValueError:
+        quality = 1.0
+    return _Clause(media_type.lower(), quality, named)
+
+
+def _matches(wanted: str, media_type: str) -> bool:
+    return wanted in {media_type, "*/*", "application/*"}
+
+
+def _form(parameters: dict[str, str]) -> Form | None:
+    """Return the form that a clause asks for, None if there is none such."""
+    if parameters.get("stream", "watch") != "watch":
+        return None
+    if not {"as", "g", "v"} & parameters.keys():
+        return Form.OBJECT
+    if (parameters.get("g"), parameters.get("v")) != (_META, "v1") or parameters.get("as") not in set(Form):
+        return None
+    return Form(parameters["as"])
+
+
+def _has(form: Form, media_type: str, has_protobuf: bool) -> bool:
+    """Tell whether a kind can be had so: tables have no messages, metadata alone has some for each kind."""
+    return media_type != PROTOBUF or (form is not Form.TABLE and (has_protobuf or form is not Form.OBJECT))
 
 
 def media_type(content_type: str) -> str:

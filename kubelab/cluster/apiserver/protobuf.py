@@ -1,8 +1,9 @@
 """Kubernetes' protobuf bodies as JSON: kubectl from 1.32 on creates objects in no other form.
 
 Source: https://protobuf.dev/programming-guides/encoding/; kubernetes, staging/src/k8s.io/apimachinery/pkg/
-runtime/serializer/protobuf (the envelope), generated.proto of each group; field numbers from `go_types`.
-Left out: encoding (clients that ask for protobuf take JSON as well), groups, packed enums.
+runtime/serializer/protobuf (the envelope), generated.proto of each group; field numbers from `go_types`. What
+writes them is `protobuf_encoding`.
+Left out: groups, packed enums.
 """
 
 import base64
@@ -49,6 +50,8 @@ def _message(types: GoTypes, type_: GoType, data: bytes, depth: int) -> Any:
         raise ProtobufError("the message is nested too deeply")
     if type_.name in _SPECIAL:
         return _SPECIAL[type_.name](data)
+    if type_.name in schema.EITHER:
+        return _schema_or(types, type_.name, data, depth)
     by_number = {field.number: field for field in types.fields(type_)}
     decoded: Object = {}
     for number, raw in _fields(data):
@@ -66,6 +69,21 @@ def _message(types: GoTypes, type_: GoType, data: bytes, depth: int) -> Any:
         elif field.type.kind is GoKind.POINTER or value or not field.omit_empty:
             decoded[field.name] = value
     return decoded
+
+
+def _schema_or(types: GoTypes, name: str, data: bytes, depth: int) -> Any:
+    """Return a schema, or what stands for it: a boolean, more schemas, names."""
+    fields = list(_fields(data))
+
+    def schemas(number: int) -> list[Any]:
+        type_ = types.of_name(schema.SCHEMA)
+        return [_message(types, type_, _bytes(raw), depth - 1) for each, raw in fields if each == number]
+
+    if name == schema.SCHEMA_OR_BOOL:
+        return next(iter(schemas(2)), bool(dict(fields).get(1)))
+    if alone := schemas(1):
+        return alone[0]
+    return schemas(2) if name == schema.SCHEMA_OR_LIST else [_text(raw) for each, raw in fields if each == 2]
 
 
 def _is_bytes(types: GoTypes, type_: GoType) -> bool:
@@ -210,4 +228,5 @@ _SPECIAL = {
     schema.INT_OR_STRING: _int_or_string,
     schema.RAW_EXTENSION: _raw_json,
     schema.FIELDS_V1: _raw_json,
+    schema.ANY_JSON: _raw_json,
 }

@@ -124,6 +124,12 @@ def not_acceptable(offered: Sequence[str]) -> ApiError:
     return ApiError(406, "NotAcceptable", message)
 
 
+def not_marshalable(kind: str) -> ApiError:
+    """Return the refusal of protobuf for what has no message; upstream names its Go type."""
+    why = "does not implement the protobuf marshalling interface and cannot be encoded to a protobuf message"
+    return ApiError(406, "NotAcceptable", f"object *{kind} {why}")
+
+
 def unauthorized() -> ApiError:
     return ApiError(401, "Unauthorized", "Unauthorized")
 

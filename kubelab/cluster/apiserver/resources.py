@@ -7,13 +7,21 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from kubelab.cluster.apiserver import applying, bodies, queries, refusals, subresources
+from kubelab.cluster.apiserver import (
+    applying,
+    bodies,
+    negotiation,
+    queries,
+    refusals,
+    subresources,
+    transcoding,
+)
 from kubelab.cluster.apiserver.authorization.requests import of_resource
 from kubelab.cluster.apiserver.bodies import Body, Expected
 from kubelab.cluster.apiserver.caller import Caller
 from kubelab.cluster.apiserver.forms import View, deleted_status
 from kubelab.cluster.apiserver.kind import Call, Kind, Write
-from kubelab.cluster.apiserver.negotiation import accepted_form, media_type
+from kubelab.cluster.apiserver.negotiation import Accepted, accepted, media_type
 from kubelab.cluster.apiserver.patching import apply_patch
 from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.apiserver.request_warnings import collecting
@@ -42,6 +50,7 @@ class Answer:
     status: int
     body: bytes
     warnings: tuple[str, ...] = field(default=())
+    media_type: str = negotiation.JSON
 
 
 class Resources:
@@ -64,8 +73,14 @@ class Resources:
         verb = self._verbs.get(request.route.verb)
         if verb is None or (request.route.kind.review and request.route.verb != "create"):
             raise refusals.method_not_allowed(request.route.kind.resource, request.route.verb)
+        wanted = acceptable(request)  # Before anything is done.
         with collecting() as told:
             answer = await verb(request)
+        if wanted.media_type != negotiation.JSON:
+            body = await asyncio.to_thread(
+                transcoding.transcoded, answer.body, wanted.media_type, request.route.kind
+            )
+            answer = replace(answer, body=body, media_type=wanted.media_type)
         answer = replace(answer, warnings=(*answer.warnings, *told)) if told else answer
         kind = request.route.kind
         if deprecation := kind.deprecation or (kind.custom.deprecation if kind.custom else ""):
@@ -73,9 +88,10 @@ class Resources:
         return answer
 
     def view(self, request: Request) -> View:
-        form = accepted_form(request.accept)
+        wanted = acceptable(request)
         include = request.query.get("includeObject") or "Metadata"
-        return View(request.route.kind, form, self._registry.clock.now(), include)
+        now = self._registry.clock.now()
+        return View(request.route.kind, wanted.form, now, include, wanted.media_type)
 
     async def _get(self, request: Request) -> Answer:
         route = request.route
@@ -242,6 +258,13 @@ class Resources:
         if request.route.subresource == "scale":
             return Answer(status, encode(subresources.scale_of(request.route.kind, version.object)), warnings)
         return Answer(status, self.view(request).one(version), warnings)
+
+
+def acceptable(request: Request) -> Accepted:
+    """Return the form of the answer that *request* wants; raises ApiError 406 if there is none."""
+    route = request.route
+    has_protobuf = route.subresource == "scale" or transcoding.has_protobuf(route.kind)
+    return accepted(request.accept, has_protobuf=has_protobuf, stream=route.verb == "watch")
 
 
 def _expected(route: Route) -> Expected:

@@ -20,12 +20,13 @@ from kubelab.cluster.apiserver.go_types import GoKind, GoType, GoTypes
 from kubelab.cluster.objects import Object
 
 _MACHINERY = "k8s.io/apimachinery/pkg"
+META = f"{_MACHINERY}/apis/meta/v1"
 QUANTITY = f"{_MACHINERY}/api/resource.Quantity"
 INT_OR_STRING = f"{_MACHINERY}/util/intstr.IntOrString"
-TIME = f"{_MACHINERY}/apis/meta/v1.Time"
-MICRO_TIME = f"{_MACHINERY}/apis/meta/v1.MicroTime"
-DURATION = f"{_MACHINERY}/apis/meta/v1.Duration"
-FIELDS_V1 = f"{_MACHINERY}/apis/meta/v1.FieldsV1"
+TIME = f"{META}.Time"
+MICRO_TIME = f"{META}.MicroTime"
+DURATION = f"{META}.Duration"
+FIELDS_V1 = f"{META}.FieldsV1"
 RAW_EXTENSION = f"{_MACHINERY}/runtime.RawExtension"
 _EXTENSIONS = "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 ANY_JSON = f"{_EXTENSIONS}.JSON"
@@ -33,7 +34,7 @@ SCHEMA = f"{_EXTENSIONS}.JSONSchemaProps"
 SCHEMA_OR_BOOL = f"{_EXTENSIONS}.JSONSchemaPropsOrBool"
 SCHEMA_OR_LIST = f"{_EXTENSIONS}.JSONSchemaPropsOrArray"
 SCHEMA_OR_STRINGS = f"{_EXTENSIONS}.JSONSchemaPropsOrStringArray"
-_EITHER = frozenset({SCHEMA_OR_BOOL, SCHEMA_OR_LIST, SCHEMA_OR_STRINGS})
+EITHER = frozenset({SCHEMA_OR_BOOL, SCHEMA_OR_LIST, SCHEMA_OR_STRINGS})
 FREE_FORM = frozenset({FIELDS_V1, RAW_EXTENSION, ANY_JSON})
 _DEPTH_MAX = 250  # Upstream's is 10,000; whatever walks an object here does so by recursion.
 _INT64_MAX = 1 << 63
@@ -173,9 +174,9 @@ class Schema:
             return value
         if type_.name in FREE_FORM or type_.kind is GoKind.INTERFACE:
             return value
-        if type_.name in _SCALARS:
-            return _SCALARS[type_.name](value)
-        if type_.name in _EITHER:
+        if type_.name in SCALARS:
+            return SCALARS[type_.name](value)
+        if type_.name in EITHER:
             return self._schema_or(type_, value, path, owner)
         if type_.kind is GoKind.STRUCT:
             if not isinstance(value, dict):
@@ -185,7 +186,7 @@ class Schema:
             return self._map(type_, value, path, problems, owner)
         if type_.kind is GoKind.SLICE:
             return self._slice(type_, value, path, problems, owner)
-        if not _is_scalar(type_.kind, value):
+        if not is_scalar(type_.kind, value):
             raise _mismatch(value, path, owner, type_.kind.name.lower())
         return value
 
@@ -216,7 +217,7 @@ class Schema:
         if element.kind is GoKind.UINT8:  # Bytes are base64 in JSON.
             if not isinstance(value, str):
                 raise _mismatch(value, path, owner, "[]uint8")
-            _check_base64(value)
+            check_base64(value)
             return value
         if not isinstance(value, list):
             raise _mismatch(value, path, owner, f"[]{_short(element) or element.kind.name.lower()}")
@@ -226,7 +227,7 @@ class Schema:
         ]
 
 
-def _check_base64(text: str) -> None:
+def check_base64(text: str) -> None:
     """Refuse what Go's decoder does, in its words: it names the first wrong byte, or the unfinished group."""
     if _BASE64.fullmatch(text):
         return
@@ -251,7 +252,7 @@ def _short(type_: GoType) -> str:
     return type_.name.rpartition("/")[2]
 
 
-def _is_scalar(kind: GoKind, value: Any) -> bool:
+def is_scalar(kind: GoKind, value: Any) -> bool:
     if kind is GoKind.STRING:
         return isinstance(value, str)
     if kind is GoKind.BOOL:
@@ -314,7 +315,7 @@ def _time(value: Any) -> str:
     return value
 
 
-_SCALARS = {QUANTITY: _quantity, INT_OR_STRING: _int_or_string, TIME: _time, MICRO_TIME: _time}
+SCALARS = {QUANTITY: _quantity, INT_OR_STRING: _int_or_string, TIME: _time, MICRO_TIME: _time}
 
 
 @cache

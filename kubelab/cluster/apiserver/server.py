@@ -29,11 +29,13 @@ from kubelab.cluster.apiserver import (
     logs,
     metrics,
     metrics_api,
+    negotiation,
     proxying,
     queries,
     refusals,
     routes,
     schema,
+    transcoding,
 )
 from kubelab.cluster.apiserver.audit import audited
 from kubelab.cluster.apiserver.authentication import impersonation, openid
@@ -52,7 +54,7 @@ from kubelab.cluster.apiserver.metrics_api import MetricsApi
 from kubelab.cluster.apiserver.negotiation import JSON
 from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.apiserver.request_log import RequestLog
-from kubelab.cluster.apiserver.resources import Request, Resources
+from kubelab.cluster.apiserver.resources import Answer, Request, Resources
 from kubelab.cluster.apiserver.streams import SUBRESOURCES as STREAMS
 from kubelab.cluster.apiserver.streams import StreamProxy, locate, must_also_create
 from kubelab.cluster.apiserver.versions import encode
@@ -187,13 +189,12 @@ class _Handler:
             return await self._dispatch(request, exchange)
         except ApiError as error:
             exchange.reason = error.reason
-            response = _json(encode(error.status()), error.code)
+            response = _refused(request, error)
             if after_s := error.details.get("retryAfterSeconds"):
                 response.headers["Retry-After"] = str(after_s)
             return response
         except web.HTTPRequestEntityTooLarge:
-            refusal = refusals.too_large_body(BODY_BYTES_MAX)
-            return _json(encode(refusal.status()), refusal.code)
+            return _refused(request, refusals.too_large_body(BODY_BYTES_MAX))
 
     async def _dispatch(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
         access = self._registry.access
@@ -246,7 +247,7 @@ class _Handler:
                 if route.subresource == "log":
                     return await self._log(request, route)
                 answer = await self._resources.answer(await _read(request, route, caller))
-                return await _compressed(request, _json(answer.body, answer.status, answer.warnings))
+                return await _compressed(request, _answer(answer))
         except TimeoutError:
             raise refusals.timeout() from None
 
@@ -283,7 +284,8 @@ class _Handler:
     ) -> web.StreamResponse:
         options = queries.watch_options(request.query)
         view = self._resources.view(await _read(request, route, caller))
-        stream = web.StreamResponse(headers={"Content-Type": JSON, "Cache-Control": "no-cache, private"})
+        told = JSON if view.media_type == JSON else f"{view.media_type};stream=watch"
+        stream = web.StreamResponse(headers={"Content-Type": told, "Cache-Control": "no-cache, private"})
         await stream.prepare(request)
         exchange.began(200)
         resource = route.kind.resource
@@ -399,6 +401,19 @@ async def _told(request: web.BaseRequest, document: Document) -> web.Response:
     if request.headers.get("If-None-Match") == headers["ETag"]:
         return web.Response(status=304, headers=headers)
     return await _compressed(request, web.Response(body=document.body, headers=headers))
+
+
+def _refused(request: web.BaseRequest, error: ApiError) -> web.Response:
+    """Return what *error* tells, as JSON unless the client takes none."""
+    body, wanted = encode(error.status()), negotiation.of_document(request.headers.get("Accept", ""))
+    return _answer(Answer(error.code, transcoding.transcoded(body, wanted), media_type=wanted))
+
+
+def _answer(answer: Answer) -> web.Response:
+    response = _json(answer.body, answer.status, answer.warnings, content_type=answer.media_type)
+    if answer.media_type != JSON:
+        response.body = answer.body  # No line ends it: a message would have that as a field.
+    return response
 
 
 def _json(
