@@ -86,6 +86,8 @@ class Shim:
         self._waiting: dict[int, asyncio.Future[_Answer]] = {}
         self._processes: dict[int, ShimProcess] = {}
         self._ready: asyncio.Future[messages.Message] = self._loop.create_future()
+        self._sending = asyncio.Lock()
+        self._has_room: asyncio.Future[None] = self._loop.create_future()
         self._listeners: dict[str, Callable[[Mapping[str, Any]], None]] = {}
         self._last_id = 0
         self.gone = asyncio.Event()
@@ -149,16 +151,31 @@ class Shim:
             self._waiting.pop(number, None)
 
     async def _transmit(self, body: dict[str, Any], fds: Sequence[int]) -> None:
-        while True:
-            try:
-                messages.send(self._socket, body, fds)
-            except BlockingIOError:
-                # Dozens of requests wait in the socket; the shim takes them one by one.
-                await asyncio.sleep(0.001)
-            except OSError:
-                raise self._gone() from None
-            else:
-                return
+        with messages.packed(body, fds) as packet:
+            async with self._sending:
+                while not self._sent(packet):
+                    # Dozens of requests wait in the socket; the shim takes them one by one.
+                    await self._room()
+
+    def _sent(self, packet: messages.Packet) -> bool:
+        try:
+            packet.send(self._socket)
+        except BlockingIOError:
+            return False
+        except OSError:
+            raise self._gone() from None
+        return True
+
+    async def _room(self) -> None:
+        """Wait until there may be room in the socket."""
+        if self.gone.is_set():
+            raise self._gone()
+        self._has_room = self._loop.create_future()
+        self._loop.add_writer(self._socket, _settle_once, self._has_room)
+        try:
+            await self._has_room
+        finally:
+            self._loop.remove_writer(self._socket)
 
     def _receive(self) -> None:
         while True:
@@ -238,6 +255,7 @@ class Shim:
         self._loop.remove_reader(self._socket)
         self.gone.set()
         _fail(self._ready, self._gone())
+        _settle_once(self._has_room)
         for future in self._waiting.values():
             _fail(future, self._gone())
         for process in self._processes.values():
@@ -363,6 +381,11 @@ def _reap(program: "subprocess.Popen[bytes]", shim: Shim) -> None:
 
 def _exit(event: Mapping[str, Any]) -> Exit:
     return Exit(event["exit_code"], event.get("oom_killed", False), event["at_s"], event.get("message", ""))
+
+
+def _settle_once(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _fail(future: "asyncio.Future[Any]", error: LabError) -> None:

@@ -1,19 +1,19 @@
 """Messages between the lab and a machine's shim: JSON over a Unix SEQPACKET socket, with file descriptors.
 
 Source: unix(7). A message that is too long for a packet travels in a memfd, and of it only its number in the
-packet. Each message carries the pid that
-the sender names (its own by default), which the kernel translates into the receiver's pid namespace: so the
-lab learns host pids from a shim that cannot see them.
+packet. Each message carries the pid that the sender names (its own by default), which the kernel translates
+into the receiver's pid namespace: so the lab learns host pids from a shim that cannot see them.
 Requests: {"id", "method", "params"}; answers: {"id", "result"} or {"id", "error"}; events: {"event", ...}.
 """
 
 import array
+import contextlib
 import errno
 import json
 import os
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,24 +54,45 @@ def pair() -> tuple[socket.socket, socket.socket]:
 
 def send(sock: socket.socket, body: dict[str, Any], fds: Iterable[int] = (), pid: int = 0) -> None:
     """Send one message. *pid* names another process than the sender (needs CAP_SYS_ADMIN)."""
-    payload = json.dumps(body).encode()
-    passed = list(fds)
-    memfd = -1
-    if len(payload) > PACKET_BYTES_MAX:
-        memfd = _in_memory(payload)
-        passed.append(memfd)
-        payload = _IN_MEMORY + json.dumps({"id": body.get("id")}).encode()
-    ancillary: list[tuple[int, int, bytes]] = []
-    if passed:
-        ancillary.append((socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", passed).tobytes()))
-    if pid:
-        credentials = _CREDENTIALS.pack(pid, os.getuid(), os.getgid())
-        ancillary.append((socket.SOL_SOCKET, socket.SCM_CREDENTIALS, credentials))
+    with packed(body, fds, pid) as packet:
+        packet.send(sock)
+
+
+class Packet:
+    """A message as it is sent, which may take several attempts. Made by `packed`."""
+
+    def __init__(self, body: dict[str, Any], fds: Iterable[int], pid: int) -> None:
+        self._payload = json.dumps(body).encode()
+        self._memfd = -1
+        passed = list(fds)
+        if len(self._payload) > PACKET_BYTES_MAX:
+            self._memfd = _in_memory(self._payload)
+            passed.append(self._memfd)
+            self._payload = _IN_MEMORY + json.dumps({"id": body.get("id")}).encode()
+        self._ancillary: list[tuple[int, int, bytes]] = []
+        if passed:
+            rights = array.array("i", passed).tobytes()
+            self._ancillary.append((socket.SOL_SOCKET, socket.SCM_RIGHTS, rights))
+        if pid:
+            credentials = _CREDENTIALS.pack(pid, os.getuid(), os.getgid())
+            self._ancillary.append((socket.SOL_SOCKET, socket.SCM_CREDENTIALS, credentials))
+
+    def send(self, sock: socket.socket) -> None:
+        """Raises BlockingIOError: the socket does not block, and has no room."""
+        sock.sendmsg([self._payload], self._ancillary)
+
+    def close(self) -> None:
+        if self._memfd >= 0:
+            os.close(self._memfd)
+
+
+@contextlib.contextmanager
+def packed(body: dict[str, Any], fds: Iterable[int] = (), pid: int = 0) -> Iterator[Packet]:
+    packet = Packet(body, fds, pid)
     try:
-        sock.sendmsg([payload], ancillary)
+        yield packet
     finally:
-        if memfd >= 0:
-            os.close(memfd)
+        packet.close()
 
 
 def receive(sock: socket.socket) -> Message | None:
