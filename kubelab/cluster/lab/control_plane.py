@@ -258,7 +258,7 @@ def _engines(
     keys = EtcdKeys.open(directory.etcd_pki, masters, now)
     if store == "etcd":
         return {name: _etcd(name, masters, keys[name], directory) for name in masters}
-    cluster = StoreCluster.of(masters)
+    cluster = StoreCluster.of(masters, masters)
     return {
         name: RaftMember(name, address, cluster, keys[name], _private(directory.masters / name / "member"))
         for name, address in masters.items()

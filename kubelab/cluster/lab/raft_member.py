@@ -1,22 +1,26 @@
 """A member of the lab's own store, on a master: the component that is called etcd there.
 
 It answers etcd's clients on its machine's port 2379 and its peers on 2380, and keeps its log and snapshots on
-the host, mode 0700. A member's number is that of its name, so that it stays the same when the machines have
-other addresses in the cluster's next life; where its peers are then, the transport is told.
+the host, mode 0700. Members know each other by their masters' names, which stay when the machines have other
+addresses in the cluster's next life; where those are then, the transport is told. A founder's number is that
+of its name; who joins has the number that the others have given it, and its own log tells that from then on.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from kubelab.cluster.clock import Clock
 from kubelab.cluster.lab.etcd_keys import CLIENT_PORT, EtcdKeys
 from kubelab.cluster.lab.listening import listen
 from kubelab.cluster.lab.local_store import LocalStore
+from kubelab.cluster.lab.member_identity import identity_in
 from kubelab.cluster.lab.program import Goodbye
 from kubelab.cluster.linux.suspension import Suspension
+from kubelab.cluster.linux.threads import in_thread
 from kubelab.cluster.machine.namespaced import NamespacedMachine
 from kubelab.cluster.raft.messages import MemberId, Message
 from kubelab.cluster.store.member import Member, start_member
@@ -27,6 +31,7 @@ from kubelab.cluster.store.peers import PeerNetwork
 from kubelab.cluster.store.rpc.server import serve
 from kubelab.cluster.store.service import KeyValueService, MemberState
 from kubelab.cluster.store.transport import Receiver
+from kubelab.cluster.store.wal import Identity
 
 TOKEN = "kubelab"  # noqa: S105 - it tells clusters apart, and is no secret
 LOOPBACK = "127.0.0.1"
@@ -34,24 +39,59 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class StoreCluster:
-    """The members as they are when a cluster begins, and where they are now."""
+    """Its founders, and where all masters are now."""
 
     id: int
-    members: tuple[MemberState, ...]
-    urls: Mapping[MemberId, tuple[str, ...]]
+    founders: tuple[MemberState, ...]
+    addresses: Mapping[str, IPv4Address]
 
     @staticmethod
-    def of(masters: Mapping[str, IPv4Address]) -> "StoreCluster":
-        cluster, named = found_cluster(TOKEN, {name: f"https://{name}:{PEER_PORT}" for name in masters})
-        urls = {member.id: (f"https://{masters[member.name]}:{PEER_PORT}",) for member in named}
-        members = tuple(MemberState(each.id, each.name, urls[each.id]) for each in named)
-        return StoreCluster(cluster, members, urls)
+    def of(founders: Iterable[str], addresses: Mapping[str, IPv4Address]) -> "StoreCluster":
+        cluster, members = found_cluster(TOKEN, {name: peer_url(name) for name in founders})
+        return StoreCluster(cluster, members, addresses)
 
-    def config(self, name: str, address: IPv4Address) -> MemberConfig:
-        own = next(member for member in self.members if member.name == name)
-        urls = (f"https://{address}:{CLIENT_PORT}",)
-        # They end all at once, with the lab: nobody is left to lead.
-        return MemberConfig(own.id, name, self.id, self.members, client_urls=urls, hands_over=False)
+    def config(self, name: str, identity: Identity | None, joining: "Joining | None") -> MemberConfig:
+        """Return how the member *name* starts: as who it was (*identity*), as who it is to be, or as a
+        founder."""
+        if identity is None and joining:
+            identity = joining.identity
+        if identity is None:
+            own = next(member.id for member in self.founders if member.name == name)
+            identity = Identity(self.id, own)
+        return MemberConfig(
+            identity.member_id,
+            name,
+            identity.cluster_id,
+            joining.members if joining else self.founders,
+            is_new_cluster=joining is None,
+            client_urls=(f"https://{self.addresses[name]}:{CLIENT_PORT}",),
+            hands_over=False,  # They end all at once, with the lab: nobody is left to lead.
+        )
+
+    def place(self, member: MemberId, urls: Iterable[str]) -> tuple[str, ...]:
+        """Return where *member* is now. An earlier version called founders by the addresses of back then."""
+        founder = next((each.name for each in self.founders if each.id == member), None)
+        return (self._url(founder),) if founder else tuple(map(self._placed, urls))
+
+    def _placed(self, url: str) -> str:
+        host = urlsplit(url).hostname or ""
+        return self._url(host) if host in self.addresses else url
+
+    def _url(self, name: str) -> str:
+        return f"https://{self.addresses[name]}:{PEER_PORT}"
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """As whom a member is to start that others have added, and who those are."""
+
+    identity: Identity
+    members: tuple[MemberState, ...]
+
+
+def peer_url(name: str) -> str:
+    """Return what the member on that master is called, which its machines' /etc/hosts understand."""
+    return f"https://{name}:{PEER_PORT}"
 
 
 class RaftMember:
@@ -61,11 +101,12 @@ class RaftMember:
         self, name: str, address: IPv4Address, cluster: StoreCluster, keys: EtcdKeys, directory: Path
     ) -> None:
         self.store: LocalStore | None = None
+        self.joining: Joining | None = None
         self._name = name
         self._address = address
         self._cluster = cluster
         self._keys = keys
-        self._directory = directory
+        self.directory = directory
 
     async def install(self, machine: NamespacedMachine) -> None:
         await self._keys.install(machine)
@@ -74,13 +115,14 @@ class RaftMember:
     async def run(
         self, machine: NamespacedMachine, clock: Clock, suspension: Suspension
     ) -> AsyncIterator[Goodbye]:
-        address, config = str(self._address), self._cluster.config(self._name, self._address)
+        address = str(self._address)
+        config = self._cluster.config(self._name, await in_thread(self.identity), self.joining)
         with listen(machine.socket(), address, PEER_PORT) as peers:
             network = PeerNetwork(
                 config.id, config.cluster_id, self._keys.peer_tls(), peers, machine.socket, clock
             )
-            transport = _Readdressed(network, self._cluster.urls)
-            async with start_member(config, self._directory, transport, clock) as member:
+            transport = _Readdressed(network, self._cluster)
+            async with start_member(config, self.directory, transport, clock) as member:
                 clients = [listen(machine.socket(), host, CLIENT_PORT) for host in (LOOPBACK, address)]
                 tls = self._keys.server_tls()
                 async with (
@@ -95,6 +137,10 @@ class RaftMember:
             raise ConnectionRefusedError(f"the store's member on {self._name} does not run")
         async with self.store.used() as store:
             yield store
+
+    def identity(self) -> Identity | None:
+        """Return who it is by its log; None: it has none yet. Raises LabError."""
+        return identity_in(self.directory)
 
     def signal(self, number: int) -> None:
         """It is no process of its own."""
@@ -127,17 +173,18 @@ class RaftMember:
 
 
 class _Readdressed:
-    """A transport that is told where some members are now, whatever the store remembers of them."""
+    """A transport that is told where members are now, by what the store remembers of them."""
 
-    def __init__(self, transport: PeerNetwork, urls: Mapping[MemberId, tuple[str, ...]]) -> None:
+    def __init__(self, transport: PeerNetwork, cluster: StoreCluster) -> None:
         self._transport = transport
-        self._urls = urls
+        self._cluster = cluster
 
     def open(self, receiver: Receiver) -> AbstractAsyncContextManager[None]:
         return self._transport.open(receiver)
 
     def set_peers(self, peers: Mapping[MemberId, tuple[str, ...]]) -> None:
-        self._transport.set_peers({member: self._urls.get(member, urls) for member, urls in peers.items()})
+        placed = {member: self._cluster.place(member, urls) for member, urls in peers.items()}
+        self._transport.set_peers(placed)
 
     def send(self, messages: Sequence[Message]) -> None:
         self._transport.send(messages)
