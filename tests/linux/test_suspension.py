@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -159,3 +160,115 @@ async def test_who_calls_in_from_outside_waits_as_well() -> None:
     assert not call.done()
     suspension.resume()
     await call
+
+
+async def test_a_failure_that_meets_a_cancellation_is_found_once() -> None:
+    """It is thrown while the task stands still; the cancellation comes as it goes on, and takes its place."""
+    suspension, found = Suspension(), list[str]()
+    failing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @contextlib.asynccontextmanager
+    async def waiting() -> AsyncIterator[asyncio.Task[None]]:
+        async def wait() -> None:
+            for future in (failing, asyncio.sleep(0), asyncio.sleep(0)):
+                try:
+                    await future
+                except (ValueError, asyncio.CancelledError) as error:
+                    found.append(type(error).__name__)
+
+        task = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        yield task
+
+    async with suspension.governing(waiting()) as task:
+        suspension.suspend()
+        failing.set_exception(ValueError("failed"))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        suspension.resume()
+        task.cancel()
+        await task
+    assert found == ["CancelledError"]
+
+
+@contextlib.contextmanager
+def joined() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        yield ours, theirs
+
+
+async def test_who_is_waited_for_anew_meanwhile_is_still_read_from_afterwards() -> None:
+    """A callback that was on its way writes more than the kernel takes, and so waits for room."""
+    suspension, loop, told = Suspension(), asyncio.get_running_loop(), list[str]()
+
+    @contextlib.asynccontextmanager
+    async def reading(sock: socket.socket) -> AsyncIterator[None]:
+        def read() -> None:
+            told.append(sock.recv(100).decode())
+
+        loop.add_reader(sock, read)
+        yield
+        loop.remove_reader(sock)
+        loop.remove_writer(sock)
+
+    with joined() as (ours, theirs):
+        async with suspension.governing(reading(ours)):
+            suspension.suspend()
+            loop.add_writer(ours, lambda: None)
+            theirs.send(b"hello")
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert told == []
+            suspension.resume()
+            loop.remove_writer(ours)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert told == ["hello"]
+
+
+async def test_who_is_waited_for_by_others_is_not_set_aside() -> None:
+    """The reader of a connection is its owner's, the writer whoever's words have filled its buffer."""
+    suspension, loop, told = Suspension(), asyncio.get_running_loop(), list[str]()
+
+    @contextlib.asynccontextmanager
+    async def writing(sock: socket.socket) -> AsyncIterator[None]:
+        loop.add_writer(sock, told.append, "room")
+        yield
+        loop.remove_writer(sock)
+
+    with joined() as (ours, theirs):
+        loop.add_reader(ours, lambda: told.append(ours.recv(100).decode()))
+        async with suspension.governing(writing(ours)):
+            suspension.suspend()
+            theirs.send(b"hello")
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert told == ["hello"]
+        loop.remove_reader(ours)
+
+
+async def test_what_it_stops_waiting_for_meanwhile_is_not_waited_for_again() -> None:
+    """A connection that ends while its part stands still: its number is another's afterwards."""
+    suspension, loop, told = Suspension(), asyncio.get_running_loop(), list[str]()
+
+    @contextlib.asynccontextmanager
+    async def reading(sock: socket.socket) -> AsyncIterator[None]:
+        loop.add_reader(sock, told.append, "old")
+        yield
+
+    with joined() as (ours, _):
+        async with suspension.governing(reading(ours)):
+            suspension.suspend()
+            assert loop.remove_reader(ours)
+            number = ours.fileno()
+            with joined() as (other, theirs):
+                os.dup2(other.fileno(), number)
+                suspension.resume()
+                loop.add_reader(number, lambda: told.append(os.read(number, 100).decode()))
+                theirs.send(b"hello")
+                for _ in range(5):
+                    await asyncio.sleep(0)
+                assert told == ["hello"]
+                loop.remove_reader(number)

@@ -6,7 +6,8 @@ such task takes a step, no such timer fires, no such socket is read, written or 
 stopped process the kernel goes on to take connections and bytes until its buffers are full. What comes to a
 task meanwhile, a cancellation too, it finds on resuming.
 To the exit of the context the suspension is resumed, or nothing of it could end.
-asyncio has no public question for what it waits for, hence the look at the loop's selector and timers.
+asyncio has no public question for what it waits for, hence the look at the loop's timers, and a selector of
+our own in front of the loop's: whatever becomes of a connection meanwhile, the loop finds it as it left it.
 Left out: what another task does by calling into the suspended part directly (it awaits `passed` itself);
 what was to run in that very round of the loop; work that has gone to threads.
 Source: signal(7); asyncio, selector_events.py and base_events.py (3.11).
@@ -14,7 +15,6 @@ Source: signal(7); asyncio, selector_events.py and base_events.py (3.11).
 
 import asyncio
 import heapq
-import os
 import selectors
 from collections.abc import AsyncIterator, Coroutine, Generator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -30,13 +30,12 @@ class Suspension:
     def __init__(self) -> None:
         self.is_suspended = False
         self._waiting: list[asyncio.Future[None]] = []
-        self._sockets: list[tuple[selectors.SelectorKey, int]] = []
         self._timers: list[asyncio.TimerHandle] = []
 
     @asynccontextmanager
     async def governing(self, context: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
         """Enter *context*: what it starts can be suspended, until it is left."""
-        _gate_tasks(asyncio.get_running_loop())
+        _gate(asyncio.get_running_loop())
         async with AsyncExitStack() as stack:
             token = _governor.set(self)
             try:
@@ -54,16 +53,16 @@ class Suspension:
             return
         self.is_suspended = True
         loop = vars(asyncio.get_running_loop())
-        self._set_sockets_aside(loop["_selector"])
         self._set_timers_aside(loop["_scheduled"])
+        _look_again(loop["_selector"])
 
     def resume(self) -> None:
         if not self.is_suspended:
             return
         self.is_suspended = False
         loop = vars(asyncio.get_running_loop())
-        self._put_sockets_back(loop["_selector"])
         self._put_timers_back(loop["_scheduled"])
+        _look_again(loop["_selector"])
         waiting, self._waiting = self._waiting, []
         for future in waiting:
             if not future.done():  # Else its task has been cancelled meanwhile.
@@ -79,46 +78,30 @@ class Suspension:
         self._waiting.append(future)
         return future
 
-    def _governs(self, handle: asyncio.Handle | None) -> bool:
-        if handle is None:
-            return False
-        context: Context = getattr(handle, _CONTEXT)
-        return context.get(_governor) is self
-
-    def _set_sockets_aside(self, selector: selectors.BaseSelector) -> None:
-        for key in tuple(selector.get_map().values()):
-            if any(map(self._governs, key.data)):
-                self._sockets.append((key, os.fstat(key.fd).st_ino))
-                selector.unregister(key.fileobj)
-
-    def _put_sockets_back(self, selector: selectors.BaseSelector) -> None:
-        """But for those that were closed, or waited for anew, from outside."""
-        sockets, self._sockets = self._sockets, []
-        for key, inode in sockets:
-            if key.fd not in selector.get_map() and _inode(key.fd) == inode:
-                selector.register(key.fileobj, key.events, key.data)
-
     def _set_timers_aside(self, scheduled: list[asyncio.TimerHandle]) -> None:
-        self._timers = [timer for timer in scheduled if self._governs(timer)]
+        self._timers = [timer for timer in scheduled if _governor_of(timer) is self]
         ours = set(map(id, self._timers))
         scheduled[:] = [timer for timer in scheduled if id(timer) not in ours]
         heapq.heapify(scheduled)
 
     def _put_timers_back(self, scheduled: list[asyncio.TimerHandle]) -> None:
+        """Those that were cancelled meanwhile, too: the loop has counted them, and drops them itself."""
         timers, self._timers = self._timers, []
         for timer in timers:
-            if not timer.cancelled():
-                heapq.heappush(scheduled, timer)
+            heapq.heappush(scheduled, timer)
 
 
 _CONTEXT = "_context"  # Python 3.12 has Handle.get_context.
 
 
-def _inode(descriptor: int) -> int:
-    try:
-        return os.fstat(descriptor).st_ino
-    except OSError:
-        return 0
+def _governor_of(handle: asyncio.Handle) -> Suspension | None:
+    context: Context = getattr(handle, _CONTEXT)
+    return context.get(_governor)
+
+
+def _stands_still(handle: asyncio.Handle | None) -> bool:
+    governor = _governor_of(handle) if handle else None
+    return governor is not None and governor.is_suspended
 
 
 class _Gated(Coroutine[Any, Any, Any]):
@@ -147,6 +130,7 @@ class _Gated(Coroutine[Any, Any, Any]):
 
     def throw(self, *error: Any) -> Any:
         if not self._suspension.is_suspended:
+            self._thrown = ()  # As with any task, a cancellation takes the place of what it meets.
             return self._inner.throw(*error)
         self._thrown = error
         return self._wait()
@@ -158,14 +142,17 @@ class _Gated(Coroutine[Any, Any, Any]):
         return next(self._suspension._resumed().__await__())
 
 
-def _gate_tasks(loop: asyncio.AbstractEventLoop) -> None:
-    """Have the loop make tasks that can be suspended, in contexts that somebody governs."""
+def _gate(loop: asyncio.AbstractEventLoop) -> None:
+    """Have the loop make tasks that can be suspended, in contexts that somebody governs, and wait only for
+    the sockets of those that are not."""
     before = loop.get_task_factory()
     if isinstance(before, _TaskFactory):
         return
     if before is not None:
         raise RuntimeError("the loop has a task factory of somebody else's")
     loop.set_task_factory(_TaskFactory())
+    parts = vars(loop)
+    parts["_selector"] = _GatedSelector(parts["_selector"])
 
 
 class _TaskFactory:
@@ -175,3 +162,60 @@ class _TaskFactory:
         governor = _governor.get() if context is None else context.get(_governor)
         gated = coroutine if governor is None else _Gated(coroutine, governor)
         return asyncio.Task(gated, loop=loop, context=context)
+
+
+class _GatedSelector(selectors.SelectSelector):
+    """The loop's selector: a book of all that the loop waits for, and the kernel's own, *watched*, which is
+    told of what stands still for nobody. The loop reads and writes the book: what it adds, changes and takes
+    out there while somebody is suspended holds when he goes on."""
+
+    def __init__(self, watched: selectors.BaseSelector) -> None:
+        super().__init__()
+        self._watched = watched
+        for key in watched.get_map().values():
+            super().register(key.fileobj, key.events, key.data)
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        key = super().register(fileobj, events, data)
+        try:
+            self.look_at(key)
+        except OSError:  # The kernel does not wait for such files.
+            super().unregister(fileobj)
+            raise
+        return key
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        key = super().unregister(fileobj)
+        if key.fd in self._watched.get_map():
+            self._watched.unregister(key.fd)
+        return key
+
+    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        self.unregister(fileobj)
+        return self.register(fileobj, events, data)
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        return self._watched.select(timeout)
+
+    def close(self) -> None:
+        super().close()
+        self._watched.close()
+
+    def look_at(self, key: selectors.SelectorKey) -> None:
+        """Have the kernel look at what of *key* does not stand still."""
+        reader, writer = key.data
+        events = 0 if _stands_still(reader) else key.events & selectors.EVENT_READ
+        events |= 0 if _stands_still(writer) else key.events & selectors.EVENT_WRITE
+        before = self._watched.get_map().get(key.fd)
+        if before is not None and before.events == events:
+            return
+        if before is not None:
+            self._watched.unregister(key.fd)
+        if events:
+            self._watched.register(key.fd, events, key.data)
+
+
+def _look_again(selector: selectors.BaseSelector) -> None:
+    if isinstance(selector, _GatedSelector):  # Else nothing has been started that anybody governs.
+        for key in tuple(selector.get_map().values()):
+            selector.look_at(key)
