@@ -37,6 +37,7 @@ from kubelab.cluster.store.service import CompactedError, Event, FutureRevisionE
 Arguments = TypeVarTuple("Arguments")
 EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
 Change = Callable[[Object], Object]  # From what is stored to what a client wants.
+Look = Callable[[Object], None]
 Configured = Callable[[Object | None, Write], Object]  # The same for a configuration, of nothing as well.
 
 _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # As upstream: no vowels, no bad words, nothing alike.
@@ -123,6 +124,11 @@ class Registry:
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Version:
         return _seen(kind, self._versions.of(await self._kv(kind, namespace, name)))
+
+    def get_now(self, kind: Kind, namespace: str, name: str) -> Version | None:
+        """Return what `get` does, without waiting; None if that cannot be done, or nothing is there."""
+        kv = self.store.get_now(kind.key(namespace, name))
+        return _seen(kind, self._versions.peek(kv)) if kv else None
 
     async def _kv(self, kind: Kind, namespace: str, name: str) -> KeyValue:
         kv = await self.store.get(kind.key(namespace, name))
@@ -238,10 +244,12 @@ class Registry:
         caller: Caller = SYSTEM,
         dry_run: bool = False,
         applied: bool = False,
+        look: Look | None = None,
     ) -> Version:
         """Store a new object; parts of *obj* become parts of it.
 
-        An *applied* one tells already who owns what in it.
+        An *applied* one tells already who owns what in it. *look* is shown what was stored, which nobody
+        needs to decode then.
         """
         if kind.conversion:
             kind.set_defaults(obj)
@@ -250,6 +258,8 @@ class Registry:
             version = await self.create(
                 stored, namespace, converted, caller=caller, dry_run=dry_run, applied=applied
             )
+            if look is not None:
+                look(_seen(kind, version).object)
             return _seen(kind, version)
         self._check_names(kind, obj, namespace)
         new = lifecycle.begin_create(
@@ -270,9 +280,14 @@ class Registry:
         assert attributes.new is not None
         attributes.new = new = await _thought(kind, lifecycle.finish_create, kind, attributes.new)
         await self.admission.validate(attributes)
-        return await self._store_new(kind, namespace, new, dry_run=dry_run)
+        version, kept = await self._store_new(kind, namespace, new, dry_run=dry_run)
+        if look is not None:
+            look(kept)
+        return version
 
-    async def _store_new(self, kind: Kind, namespace: str, new: Object, *, dry_run: bool) -> Version:
+    async def _store_new(
+        self, kind: Kind, namespace: str, new: Object, *, dry_run: bool
+    ) -> tuple[Version, Object]:
         key = kind.key(namespace, new["metadata"]["name"])
         while True:
             assigned = await self._assigned(kind, new, None)
@@ -280,11 +295,11 @@ class Registry:
             if dry_run:
                 if await self.store.get(key) is not None:
                     raise refusals.already_exists(kind.resource, new["metadata"]["name"])
-                return _seen(kind, Version(value, 0))
+                return _seen(kind, Version(value, 0)), assigned
             compares, writes = claiming(kind, assigned, None, key)
             result = await self.store.txn([Compare(key, 0), *compares], [Put(key, value), *writes])
             if result.succeeded:
-                return _seen(kind, self._versions.put(key, Version(value, result.revision)))
+                return _seen(kind, self._versions.put(key, Version(value, result.revision))), assigned
             if any(kv.key == key for kv in result.kvs):
                 raise refusals.already_exists(kind.resource, new["metadata"]["name"])
 

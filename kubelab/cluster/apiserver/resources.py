@@ -119,10 +119,23 @@ class Resources:
         if review := route.kind.review:
             _check_namespace(body.object, route.namespace)
             return Answer(201, encode(await review(self._registry, request.caller, body.object)))
+        told: list[str] = []
+
+        def look(stored: Object) -> None:
+            told.extend(route.kind.warnings(stored))
+
+        is_long = route.kind.in_threads
         version = await self._registry.create(
-            route.kind, route.namespace, body.object, caller=request.caller, dry_run=dry_run
+            route.kind,
+            route.namespace,
+            body.object,
+            caller=request.caller,
+            dry_run=dry_run,
+            look=None if is_long else look,
         )
-        return self._shown(request, version, 201, (*body.warnings, *await _warnings(route.kind, version)))
+        if is_long:
+            told += await _warnings(route.kind, version)
+        return self._shown(request, version, 201, (*body.warnings, *told))
 
     async def _update(self, request: Request) -> Answer:
         route = request.route

@@ -78,6 +78,9 @@ class MemoryStore:
     async def range(self, request: Range) -> RangeResponse:
         return self._mvcc.range(request)
 
+    def range_now(self, request: Range) -> RangeResponse | None:
+        return self._mvcc.range(request)
+
     async def put(self, request: Put) -> PutResponse:
         self._check_quota(request)
         return cast(PutResponse, self._mvcc.apply(request))

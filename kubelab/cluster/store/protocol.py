@@ -25,6 +25,7 @@ from kubelab.cluster.store.requests import (
     prefix_end,
 )
 from kubelab.cluster.store.service import (
+    AnswersNow,
     CompactedError,
     Event,
     FutureRevisionError,
@@ -78,6 +79,7 @@ class Store:
 
     def __init__(self, service: KeyValueService) -> None:
         self.service = service
+        self._range_now = service.range_now if isinstance(service, AnswersNow) else None
 
     @property
     def revision(self) -> int:
@@ -98,6 +100,16 @@ class Store:
         except StoreError as error:
             raise _as_api_error(error) from error
         return kvs[0] if kvs else None
+
+    def get_now(self, key: bytes) -> KeyValue | None:
+        """Return *key* without waiting; None if that cannot be done, or it is not there."""
+        if self._range_now is None:
+            return None
+        try:
+            answer = self._range_now(Range(key))
+        except StoreError:
+            return None  # Who waits for an answer is told.
+        return answer.kvs[0] if answer and answer.kvs else None
 
     async def range(
         self, prefix: bytes, *, start: bytes = b"", limit: int = 0, revision: int = 0

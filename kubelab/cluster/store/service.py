@@ -9,7 +9,7 @@ api/v3rpc/rpctypes/error.go, whose errors these are.
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from kubelab.cluster.store.requests import (
     Alarm,
@@ -212,6 +212,14 @@ class KeyValueService(Protocol):
         self, key: bytes, range_end: bytes = b"", *, start_revision: int = 0, prev_kv: bool = True
     ) -> AbstractAsyncContextManager[Watch]:
         """Watch from *start_revision* on, inclusive (0: from now). Raises CompactedError, on entering too."""
+
+
+@runtime_checkable
+class AnswersNow(Protocol):
+    """What some services can do beside."""
+
+    def range_now(self, request: Range) -> RangeResponse | None:
+        """Answer as `range` does, without waiting; None if that cannot be done right now."""
 
 
 class LeaseService(Protocol):

@@ -8,33 +8,45 @@ Left out: claims of devices; persistent volumes behind claims (this lab serves n
 from collections import Counter
 from collections.abc import Iterator
 
-from kubelab.cluster.objects import Object, key_of
+from kubelab.cluster.objects import Key, Object, key_of
 
 MIRROR = "kubernetes.io/config.mirror"
 Vertex = tuple[str, str, str]  # Resource, namespace, name.
 
 
 class NodeGraph:
-    """Follows the pods that are bound to nodes."""
+    """Follows the pods that are bound to nodes, and keeps no more of them than what they use."""
 
     def __init__(self) -> None:
+        self._pods: dict[Key, tuple[str, frozenset[Vertex]]] = {}
         self._nodes: dict[Vertex, Counter[str]] = {}
+
+    def clear(self) -> None:
+        """Forget all pods."""
+        self._pods.clear()
+        self._nodes.clear()
 
     def pod_changed(self, old: Object | None, new: Object | None) -> None:
         """Take note of a pod before and after a change; None is "not there"."""
-        before, after = _node(old), _node(new)
-        if before == after and old and new and old["spec"] == new["spec"]:
+        if pod := new or old:
+            self._note(key_of(pod), _bound(new))
+
+    def _note(self, key: Key, after: tuple[str, frozenset[Vertex]] | None) -> None:
+        before = self._pods.pop(key, None)
+        if after:
+            self._pods[key] = after
+        if before == after:
             return
-        if old and before:
-            self._count(old, before, -1)
-        if new and after:
-            self._count(new, after, +1)
+        if before:
+            self._count(*before, -1)
+        if after:
+            self._count(*after, +1)
 
     def reaches(self, node: str, resource: str, namespace: str, name: str) -> bool:
         return node in self._nodes.get((resource, namespace, name), ())
 
-    def _count(self, pod: Object, node: str, change: int) -> None:
-        for vertex in _used(pod):
+    def _count(self, node: str, used: frozenset[Vertex], change: int) -> None:
+        for vertex in used:
             nodes = self._nodes.setdefault(vertex, Counter())
             nodes[node] += change
             if not nodes[node]:
@@ -43,14 +55,16 @@ class NodeGraph:
                 del self._nodes[vertex]
 
 
-def _node(pod: Object | None) -> str:
-    return str(pod["spec"].get("nodeName") or "") if pod else ""
+def _bound(pod: Object | None) -> tuple[str, frozenset[Vertex]] | None:
+    """Return which node *pod* is bound to, and what it uses; None for one that is not (yet)."""
+    node = pod["spec"].get("nodeName") if pod else None
+    return (str(node), _used(pod)) if pod and node else None
 
 
-def _used(pod: Object) -> set[Vertex]:
+def _used(pod: Object) -> frozenset[Vertex]:
     """Return the pod itself and what it names; a mirror pod, which its kubelet made, opens nothing."""
     namespace, name = key_of(pod)
-    used = {("pods", namespace, name)}
+    used = frozenset({("pods", namespace, name)})
     if MIRROR in (pod["metadata"].get("annotations") or {}):
         return used
     return used | {(resource, namespace, each) for resource, each in _named(pod["spec"]) if each}
