@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from kubelab.cluster.apiserver import protobuf, refusals, schema, yaml_document
+from kubelab.cluster.apiserver import fitting, protobuf, refusals, schema, unique_keys, yaml_document
 from kubelab.cluster.apiserver.kind import Custom
 from kubelab.cluster.apiserver.negotiation import BODIES, JSON, PROTOBUF, YAML
 from kubelab.cluster.apiserver.queries import FieldValidation
@@ -61,6 +61,8 @@ def read(raw: bytes, media_type: str, expected: Expected, validation: FieldValid
     if not isinstance(parsed, dict):
         raise expected.refusal("json: cannot unmarshal array into Go value of type map[string]interface {}")
     _check_type(parsed, expected)
+    if not expected.custom and (quickly := fitting.bundled().fitted(expected.go_type, parsed)) is not None:
+        return Body(quickly)
     return fit(parsed, expected, validation)
 
 
@@ -150,7 +152,8 @@ def _parse(raw: bytes, media_type: str) -> Any:
         raise refusals.unsupported_media_type(BODIES)
     try:
         if media_type == JSON:
-            return schema.parse_json(raw)
+            quickly = unique_keys.decoded(raw)
+            return schema.parse_json(raw) if quickly is None else quickly
         assert media_type == YAML
         return _parse_yaml(raw)
     except (ValueError, RecursionError) as error:

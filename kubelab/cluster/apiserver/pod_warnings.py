@@ -11,6 +11,7 @@ from types import MappingProxyType
 from kubelab.cluster import quantity
 from kubelab.cluster.apiserver import warnings
 from kubelab.cluster.apiserver.fields import dns_label, indexed
+from kubelab.cluster.apiserver.pod_twins import judging_twins_once
 from kubelab.cluster.objects import Object
 from kubelab.cluster.quantity import NANOS
 
@@ -30,6 +31,11 @@ def of_pod(pod: Object) -> Iterator[str]:
     if wrong := list(dns_label(pod["metadata"].get("name", ""))):
         surprise = "this is used in the Pod's hostname, which can result in surprising behavior"
         yield f"metadata.name: {surprise}; a DNS label is recommended: [{' '.join(wrong)}]"
+    yield from _of_contents(pod)
+
+
+@judging_twins_once
+def _of_contents(pod: Object) -> Iterator[str]:
     yield from of_spec(pod.get("spec") or {}, "spec")
     yield from warnings.of_pod(pod)
 

@@ -40,6 +40,7 @@ from kubelab.cluster.apiserver.fields import (
 )
 from kubelab.cluster.apiserver.kind import Write
 from kubelab.cluster.apiserver.metadata import annotations
+from kubelab.cluster.apiserver.pod_twins import judging_twins_once
 from kubelab.cluster.apiserver.versions import copied
 from kubelab.cluster.objects import Object
 from kubelab.cluster.quantity import Quantity
@@ -234,6 +235,7 @@ def validate_create(pod: Object) -> Iterator[FieldError]:
         yield forbidden_field("spec.nodeName", detail)
 
 
+@judging_twins_once
 def validate(pod: Object) -> Iterator[FieldError]:
     spec = pod.get("spec") or {}
     yield from _annotations(pod["metadata"].get("annotations") or {}, spec, "metadata.annotations")

@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from kubelab.cluster.apply import fields, managed_fields, updater, validation
 from kubelab.cluster.apply.comparison import compare
 from kubelab.cluster.apply.conflict import ConflictError
@@ -55,11 +57,16 @@ UNOWNED = fields.of_paths(
 )
 
 
+_CREATIONS_KEPT, _CREATION_BYTES_MAX = 128, 16 * 1024  # 3 MB at the very most.
+_creations: "dict[tuple[FieldManager, bytes], Fields]" = {}  # Most objects have twins.
+_encode = msgspec.json.Encoder().encode
+
+
 class ApplyError(Exception):
     """A configuration that cannot be applied: it is not of the object's type. The message is upstream's."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class FieldManager:
     """Whose fields are whose, for one kind in one version, written by itself or a *subresource*.
 
@@ -79,6 +86,8 @@ class FieldManager:
 
         Those in *new* count if it has any, as upstream; neither object is changed.
         """
+        if live is None and new["metadata"].get("managedFields") is None:
+            return self._created(new, name, now)
         owners, tracked = self._before(live, new)
         before = _bare(live) if live is not None else self.empty
         if live is not None and not owners:
@@ -94,6 +103,26 @@ class FieldManager:
             changed = union(mine.fields, changed)
         after[manager] = Owned(changed, self.api_version, now)
         return managed_fields.encode(_capped(after))
+
+    def _created(self, new: Object, name: str, now: str) -> list[Any]:
+        if not (made := self._made(new)):
+            return []
+        manager = Manager(name or UNKNOWN, UPDATE, self.api_version, self.subresource)
+        return managed_fields.encode({manager: Owned(made, self.api_version, now)})
+
+    def _made(self, new: Object) -> Fields:
+        """Return what the creator of *new* owns: the same for all that differ in nothing but their names."""
+        metadata = {key: value for key, value in new["metadata"].items() if key not in _UNOWNED_METADATA}
+        alike = (self, _encode(new | {"metadata": metadata}))
+        if (known := _creations.get(alike)) is not None:
+            return known
+        _, changed = updater.update(self.type, self.empty, _bare(new), {}, self.ignored)
+        made = difference(changed, UNOWNED)
+        if len(alike[1]) <= _CREATION_BYTES_MAX:
+            if len(_creations) >= _CREATIONS_KEPT:
+                del _creations[next(iter(_creations))]
+            _creations[alike] = made
+        return made
 
     def applied(self, live: Object | None, config: Object, name: str, now: str, *, force: bool) -> Object:
         """Return *live* (None: a new object) with *config* applied, with its managedFields.
