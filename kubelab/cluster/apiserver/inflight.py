@@ -21,6 +21,10 @@ class InFlight:
         self.now = {"readOnly": 0, "mutating": 0}
         self.long_running = 0
 
+    def is_full(self, *, writes: bool) -> bool:
+        kind = "mutating" if writes else "readOnly"
+        return self.now[kind] >= self._limits[kind]
+
     @contextmanager
     def place(self, *, writes: bool, exempt: bool = False) -> Iterator[None]:
         """Take a place for the block.
@@ -28,9 +32,9 @@ class InFlight:
         Raises:
             ApiError: 429, there is none.
         """
-        kind = "mutating" if writes else "readOnly"
-        if not exempt and self.now[kind] >= self._limits[kind]:
+        if not exempt and self.is_full(writes=writes):
             raise _too_many()
+        kind = "mutating" if writes else "readOnly"
         self.now[kind] += 1
         try:
             yield

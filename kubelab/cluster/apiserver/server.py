@@ -37,11 +37,13 @@ from kubelab.cluster.apiserver import (
     schema,
     transcoding,
 )
+from kubelab.cluster.apiserver.at_once import AtOnce
 from kubelab.cluster.apiserver.audit import audited
 from kubelab.cluster.apiserver.authentication import impersonation, openid
 from kubelab.cluster.apiserver.authorization.following import following
 from kubelab.cluster.apiserver.authorization.requests import attributes_of
 from kubelab.cluster.apiserver.caller import MASTERS, Caller, User
+from kubelab.cluster.apiserver.connection import Server
 from kubelab.cluster.apiserver.crd import establishing
 from kubelab.cluster.apiserver.documents import Document
 from kubelab.cluster.apiserver.exchange import Exchange
@@ -118,7 +120,7 @@ async def serve(
             await stack.enter_async_context(background(measured.run()))
         handler = _Handler(registry, kubelets, streams, proxy, measured, deadlines, requests)
         stack.enter_context(requests.listening(handler.metrics.note))
-        server = web.Server(handler.handle, request_factory=_request, handler_cancellation=True)
+        server = Server(handler.handle, handler.at_once, _request)
         loop = asyncio.get_running_loop()
         listeners = [await loop.create_server(server, sock=each, ssl=security.tls) for each in listening]
         try:
@@ -170,6 +172,7 @@ class _Handler:
         self._requests = requests
         self._in_flight = InFlight()
         self.metrics = Metrics(self._in_flight, registry.counts)
+        self.at_once = AtOnce(registry, self._in_flight, requests, GZIP_FROM_BYTES)
         self._health = Health(_checks(registry, deadlines))
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -33,7 +33,7 @@ class Authenticator:
         self, registry: "Registry", certificate: bytes | None, authorization: str
     ) -> User | None:
         """Return who shows *certificate* or says *authorization* (the header); None for nobody known."""
-        if certificate and (user := _certified(certificate)):
+        if certificate and (user := certified(certificate)):
             return user
         if not (token := bearer_token(authorization)):
             return None
@@ -59,7 +59,8 @@ class Authenticator:
 
 
 @lru_cache(_CERTIFICATES_REMEMBERED)
-def _certified(certificate: bytes) -> User | None:
+def certified(certificate: bytes) -> User | None:
+    """Return whom *certificate* stands for, which TLS has found to be good; None without a name."""
     user = certificates.user_of(certificate)
     return _with_group(user) if user else None
 
