@@ -1,6 +1,8 @@
 """What an API server sees of the store's member on its own machine when that ends."""
 
 import asyncio
+from collections.abc import Sequence
+from contextvars import ContextVar
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from member_cluster import store_members
 
 from kubelab.cluster.lab.local_store import LocalStore
 from kubelab.cluster.linux.suspension import Suspension
+from kubelab.cluster.raft.messages import Message
 from kubelab.cluster.store.requests import Put, Range
 
 
@@ -28,3 +31,23 @@ async def test_who_waits_for_a_member_that_is_killed_is_told_nothing(tmp_path: P
             asking.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await asking
+
+
+async def test_what_a_member_does_for_an_api_server_is_its_own_work(tmp_path: Path, monkeypatch) -> None:
+    """Else it would stand still with that server: a snapshot on its way to a peer, a connection's buffer."""
+    whose, works = ContextVar("whose", default="the member's"), set[str]()
+    async with store_members(tmp_path) as cluster:
+        leader = await cluster.leader()
+        transport = leader._transport
+        send = transport.send
+
+        def overheard(messages: Sequence[Message]) -> None:
+            works.add(whose.get())
+            send(messages)
+
+        monkeypatch.setattr(transport, "send", overheard)
+        whose.set("the API server's")
+        await asyncio.gather(*(LocalStore(leader, Suspension()).put(Put(b"key")) for _ in range(3)))
+        await LocalStore(leader, Suspension()).put(Put(b"key"))
+        await leader.hash_kv()
+    assert works == {"the member's"}

@@ -17,6 +17,7 @@ Source: etcd, server/etcdserver/raft.go; thesis, section 10.2.1; the contract is
 import asyncio
 import random
 from collections.abc import Sequence
+from contextvars import copy_context
 from typing import Protocol
 
 import msgspec
@@ -87,6 +88,8 @@ class Driver:
         self._transport = transport
         self._machine = machine
         self._loop = asyncio.get_running_loop()
+        # What it sets off is the member's own, whoever wakes it: he may be stopped (linux/suspension.py).
+        self._context = copy_context()
         self._is_awake = False
         self._is_running = False
         self._is_stopped = False
@@ -104,7 +107,7 @@ class Driver:
         self._is_readable = False
         if not self._is_awake:
             self._is_awake = True
-            self._loop.call_soon(self._run_readies)
+            self._loop.call_soon(self._run_readies, context=self._context)
 
     def wake_at_once(self) -> None:
         """Do so now, for a single proposal, which gains nothing from waiting for others."""
@@ -112,7 +115,7 @@ class Driver:
             self.wake()
         else:
             self._is_readable = False
-            self._run_readies()
+            self._context.run(self._run_readies)
 
     def stop(self) -> None:
         """From now on nothing is sent, written or applied."""
@@ -200,7 +203,8 @@ class Driver:
             self._machine.confirm(read)
         if self._commits and not self._will_send_commits:
             self._will_send_commits = True
-            self._loop.call_soon(self._send_commits)  # Behind all that were answered just now.
+            # Behind all that were answered just now.
+            self._loop.call_soon(self._send_commits, context=self._context)
 
     def _send(self, messages: Sequence[Message]) -> None:
         """Send *messages*, appends without entries only in the next round of the loop, and then only if no
