@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from kubelab.cluster.errors import LabError
 from kubelab.cluster.raft.messages import Entry, HardState
 from kubelab.cluster.store.record import DamageError, frame, scan
-from kubelab.cluster.store.segment import segments_in
-from kubelab.cluster.store.wal import Batch, Identity, Log, Mark, Wal
+from kubelab.cluster.store.segment import NEXT, segments_in
+from kubelab.cluster.store.wal import FIRST_SEGMENT_BYTES, SEGMENT_BYTES, Batch, Identity, Log, Mark, Wal
 
 IDENTITY = Identity(cluster_id=7, member_id=1)
 
@@ -91,6 +91,33 @@ def test_a_batch_larger_than_a_segment_has_one_of_its_own(tmp_path: Path) -> Non
     _written(tmp_path / "wal", [Batch(entries=_entries(1, 1))], large, [Batch(entries=_entries(3, 3))])
     assert len(_read(tmp_path / "wal").entries) == 3
     assert len(segments_in(tmp_path / "wal")) == 3
+
+
+def test_a_log_begins_small_and_goes_on_in_a_segment_that_was_made_ahead(tmp_path: Path) -> None:
+    directory = tmp_path / "wal"
+    wal = _create(directory, SEGMENT_BYTES)
+    wal.prepare()
+    assert (directory / NEXT).stat().st_size == SEGMENT_BYTES
+    for index in range(1, 81):
+        wal.append([Batch(entries=_entries(index, index, size_bytes=1000))])
+    sizes = [segment.path.stat().st_size for segment in segments_in(directory)]
+    assert sizes == [FIRST_SEGMENT_BYTES, SEGMENT_BYTES]
+    assert not wal.is_prepared
+    wal.close()
+    assert len(_read(directory, SEGMENT_BYTES).entries) == 80
+
+
+def test_what_a_crash_left_of_a_segment_to_come_does_no_harm(tmp_path: Path) -> None:
+    directory = tmp_path / "wal"
+    _written(directory, [Batch(entries=_entries(1, 1))])
+    (directory / NEXT).write_bytes(b"\xb5" * 9000)
+    wal, _ = Wal.open(directory, segment_bytes=4096)
+    for index in range(2, 21):
+        wal.append([Batch(entries=_entries(index, index, size_bytes=900))])
+    wal.prepare()
+    wal.close()
+    assert len(_read(directory).entries) == 20
+    assert not (directory / NEXT).exists()
 
 
 BATCHES = st.lists(

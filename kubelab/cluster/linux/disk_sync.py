@@ -11,6 +11,8 @@ Left out: more than one sync at a time; io_uring, which many container runtimes 
 import ctypes
 import errno
 import os
+from collections.abc import Callable
+from functools import partial
 
 from kubelab.cluster.errors import KernelError
 from kubelab.cluster.linux.syscall_numbers import numbers
@@ -54,13 +56,16 @@ class DiskSync:
 
     def __init__(self) -> None:
         """Raises KernelError: the kernel has no such thing, or its owner forbids it."""
-        self._numbers = numbers(os.uname().machine)
         self._context = ctypes.c_ulong(0)
-        self._call("io_setup", ctypes.c_long(1), ctypes.byref(self._context))
+        one, setup = ctypes.c_long(1), _call("io_setup")
+        _check("io_setup", "", setup(one, ctypes.byref(self._context)))
         self._event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._iocb = _Iocb(opcode=_FDSYNC, flags=_FLAG_RESFD, event_descriptor=self._event)
-        self._iocbs = (ctypes.POINTER(_Iocb) * 1)(ctypes.pointer(self._iocb))
+        iocbs = (ctypes.POINTER(_Iocb) * 1)(ctypes.pointer(self._iocb))
         self._result = _IoEvent()
+        # All arguments are the same for each sync: to make them anew would take as long as the call.
+        self._submit = partial(_call("io_submit"), self._context, one, iocbs)
+        self._get = partial(_call("io_getevents"), self._context, one, one, ctypes.byref(self._result), None)
 
     def fileno(self) -> int:
         return self._event
@@ -68,23 +73,29 @@ class DiskSync:
     def begin(self, descriptor: int) -> None:
         """Raises KernelError: the file's system cannot; nothing has begun."""
         self._iocb.descriptor = descriptor
-        self._call("io_submit", self._context, ctypes.c_long(1), self._iocbs)
+        _check("io_submit", descriptor, self._submit())
 
     def finish(self) -> None:
         """Raises KernelError: the disk has refused. What of the file it has is unknown."""
         os.eventfd_read(self._event)
-        one = ctypes.c_long(1)
-        self._call("io_getevents", self._context, one, one, ctypes.byref(self._result), None)
+        _check("io_getevents", "", self._get())
         if self._result.result < 0:
             raise KernelError("fdatasync", self._iocb.descriptor, -self._result.result)
 
     def close(self) -> None:
         """To be called when none is under way, else it waits for that."""
-        self._call("io_destroy", self._context)
+        _check("io_destroy", "", _call("io_destroy")(self._context))
         os.close(self._event)
 
-    def _call(self, name: str, *arguments: object) -> None:
-        if name not in self._numbers:
-            raise KernelError(name, os.uname().machine, errno.ENOSYS)
-        if _syscall(ctypes.c_long(self._numbers[name]), *arguments) < 0:
-            raise KernelError(name, "", ctypes.get_errno())
+
+def _call(name: str) -> Callable[..., int]:
+    machine = os.uname().machine
+    number = numbers(machine).get(name)
+    if number is None:
+        raise KernelError(name, machine, errno.ENOSYS)
+    return partial(_syscall, ctypes.c_long(number))
+
+
+def _check(name: str, value: object, result: int) -> None:
+    if result < 0:
+        raise KernelError(name, value, ctypes.get_errno())

@@ -23,9 +23,11 @@ from dataclasses import dataclass
 SECTOR_BYTES = 512
 _ZERO_SECTOR = bytes(SECTOR_BYTES)
 _RUN_BYTES = SECTOR_BYTES - 32  # A sector may have this much of a content, and of the header the zeros.
+_ZERO_RUN = bytes(_RUN_BYTES)
 
 _HEADER = struct.Struct("<BBxxIII")  # Mark, mask, length of the content; checksums of these, of the content.
-_CHECKED_BYTES = 8
+_START = struct.Struct("<BBxxI")
+_CHECKSUMS = struct.Struct("<II")
 _MARK = 0xB5
 _TRAILER = b"\xff"
 OVERHEAD_BYTES = _HEADER.size + len(_TRAILER)
@@ -60,11 +62,10 @@ class _Record:
 def frame(content: bytes, *, sequence: int, offset_bytes: int, chain: int) -> tuple[bytes, int]:
     """Return *content* as it is written at *offset_bytes* of segment *sequence*, and the chain after it."""
     mask = _mask(content)
-    chain = zlib.crc32(content, chain)
-    start = _HEADER.pack(_MARK, mask, len(content), 0, 0)[:_CHECKED_BYTES]
-    place = _place_checksum(start, sequence, offset_bytes)
-    header = _HEADER.pack(_MARK, mask, len(content), place, chain)
-    return b"".join((header, _masked(content, mask), _TRAILER)), chain
+    start = _START.pack(_MARK, mask, len(content))
+    checksum = zlib.crc32(content, chain)
+    checksums = _CHECKSUMS.pack(_place_checksum(start, sequence, offset_bytes), checksum)
+    return b"".join((start, checksums, _masked(content, mask), _TRAILER)), checksum
 
 
 def scan(data: bytes, *, sequence: int, chain: int = 0, is_last: bool = True) -> Scan:
@@ -118,7 +119,7 @@ def _length(data: bytes, offset: int, sequence: int) -> int | None:
     if len(data) - offset < _HEADER.size:
         return None
     mark, _, length, place, _ = _HEADER.unpack_from(data, offset)
-    start = data[offset : offset + _CHECKED_BYTES]
+    start = data[offset : offset + _START.size]
     if mark != _MARK or place != _place_checksum(start, sequence, offset):
         return None
     return int(length)
@@ -154,8 +155,8 @@ def _later_record(data: bytes, offset: int, sequence: int) -> bool:
 
 
 def _mask(content: bytes) -> int:
-    if len(content) < _RUN_BYTES:
-        return 0
+    if _ZERO_RUN not in content:
+        return 0  # Nearly always.
     masks = (mask for mask in range(256) if bytes([mask]) * _RUN_BYTES not in content)
     return next(masks, 0)  # 120 KiB of nothing but runs, one of each byte, is no content of ours.
 

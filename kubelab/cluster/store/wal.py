@@ -1,14 +1,16 @@
 """The log of one member: what Raft must find again after any crash, in segments of bounded size.
 
 `append` returns when the disk has everything. Each segment begins with a head that repeats the vote and the
-snapshot in force, so that older segments can go as soon as a snapshot covers their entries. A log is open in
-one process at a time (flock). Which damage is cut off and which is refused: record.py.
+snapshot in force, so that older segments can go as soon as a snapshot covers their entries. The first one is
+small, so that a new log is there at once; `prepare` makes the next one's file beside the writes. A log is
+open in one process at a time (flock). Which damage is cut off and which is refused: record.py.
 Source: etcd, server/storage/wal/wal.go (whose segments have 64 MB; a lab's three members share a laptop).
 Left out: reading without opening, repair of rot (another member, or a snapshot, has the data).
 """
 
 import fcntl
 import os
+import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,10 +24,13 @@ from kubelab.cluster.errors import LabError
 from kubelab.cluster.raft.messages import Entry, HardState, MemberId
 from kubelab.cluster.store.record import OVERHEAD_BYTES, DamageError, Scan, frame, scan
 from kubelab.cluster.store.segment import (
+    NEXT,
     Segment,
-    create_segment,
+    begin_segment,
     cut_off,
+    disk_error,
     disk_errors,
+    prepare_segment,
     segments_in,
     sync_directory,
     write_at,
@@ -34,6 +39,7 @@ from kubelab.language import Text
 
 VERSION = 1
 SEGMENT_BYTES = 4 << 20
+FIRST_SEGMENT_BYTES = 64 << 10
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True):
@@ -115,7 +121,7 @@ _decode_head = msgspec.msgpack.Decoder(_Head).decode
 
 
 class Wal:
-    """An open log; one thread at a time may use it."""
+    """An open log; one thread at a time may use it, and another one `prepare`."""
 
     def __init__(self, directory: Path, identity: Identity, lock: int, segment_bytes: int) -> None:
         self.identity = identity
@@ -123,8 +129,9 @@ class Wal:
         self._lock = lock
         self._segment_bytes = segment_bytes
         self._segments: list[Segment] = []
-        self._fd = -1
-        self._end_bytes = 0
+        self._fd = self._next_fd = -1
+        self._preparing = threading.Lock()
+        self._size_bytes = self._end_bytes = 0
         self._chain = 0
         self._hard_state = HardState()
         self._snapshot = Mark()
@@ -154,7 +161,7 @@ class Wal:
         try:
             if segments_in(directory):
                 raise LabError(_EXISTS.format(path=directory))
-            wal._cut()
+            wal._cut(min(FIRST_SEGMENT_BYTES, segment_bytes))
         except LabError:
             wal.close()
             raise
@@ -199,8 +206,9 @@ class Wal:
         path = segments[-1].path
         with disk_errors(path):
             self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-            if last.is_torn or path.stat().st_size < self._segment_bytes:
-                cut_off(self._fd, last.end_bytes, self._segment_bytes)
+            self._size_bytes = os.fstat(self._fd).st_size
+            if last.is_torn:
+                cut_off(self._fd, last.end_bytes)
 
     @property
     def hard_state(self) -> HardState:
@@ -214,13 +222,13 @@ class Wal:
         """
         content = encode(batches)
         if not self.has_room(content):
-            self._cut()
+            self._cut(self._segment_bytes)
         self.write(batches, content)
         self.sync()
 
     def has_room(self, content: bytes) -> bool:
         """Return whether `write` can put *content* behind what is there, without a new segment."""
-        return self._end_bytes + len(content) + OVERHEAD_BYTES <= self._segment_bytes
+        return self._end_bytes + len(content) + OVERHEAD_BYTES <= self._size_bytes
 
     def write(self, batches: Sequence[Batch], content: bytes) -> None:
         """Hand *batches*, encoded as *content*, to the kernel; `descriptor` is to be synced before the next
@@ -228,8 +236,10 @@ class Wal:
         record, chain = frame(
             content, sequence=self._segments[-1].sequence, offset_bytes=self._end_bytes, chain=self._chain
         )
-        with disk_errors(self.path):
+        try:
             write_at(self._fd, record, self._end_bytes)
+        except OSError as error:
+            raise disk_error(self.path, error.errno or 0) from error
         self._end_bytes += len(record)
         self._chain = chain
         self._note(batches)
@@ -257,15 +267,31 @@ class Wal:
             if batch.entries:
                 self._next_index = batch.entries[-1].index + 1
 
-    def _cut(self) -> None:
+    @property
+    def is_prepared(self) -> bool:
+        return self._next_fd >= 0
+
+    def prepare(self) -> None:
+        """Make the file of the next segment, so that no write has to wait for that. Raises as `append`."""
+        self._prepare(self._segment_bytes)
+
+    def _prepare(self, size_bytes: int) -> int:
+        with self._preparing:
+            if self._next_fd < 0:
+                self._next_fd = prepare_segment(self._directory, size_bytes)
+            return self._next_fd
+
+    def _cut(self, size_bytes: int) -> None:
         """Begin the next segment. The disk has all of the one before, for `append` waits."""
         sequence = self._segments[-1].sequence + 1 if self._segments else 0
         head = _Head(VERSION, self.identity, self._chain, self._hard_state, self._snapshot)
         record, chain = frame(_encode(head), sequence=sequence, offset_bytes=0, chain=0)
-        segment, fd = create_segment(self._directory, sequence, self._next_index, record, self._segment_bytes)
+        fd = self._prepare(size_bytes)
+        segment = begin_segment(self._directory, fd, sequence, self._next_index, record)
         if self._fd >= 0:
             os.close(self._fd)
-        self._fd, self._end_bytes, self._chain = fd, len(record), chain
+        self._fd, self._next_fd = fd, -1
+        self._size_bytes, self._end_bytes, self._chain = size_bytes, len(record), chain
         self._segments.append(segment)
 
     def release(self, index: int) -> None:
@@ -278,10 +304,12 @@ class Wal:
 
     def close(self) -> None:
         """Let go of the log; what `append` has not returned for may be there or not."""
-        for fd in (self._fd, self._lock):
+        if self._next_fd >= 0:
+            (self._directory / NEXT).unlink(missing_ok=True)
+        for fd in (self._fd, self._next_fd, self._lock):
             if fd >= 0:
                 os.close(fd)
-        self._fd = self._lock = -1
+        self._fd = self._next_fd = self._lock = -1
 
 
 def has_log(directory: Path) -> bool:

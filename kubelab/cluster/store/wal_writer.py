@@ -29,6 +29,7 @@ from kubelab.cluster.store.wal import Batch, Mark, Wal, encode
 LARGE_BYTES = 256 * 1024
 HELD_UP_S = 0.02
 THREADED_WRITES = 100  # After one that was held up; then another one is risked.
+WATCHED_WRITES = 200  # After one that may have been; to watch costs 1 us.
 LATENCIES_KEPT = 256
 
 _Token = TypeVar("_Token")
@@ -52,11 +53,13 @@ class WalWriter(Generic[_Token]):
         self._on_written = on_written
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="wal")
+        self._preparer = ThreadPoolExecutor(1, thread_name_prefix="wal-next")
+        self._preparing: asyncio.Future[None] | None = None
         self._pending: list[_Write[_Token]] = []
         self._release: Mark | None = None
         self._under_way: list[_Write[_Token]] | None = None
         self._begun_s = 0.0
-        self._threaded_writes = 0
+        self._threaded_writes = self._watched_writes = 0
         self._latencies_s: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self._idle = asyncio.Event()
         self._idle.set()
@@ -64,6 +67,7 @@ class WalWriter(Generic[_Token]):
         self._sync = _disk_sync()
         if self._sync is not None:
             self._loop.add_reader(self._sync, self._synced)
+        self._prepare()
 
     @property
     def latencies_s(self) -> tuple[float, ...]:
@@ -110,8 +114,11 @@ class WalWriter(Generic[_Token]):
         self._on_written = _nobody
         with suppress(LabError):  # `run` has told it.
             await self.drained()
+        if self._preparing is not None:
+            await asyncio.wait([self._preparing])
         self._failed.cancel()
         self._thread.shutdown()
+        self._preparer.shutdown()
         if self._sync is not None:
             self._loop.remove_reader(self._sync)
             self._sync.close()
@@ -141,7 +148,7 @@ class WalWriter(Generic[_Token]):
 
     def _write_here(self, batches: Sequence[Batch], content: bytes) -> None:
         assert self._sync is not None
-        waits = _waits()
+        waits = _waits() if self._watched_writes > 0 else None
         try:
             self._wal.write(batches, content)
             self._sync.begin(self._wal.descriptor)
@@ -152,8 +159,17 @@ class WalWriter(Generic[_Token]):
             self._thread_does(self._wal.sync)
         except LabError as error:
             self._fail(error)
-        if time.perf_counter() - self._begun_s > HELD_UP_S and _waits() > waits:
-            self._threaded_writes = THREADED_WRITES
+        self._note_hold_up(time.perf_counter() - self._begun_s, waits)
+
+    def _note_hold_up(self, took_s: float, waits_before: int | None) -> None:
+        """Have threads write for a while if the disk held this thread up: not the first time, for only from
+        then on it is looked whether it was the disk."""
+        if waits_before is not None:
+            self._watched_writes -= 1
+        if took_s > HELD_UP_S:
+            self._watched_writes = WATCHED_WRITES
+            if waits_before is not None and _waits() > waits_before:
+                self._threaded_writes = THREADED_WRITES
 
     def _synced(self) -> None:
         assert self._sync is not None
@@ -182,12 +198,24 @@ class WalWriter(Generic[_Token]):
         def done(_: asyncio.Future[None]) -> None:
             error = doing.exception()
             if error is None:
+                self._prepare()
                 self._done()
             else:
                 self._fail(error)
 
         doing = self._loop.run_in_executor(self._thread, act)
         doing.add_done_callback(done)
+
+    def _prepare(self) -> None:
+        """Have the next segment's file made if there is none. If the disk refuses, the write that needs it is
+        told so."""
+        if self._preparing is None and not self._wal.is_prepared:
+            self._preparing = self._loop.run_in_executor(self._preparer, self._wal.prepare)
+            self._preparing.add_done_callback(self._prepared)
+
+    def _prepared(self, preparing: "asyncio.Future[None]") -> None:
+        preparing.exception()
+        self._preparing = None
 
     def _done(self) -> None:
         self._latencies_s.append(time.perf_counter() - self._begun_s)
