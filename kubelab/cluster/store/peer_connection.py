@@ -10,14 +10,15 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TypeVar, cast
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from kubelab.cluster.errors import KernelError
 from kubelab.cluster.store.peer_frames import FrameError, FrameReader, Kind
+from kubelab.cluster.store.peer_tls import TlsStream
 
 QUEUE_BYTES_MAX = 1 << 20
 DEAD_PEER_S = 3
@@ -55,43 +56,52 @@ class PeerTls:
             raise ValueError("a peer's certificate must be for its host")
 
 
-class PeerConnection(asyncio.Protocol):
+class PeerConnection:
     """*on_frames* is told the frames that came together; a FrameError of its ends the connection."""
 
-    def __init__(self, on_frames: "Callable[[PeerConnection, list[tuple[Kind, bytes]]], None]") -> None:
+    def __init__(self, on_frames: "Callable[[PeerConnection, Sequence[tuple[Kind, bytes]]], None]") -> None:
         self.reader = FrameReader()
-        loop = asyncio.get_running_loop()
         self._on_frames = on_frames
-        self._closed: asyncio.Future[None] = loop.create_future()
-        self._writable = asyncio.Event()
-        self._writable.set()
-        self._transport: asyncio.Transport | None = None
+        self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._has_room = asyncio.Event()
+        self._stream: TlsStream | None = None
+
+    async def open(self, sock: socket.socket, context: ssl.SSLContext, host: str | None = None) -> None:
+        """Shake hands on *sock*, which the connection's end closes: as a client of *host* or as the server.
+
+        Raises:
+            OSError: the other end has gone, or one does not accept the other.
+        """
+        self._stream = TlsStream(
+            *(sock, context, host), on_data=self._hear, on_room=self._has_room.set, on_end=self._end
+        )
+        self._has_room.set()
+        await self._stream.shaken()
 
     @property
     def is_open(self) -> bool:
-        return self._transport is not None and not self._transport.is_closing()
+        return self._stream is not None and not self._stream.is_closed
 
     def certificate_names(self) -> frozenset[str]:
         """Return the host names and addresses that the peer's certificate is for."""
-        assert self._transport is not None
-        certificate = self._transport.get_extra_info("peercert") or {}
-        return frozenset(name for _, name in certificate.get("subjectAltName", ()))
+        assert self._stream is not None
+        return self._stream.certificate_names()
 
     def send(self, frame: bytes | bytearray) -> bool:
         """Send the frame if it can go soon; tell whether it will."""
-        transport = self._transport
-        if transport is None or transport.is_closing():
+        stream = self._stream
+        if stream is None or stream.is_closed or stream.unsent_bytes > QUEUE_BYTES_MAX:
             return False
-        if transport.get_write_buffer_size() > QUEUE_BYTES_MAX:
-            return False
-        transport.write(frame)
+        stream.write(frame)
         return True
 
     async def send_all(self, frame: bytes) -> None:
-        """Send the frame as soon as there is room for it; the connection's end ends the waiting."""
-        await self._writable.wait()
-        if self._transport is not None:
-            self._transport.write(frame)
+        """Send the frame when what was sent before has gone; the connection's end ends the waiting."""
+        await self._has_room.wait()
+        if self._stream is not None:
+            self._stream.write(frame)
+            if self._stream.unsent_bytes:
+                self._has_room.clear()
 
     async def closed(self) -> None:
         """Wait for the connection's end."""
@@ -99,32 +109,22 @@ class PeerConnection(asyncio.Protocol):
 
     async def abort(self) -> None:
         """End the connection at once; done when it has ended."""
-        if self._transport is None:
-            return
-        self._transport.abort()
-        await asyncio.wait([self._closed])
+        if self._stream is not None:
+            self._stream.abort()
+            await asyncio.wait([self._closed])
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
+    def _hear(self, data: bytes) -> None:
         try:
-            self._on_frames(self, list(self.reader.feed(data)))
+            self._on_frames(self, self.reader.feed(data))
         except FrameError as error:
             logger.info("a peer's connection is closed: %s", error)
-            assert self._transport is not None
-            self._transport.abort()
+            assert self._stream is not None
+            self._stream.abort()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._writable.set()
+    def _end(self) -> None:
+        self._has_room.set()
         if not self._closed.done():
             self._closed.set_result(None)
-
-    def pause_writing(self) -> None:
-        self._writable.clear()
-
-    def resume_writing(self) -> None:
-        self._writable.set()
 
 
 UNREACHABLE = (OSError, TimeoutError, KernelError, ConnectionError)

@@ -7,7 +7,7 @@ until all bytes that were announced are there; DELIVERED says that it has got th
 """
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import TypeVar
 
@@ -118,24 +118,39 @@ class FrameReader:
 
     def __init__(self, limit_bytes: int = HELLO_BYTES_MAX) -> None:
         self.limit_bytes = limit_bytes
-        self._buffer = bytearray()
+        self._begun = bytearray()  # Of a frame that is not whole yet,
+        self._needed_bytes = 0  # but is when it has so many.
 
-    def feed(self, data: bytes) -> Iterator[tuple[Kind, bytes]]:
+    def feed(self, data: bytes) -> list[tuple[Kind, bytes]]:
         """Raises FrameError: what comes is no frame."""
-        self._buffer += data
-        while len(self._buffer) >= _HEADER.size:
-            size, number = _HEADER.unpack_from(self._buffer)
-            if size > self.limit_bytes or number not in _KINDS:
+        if self._begun:
+            self._begun += data
+            if len(self._begun) < self._needed_bytes:
+                return []
+            data = bytes(self._begun)
+            self._begun.clear()
+        frames: list[tuple[Kind, bytes]] = []
+        start, length = 0, len(data)
+        while (after_header := start + _HEADER.size) <= length:
+            size, number = _HEADER.unpack_from(data, start)
+            kind = _KINDS.get(number)
+            if size > self.limit_bytes or kind is None:
                 raise FrameError(f"a frame of kind {number} and {size} bytes")
-            end = _HEADER.size + size
-            if len(self._buffer) < end:
-                return
-            payload = bytes(memoryview(self._buffer)[_HEADER.size : end])
-            del self._buffer[:end]
-            yield Kind(number), payload
+            end = after_header + size
+            if end > length:
+                self._keep(data[start:], _HEADER.size + size)
+                return frames
+            frames.append((kind, data[after_header:end]))
+            start = end
+        self._keep(data[start:], _HEADER.size)
+        return frames
+
+    def _keep(self, begun: bytes, needed_bytes: int) -> None:
+        self._begun += begun
+        self._needed_bytes = needed_bytes
 
 
-_KINDS = frozenset(Kind)
+_KINDS = {int(kind): kind for kind in Kind}
 
 
 def _checked(decode: Callable[[bytes], _Decoded], payload: bytes) -> _Decoded:

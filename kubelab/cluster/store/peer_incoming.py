@@ -81,13 +81,10 @@ class IncomingPeer:
         self.task.cancel()
 
     async def _live(self, sock: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
         try:
             tune(sock)
             async with asyncio.timeout(GREETING_TIMEOUT_S):
-                await loop.connect_accepted_socket(
-                    lambda: self._connection, sock, ssl=self._network.tls.server
-                )
+                await self._connection.open(sock, self._network.tls.server)
                 await first_of(asyncio.ensure_future(self._greeted.wait()), self._connection)
             await self._connection.closed()
         except UNREACHABLE as error:
@@ -97,7 +94,7 @@ class IncomingPeer:
             for task in self._answers:
                 task.cancel()
 
-    def _hear(self, connection: PeerConnection, frames: list[tuple[Kind, bytes]]) -> None:
+    def _hear(self, connection: PeerConnection, frames: Sequence[tuple[Kind, bytes]]) -> None:
         heard: list[Message] = []
         for kind, payload in frames:
             match kind:

@@ -95,6 +95,10 @@ class PeerLink:
             task.cancel()
 
     def send(self, messages: Sequence[Message]) -> None:
+        if all(message.snapshot is None for message in messages):  # Nearly always.
+            if not self._send_ordinary(messages):
+                self._network.dropped(self._member, ())
+            return
         ordinary = [message for message in messages if message.type is not MessageType.SNAPSHOT]
         if ordinary and not self._send_ordinary(ordinary):
             self._network.dropped(self._member, ())
@@ -211,9 +215,7 @@ class Dialled:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await loop.sock_connect(sock, (host, port))
             async with asyncio.timeout(GREETING_TIMEOUT_S):
-                await loop.create_connection(
-                    lambda: self.connection, sock=sock, ssl=self._network.tls.client, server_hostname=host
-                )
+                await self.connection.open(sock, self._network.tls.client, host)
                 self.connection.send(self._network.greeting(self._member))
                 await first_of(self._welcome, self.connection)
         except BaseException:
@@ -237,7 +239,7 @@ class Dialled:
         finally:
             del self._calls[number]
 
-    def _hear(self, connection: PeerConnection, frames: list[tuple[Kind, bytes]]) -> None:
+    def _hear(self, connection: PeerConnection, frames: Sequence[tuple[Kind, bytes]]) -> None:
         for kind, payload in frames:
             match kind:
                 case Kind.HELLO if not self._welcome.done():
