@@ -85,8 +85,10 @@ def _save_stopped(file: Path) -> int:
 @snapshot.command(
     help=str(
         Text(
-            es="Restaura FILE en el laboratorio parado; con --data-dir, en el de un miembro nuevo.",
-            en="Restore FILE into the lab, which must not run; by --data-dir, into a new member's directory.",
+            es="Restaura FILE en el laboratorio, en marcha o parado; con --data-dir, en el de un miembro "
+            "nuevo.",
+            en="Restore FILE into the lab, whether it runs or not; by --data-dir, into a new member's "
+            "directory.",
         )
     )
 )
@@ -133,6 +135,26 @@ def _save_stopped(file: Path) -> int:
         )
     ),
 )
+@click.option(
+    "--bump-revision",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help=str(
+        Text(
+            es="Suma N a la revisión y da por compactado lo anterior, para quien vio otras posteriores; el "
+            "laboratorio en marcha lo hace solo.",
+            en="Add N to the revision and count all before as compacted, for those who have seen later ones; "
+            "a running lab does so by itself.",
+        )
+    ),
+)
+@click.option(
+    "--yes",
+    "-y",
+    is_flag=True,
+    help=str(Text(es="No preguntes antes.", en="Do not ask first.")),
+)
 def restore(
     file: Path,
     data_dir: Path | None,
@@ -142,14 +164,24 @@ def restore(
     *,
     skip_hash_check: bool,
     force: bool,
+    bump_revision: int,
+    yes: bool,
 ) -> None:
     from kubelab.cluster.lab.directory import LabDirectory
     from kubelab.cluster.lab.stopped_store import restore_lab
     from kubelab.cluster.store.member_config import found_cluster
     from kubelab.cluster.store.member_restore import restore_member
+    from kubelab.cluster.store.revision_bump import bumped
     from kubelab.cluster.store.snapshot_file import read_snapshot
 
     mvcc = read_snapshot(file, check_hash=not skip_hash_check)
+    if bump_revision:
+        mvcc = bumped(mvcc, mvcc.revision + bump_revision)
+    if data_dir is None and LabDirectory.default().holder() is not None:
+        if not yes:
+            click.confirm(str(_SURELY.format(path=file, revision=mvcc.revision)), abort=True)
+        _restore_running(file, check_hash=not skip_hash_check)
+        return
     if data_dir is None:
         with LabDirectory.default().held():
             restored = restore_lab(LabDirectory.default(), mvcc, force=force)
@@ -162,6 +194,15 @@ def restore(
         restored = [data_dir]
     for directory in restored:
         click.echo(str(_RESTORED.format(path=directory, revision=mvcc.revision)))
+
+
+def _restore_running(file: Path, *, check_hash: bool) -> None:
+    from kubelab.cluster.lab.control import ControlClient
+    from kubelab.cluster.lab.directory import LabDirectory
+
+    with file.open("rb") as opened, ControlClient.connect(LabDirectory.default().control) as client:
+        revision = client.restore_store(opened.fileno(), check_hash=check_hash)
+    click.echo(str(_RESTORED_RUNNING.format(path=file, revision=revision)))
 
 
 def _cluster(initial_cluster: str | None, name: str) -> dict[str, str]:
@@ -213,6 +254,18 @@ def human(size_bytes: int) -> str:
 _SAVED = Text(es="Guardado en {path} ({size}).", en="Saved to {path} ({size}).")
 _RESTORED = Text(
     es="{path} empieza con la revisión {revision}.", en="{path} begins with revision {revision}."
+)
+_SURELY = Text(
+    es="El clúster vuelve a como está en {path} (revisión {revision}): lo escrito después se pierde, y sus "
+    "pods terminan. ¿Seguir?",
+    en="The cluster goes back to what is in {path} (revision {revision}): what was written later is lost, "
+    "and its pods end. Go on?",
+)
+_RESTORED_RUNNING = Text(
+    es="El clúster es otra vez el de {path}, desde la revisión {revision}; el almacén de antes queda en el "
+    "directorio de cada master, con el sufijo .before.",
+    en="The cluster is again what is in {path}, from revision {revision} on; the store of before is in each "
+    "master's directory, named .before.",
 )
 _NOT_A_MEMBER = Text(
     es="{name} no está en --initial-cluster: nómbralo allí con su URL, como en --initial-cluster {name}=URL.",

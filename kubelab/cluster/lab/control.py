@@ -1,5 +1,5 @@
 """The running lab's door for other terminals: a Unix socket that answers `status`, opens
-shells, tells the API server's requests and carries out faults.
+shells, tells the API server's requests, carries out faults, and saves and restores the store.
 
 While a lesson is open a shell is opened as the lesson's own are (`ShellOffer`): same environment, same
 bounds, on the lesson's machine unless another is named.
@@ -11,11 +11,11 @@ handed over as a file descriptor (SCM_RIGHTS), so its bytes never pass through t
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -24,8 +24,12 @@ from kubelab.cluster.errors import KernelError, LabError
 from kubelab.cluster.lab.descriptor_passing import MESSAGE_BYTES_MAX, receive
 from kubelab.cluster.lab.faults import Fault, Faults, Order
 from kubelab.cluster.lab.snapshot import LabSnapshot
+from kubelab.cluster.linux.threads import in_thread
 from kubelab.cluster.machine.machine import Machine, Process, WindowSize
 from kubelab.language import Text
+
+if TYPE_CHECKING:
+    from kubelab.cluster.store.mvcc import Mvcc
 
 STDIO = (0, 1, 2)
 SHELL = ("bash", "-i")
@@ -57,6 +61,12 @@ class SaveStore(msgspec.Struct, frozen=True, tag_field="verb", tag="save-store")
     """Asks for a snapshot of the store, to be written to the descriptor that comes along."""
 
 
+class RestoreStore(msgspec.Struct, frozen=True, tag_field="verb", tag="restore-store"):
+    """Asks that the store be put back to the snapshot which is read from the descriptor that comes along."""
+
+    check_hash: bool
+
+
 @dataclass(frozen=True, slots=True)
 class ShellOffer:
     """How a lesson opens its shells: on `machine` in `cwd`, if no other machine is asked for."""
@@ -64,6 +74,9 @@ class ShellOffer:
     machine: str
     cwd: str
     environment: Mapping[str, str]
+
+
+_Request = Status | Requests | Spawn | Order | SaveStore | RestoreStore
 
 
 class RefusedError(LabError):
@@ -82,6 +95,7 @@ class ControlServer:
         requests: Callable[[], RequestLog | None] = lambda: None,
         faults: Faults | None = None,
         store_snapshot: Callable[[], AsyncIterator[bytes] | None] = lambda: None,
+        restore: "Callable[[Mvcc], Awaitable[int]] | None" = None,
     ) -> None:
         self._snapshot = snapshot
         self._machines = machines
@@ -90,6 +104,7 @@ class ControlServer:
         self._requests = requests
         self._faults = faults
         self._store_snapshot = store_snapshot
+        self._restore = restore
 
     @asynccontextmanager
     async def serving(self, path: Path) -> AsyncIterator[None]:
@@ -130,7 +145,7 @@ class ControlServer:
     async def _serve(self, connection: socket.socket) -> None:
         payload, descriptors = await receive(connection, len(STDIO))
         try:
-            match msgspec.json.decode(payload, type=Status | Requests | Spawn | Order | SaveStore):
+            match msgspec.json.decode(payload, type=_Request):
                 case Status():
                     await self._status(connection)
                 case Requests(recent):
@@ -141,6 +156,8 @@ class ControlServer:
                     await self._carry_out(connection, order)
                 case SaveStore():
                     await self._save_store(connection, descriptors)
+                case RestoreStore(check_hash):
+                    await self._restore_store(connection, descriptors, check_hash=check_hash)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -205,6 +222,17 @@ class ControlServer:
         except OSError as error:
             raise KernelError("write", "store snapshot", error.errno or 0) from error
         await _send(connection, {"bytes": size_bytes})
+
+    async def _restore_store(
+        self, connection: socket.socket, descriptors: Sequence[int], *, check_hash: bool
+    ) -> None:
+        if self._restore is None or not descriptors:
+            raise RefusedError(_NO_STORE)
+        from kubelab.cluster.store.snapshot_file import read_snapshot
+
+        path = Path(f"/proc/self/fd/{descriptors[0]}")
+        mvcc = await in_thread(lambda: read_snapshot(path, check_hash=check_hash))
+        await _send(connection, {"revision": await self._restore(mvcc)})
 
     def _machine(self, name: str) -> Machine:
         machines = self._machines()
@@ -330,6 +358,11 @@ class ControlClient:
         """Have a snapshot of the store written to *descriptor*; return its size. Raises LabError."""
         self._ask(SaveStore(), [descriptor])
         return int(self._answer()[0]["bytes"])
+
+    def restore_store(self, descriptor: int, *, check_hash: bool = True) -> int:
+        """Have the store put back to the snapshot in *descriptor*; return its revision. Raises LabError."""
+        self._ask(RestoreStore(check_hash), [descriptor])
+        return int(self._answer()[0]["revision"])
 
     def exit_code(self) -> int:
         """Wait for the end of what `spawn` started; 129 (SIGHUP) when the lab ended first."""

@@ -11,7 +11,7 @@ import gc
 import itertools
 import os
 import resource
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -47,6 +47,7 @@ from kubelab.cluster.lab.phases import Phase, Phases
 from kubelab.cluster.lab.program import Goodbye, Life, Program
 from kubelab.cluster.lab.shape import Shape, settle
 from kubelab.cluster.lab.snapshot import LabSnapshot
+from kubelab.cluster.lab.stopped_store import finish_restoring, member_directories, restore_lab
 from kubelab.cluster.lab.stored_key import stored_key
 from kubelab.cluster.lab.sweep import forget, sweep
 from kubelab.cluster.linux.background import background
@@ -60,11 +61,15 @@ from kubelab.cluster.machine.namespaced import MachineSpec, NamespacedMachine, s
 from kubelab.cluster.machine.network import PhysicalNetwork, start_network
 from kubelab.cluster.runtime.pods import PodRuntime, start_pods
 from kubelab.cluster.store.etcd_process import find_etcd
+from kubelab.cluster.store.member_restore import stopped_store
+from kubelab.cluster.store.mvcc import Mvcc
 from kubelab.cluster.store.requests import KeyValue
+from kubelab.cluster.store.revision_bump import bumped
 from kubelab.cluster.store.state import StoreState
 from kubelab.language import Text
 
 PROGRAMS_ON_MACHINE = "/usr/local/bin"
+BUMP_REVISIONS = 1000  # Beyond all that anybody can have seen.
 
 
 @asynccontextmanager
@@ -217,6 +222,31 @@ class Lab:
             await self._switch_off(name)
             await self._switch_on(spec)
 
+    async def restore_store(self, snapshot: Mvcc) -> int:
+        """Put the cluster back to *snapshot*, as etcd's own procedure has it: API servers and members end,
+        all members are restored, all start again. Return the store's revision, which is later than any
+        before: who follows the cluster is told that what it knows is too old, and begins anew.
+
+        Raises:
+            LabError: the store is a real etcd, or could not be restored; then the old one runs on.
+        """
+        await self.ready()
+        if self.shape.choice != "raft":
+            raise LabError(_NOT_RAFT.format(store=self.shape.store))
+        async with self._switching:
+            masters = [name for name in self._programs if name in self._control_plane.result().masters]
+            await self._end_programs(masters)
+            try:
+                return await in_thread(self._restored, snapshot)
+            finally:
+                await self._start_programs_of(masters)
+
+    def _restored(self, snapshot: Mvcc) -> int:
+        known = stopped_store(list(member_directories(self.directory).values())).revision
+        raised = bumped(snapshot, max(known, snapshot.revision) + BUMP_REVISIONS)
+        restore_lab(self.directory, raised, force=True)
+        return raised.revision
+
     async def power_off(self, machine: str) -> None:
         """See `component.Power`. Raises LabError: there is no such machine of the cluster."""
         await self.ready()
@@ -275,10 +305,14 @@ class Lab:
     async def _start_masters(self, names: Sequence[str]) -> None:
         """Start the store everywhere at once, for it takes a majority; then one master after the other: the
         first API server makes what every cluster has, and the others find it."""
-        programs = [await self._install(name) for name in names]
-        stores = [each for several in programs for each in several if each.name == "etcd"]
-        await _all(program.start() for program in stores)
-        for program in (each for several in programs for each in several if each.name != "etcd"):
+        for name in names:
+            await self._install(name)
+        await self._start_programs_of(names)
+
+    async def _start_programs_of(self, masters: Sequence[str]) -> None:
+        programs = [each for name in masters for each in self._programs[name]]
+        await _all(program.start() for program in programs if program.name == "etcd")
+        for program in programs:
             await program.start()
 
     @asynccontextmanager
@@ -307,10 +341,12 @@ class Lab:
 
         return [Program("kubelet", machine, life, self._keeper, clock)]
 
-    async def _end_programs(self) -> None:
-        """End the cluster in order: first those who use it, the same on all machines at once."""
+    async def _end_programs(self, machines: Collection[str] | None = None) -> None:
+        """End the cluster, or what of it runs on *machines*, in order: first those who use it, the same on
+        all machines at once."""
+        ending = [self._programs[name] for name in self._programs if machines is None or name in machines]
         for name in ("kubelet", "kube-controller-manager", "kube-scheduler", "kube-apiserver", "etcd"):
-            programs = [each for several in self._programs.values() for each in several if each.name == name]
+            programs = [each for several in ending for each in several if each.name == name]
             await _all(program.end() for program in programs)
 
     @contextmanager
@@ -392,6 +428,7 @@ class Lab:
             self.requests,
             self.faults,
             lambda: plane.store_snapshot() if (plane := self._plane()) else None,
+            self.restore_store,
         )
 
     def _offered(self) -> ShellOffer | None:
@@ -509,6 +546,7 @@ def _allow_descriptors() -> None:
 def _settled(config: LabConfig) -> Shape:
     if config.fresh:
         forget(config.directory)
+    finish_restoring(config.directory)
     return settle(config.directory.shape, config)
 
 
@@ -586,6 +624,10 @@ _NO_MACHINE = Text(
 _DIED = Text(
     es="La máquina {name} ha muerto mientras el cluster se levantaba: vuelve a abrir el laboratorio.",
     en="Machine {name} has died while the cluster came up: start the lab again.",
+)
+_NOT_RAFT = Text(
+    es="El almacén de este laboratorio es {store}: restáuralo como etcd, con `etcdutl snapshot restore`.",
+    en="The store of this lab is {store}: restore it as etcd has it, by `etcdutl snapshot restore`.",
 )
 _NAME_TAKEN = Text(
     es="Ya hay una máquina {name}: elige otro nombre.",

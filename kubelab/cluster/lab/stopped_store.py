@@ -1,5 +1,12 @@
-"""The store of a lab that does not run: where its members lie, and how it is put back to a snapshot."""
+"""The store of a lab whose members do not run: where they lie, and how it is put back to a snapshot.
 
+All members are restored, as those of a new cluster: beside what is there first, and put in its place when all
+are whole, so that whoever is killed in between leaves the old store or the new one (`finish_restoring`).
+Source: https://etcd.io/docs/v3.6/op-guide/recovery/ (all members from the same snapshot; a new cluster id).
+"""
+
+import secrets
+import shutil
 from pathlib import Path
 
 from kubelab.cluster.errors import LabError
@@ -10,10 +17,12 @@ from kubelab.cluster.store.member_config import found_cluster
 from kubelab.cluster.store.member_restore import restore_member
 from kubelab.cluster.store.mvcc import Mvcc
 from kubelab.cluster.store.peers import PORT as PEER_PORT
+from kubelab.cluster.store.segment import disk_errors, sync_directory
 from kubelab.cluster.store.wal import has_log
 from kubelab.language import Text
 
 TOKEN = "kubelab"  # noqa: S105 - it tells clusters apart, and is no secret
+PREPARED = "member.restored"
 
 
 def member_directories(directory: LabDirectory) -> dict[str, Path]:
@@ -32,7 +41,7 @@ def member_directories(directory: LabDirectory) -> dict[str, Path]:
 
 
 def restore_lab(directory: LabDirectory, mvcc: Mvcc, *, force: bool) -> list[Path]:
-    """Let the lab's next life begin with *mvcc*; return the members' directories. The lab must not run.
+    """Let the members' next life begin with *mvcc*; return their directories. None of them may run.
 
     Raises:
         LabError: there is a store, and *force* is not given.
@@ -42,13 +51,48 @@ def restore_lab(directory: LabDirectory, mvcc: Mvcc, *, force: bool) -> list[Pat
     if there and not force:
         raise LabError(_EXISTS.format(path=there[0]))
     names = {name: f"https://{name}:{PEER_PORT}" for name in directories}
-    cluster_id, cluster = found_cluster(TOKEN, names)
+    cluster_id, cluster = found_cluster(f"{TOKEN}-{secrets.token_hex(8)}", names)
     for member in cluster:
-        path = directories[member.name]
-        if path.exists():
-            path.rename(_free_name(path))
-        restore_member(path, member.id, cluster_id, cluster, mvcc)
+        prepared = directories[member.name].with_name(PREPARED)
+        _remove(prepared)
+        restore_member(prepared, member.id, cluster_id, cluster, mvcc)
+    _marker(directory).touch()
+    with disk_errors(directory.masters):
+        sync_directory(directory.masters)
+    finish_restoring(directory)
     return list(directories.values())
+
+
+def finish_restoring(directory: LabDirectory) -> None:
+    """Put in place what `restore_lab` has prepared; if that is not the whole, throw it away.
+
+    Raises:
+        LabError: the disk refuses.
+    """
+    is_whole = _marker(directory).exists()
+    for prepared in directory.masters.glob(f"*/{PREPARED}"):
+        path = prepared.with_name("member")
+        if not is_whole:
+            _remove(prepared)
+            continue
+        with disk_errors(path):
+            if path.exists():
+                path.rename(_free_name(path))
+            prepared.rename(path)
+            sync_directory(path.parent)
+    with disk_errors(directory.masters):
+        _marker(directory).unlink(missing_ok=True)
+
+
+def _marker(directory: LabDirectory) -> Path:
+    """Return the file that is there while all members are prepared, and not all in place."""
+    return directory.masters / "restoring"
+
+
+def _remove(path: Path) -> None:
+    with disk_errors(path):
+        if path.exists():
+            shutil.rmtree(path)
 
 
 def _free_name(path: Path) -> Path:

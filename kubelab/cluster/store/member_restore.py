@@ -4,8 +4,8 @@ The store of members that are all stopped is that of the log which would win the
 everything that was ever acknowledged, and its leader would commit all that is in it (thesis, section 3.6.1).
 A restored member is one of a new cluster, which begins where the snapshot ends: keys, revisions and leases
 are the snapshot's, the members are new.
+Watchers that have seen later revisions need more (`revision_bump`).
 Source: etcd, etcdutl/snapshot/v3_snapshot.go (Restore).
-Left out: raising all revisions (--bump-revision), for watchers that have seen later ones.
 """
 
 from collections.abc import Sequence

@@ -1,0 +1,51 @@
+"""A running lab goes back to a snapshot: what was there then is there again, what came later has ended."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from lab_program import RunningLab, running
+from sleeping import is_running, unlikely_seconds
+
+pytestmark = pytest.mark.root
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)
+
+
+def deploy(lab: RunningLab, name: str, command: str) -> None:
+    """Run *command* under timeout(1), which ends when it is asked to: sleep as pid 1 would not."""
+    argv = ["timeout", "9999", *command.split()]
+    lab.kubectl("create", "deployment", name, "--image=kubelab/shell", "--", *argv)
+    lab.kubectl("wait", "--for=condition=Available", f"deployment/{name}", "--timeout=30s")
+
+
+def revision_of(lab: RunningLab) -> int:
+    return int(json.loads(lab.run("status", "-o", "json"))["revision"])
+
+
+def test_a_running_lab_goes_back_to_a_snapshot(tmp_path: Path, short_path: Path) -> None:
+    early, late = (f"sleep {unlikely_seconds()}" for _ in range(2))
+    saved = str(tmp_path / "saved.db")
+    with running(short_path / "lab", "--minions", "1", "--masters", "3") as lab:
+        deploy(lab, "early", early)
+        lab.run("store", "snapshot", "save", saved)
+        lab.kubectl("delete", "deployment", "early")
+        deploy(lab, "late", late)
+        until(lambda: not is_running(early) and is_running(late))
+        before = revision_of(lab)
+        assert "Go on?" in lab.run("store", "snapshot", "restore", saved, stdin="n\n", code=None)
+        lab.kubectl("get", "deployment", "late")
+        said = lab.run("store", "snapshot", "restore", saved, "--yes")
+        assert "is again what is in" in said
+        lab.kubectl("wait", "--for=condition=Available", "deployment/early", "--timeout=30s")
+        until(lambda: is_running(early) and not is_running(late))  # The kubelet has begun anew.
+        assert "NotFound" in lab.kubectl("get", "deployment", "late", code=1)
+        assert revision_of(lab) > before
+        deploy(lab, "afterwards", "sleep 99")  # And so have controllers and scheduler.
