@@ -103,9 +103,11 @@ def build(reference: Reference) -> Built | None:
     return Built(reference, Descriptor(manifest.OCI_MANIFEST, _digest(document), len(document)), blobs)
 
 
+@cache
 def binds() -> tuple[str, ...]:
     """Return what a view shows of its machine: tools, libraries, and what those need of /etc (their
-    alternatives, the loader's cache, certificates, terminals)."""
+    alternatives, the loader's cache, certificates, terminals). Looked for once: a container is started every
+    few milliseconds, and what it asks for is the same for all."""
     apart = tuple(f"/{name}" for name in _MERGED if Path(f"/{name}").is_dir() and not _is_merged(name))
     of_etc = (f"/etc/{name}" for name in _SHOWN_OF_ETC)
     return ("/usr", *apart, *(path for path in of_etc if Path(path).exists()))

@@ -113,14 +113,17 @@ class ImageStore:
     async def find(self, name: str) -> Image:
         """Return the image as `resolve` does, without holding up the loop: one of the lab's own is written
         the first time, and others may have the store locked. Raises ImageError."""
-        return self.resolve(name) if self._was_read(name) else await in_thread(self.resolve, name)
+        found = self._read_before(name)
+        return found if found else await in_thread(self.resolve, name)
 
-    def _was_read(self, name: str) -> bool:
+    def _read_before(self, name: str) -> Image | None:
         if reference.is_digest(name):
-            return False
-        ref = str(reference.parse(name))
-        top = index.read(self.path).get(ref)
-        return top is not None and (ref, top.digest) in self._known
+            return None
+        ref, named = reference.parse(name), index.read(self.path)
+        top = named.get(str(ref))
+        if top is None or (str(ref), top.digest) not in self._known:
+            return None
+        return self._named(ref, named)[0]
 
     def history(self, name: str) -> tuple[History, ...]:
         """Return how the image was built, first step first. Raises ImageError."""
@@ -288,10 +291,13 @@ class ImageStore:
         if reference.is_digest(name):
             return self._by_id(name, named)
         ref = reference.parse(name)
+        if not builtin.is_ours(ref) and str(ref) not in named:
+            raise ImageError(_ABSENT.format(image=name))
+        return self._named(ref, named)
+
+    def _named(self, ref: Reference, named: dict[str, Descriptor]) -> tuple[Image, ConfigFile]:
         if builtin.is_ours(ref):
             return self._builtin(ref, named)
-        if str(ref) not in named:
-            raise ImageError(_ABSENT.format(image=name))
         return self._image(ref, named[str(ref)])
 
     def _by_id(self, id_: str, named: dict[str, Descriptor]) -> tuple[Image, ConfigFile]:

@@ -7,6 +7,7 @@ Source: capabilities(7).
 # ruff: noqa: PTH123, SIM905 - the shim imports this, and pathlib is slow to
 
 import contextlib
+import functools
 
 from kubelab.cluster.linux import capabilities, seccomp, user_namespace
 
@@ -50,15 +51,21 @@ def permitted_oom_score(wanted: int) -> int:
 
     Source: containerd, internal/cri/server (restrict_oom_score_adj).
     """
-    if not user_namespace.is_nested():
+    if not _is_nested():
         return wanted
     with open("/proc/self/oom_score_adj", encoding="ascii") as file:
         return max(wanted, int(file.read()))
 
 
+@functools.cache
+def _is_nested() -> bool:
+    """A process that starts others stays where it is."""
+    return user_namespace.is_nested()
+
+
 def _adjust(score: str) -> None:
     # In a user namespace nobody may make himself less killable: then there is nothing to undo either.
-    if user_namespace.is_nested():
+    if _is_nested():
         return
     # Where this process may not (no CAP_SYS_RESOURCE in a container), or a learner has unmounted /proc, there
     # is nothing to be done about it.
