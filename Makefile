@@ -15,7 +15,7 @@ MESSAGES := kubelab/cluster/store/rpc/pb
 # Some environments forbid it; but the tests start the program hundreds of times, and compiling takes 0.2 to 0.6 s.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: lab test setup setup-dev lint types layers bytecode unit lessons lessons-es lessons-en stubs simulate clean
+.PHONY: lab test setup setup-dev lint types layers bytecode unit lessons lessons-es lessons-en stubs simulate fuzz clean
 
 lab: setup
 	@$(SUDO) $(BIN)/kubelab
@@ -93,6 +93,10 @@ stubs:
 # Clusters of Raft from seeds, on all cores; each test run does some, this does many.
 simulate: setup-dev
 	$(BIN)/python tests/raft/simulate_raft.py --runs $(or $(RUNS),10000)
+
+# The API server asked for MINUTES (15) what it must refuse or bear; each test run asks some of it.
+fuzz: setup-dev
+	$(BIN)/python tests/apiserver/fuzz_api.py --minutes $(or $(MINUTES),15) $(if $(SEED),--seed $(SEED))
 
 clean:
 	$(SUDO) $(BIN)/kubelab clean
