@@ -70,6 +70,20 @@ async def test_a_list_comes_in_the_form_that_is_asked_for(cluster: Cluster) -> N
     assert kinds == ["PodList", "Table", "PartialObjectMetadataList"]
 
 
+async def test_a_long_list_comes_in_pieces_and_is_the_same(cluster: Cluster) -> None:
+    for number in range(30):
+        await cluster.api.create(CONFIGMAPS, configmap(f"settings-{number}", big="x" * 10_000))
+    path, lists = "/api/v1/namespaces/default/configmaps", []
+    async with admin(cluster) as session:
+        for encoding in ("identity", "gzip"):
+            async with session.get(path, headers={"Accept-Encoding": encoding}) as response:
+                lists.append(await response.read())
+                assert response.headers.get("Content-Encoding", "identity") == encoding
+    assert lists[0] == lists[1]
+    assert len(json.loads(lists[0])["items"]) == 30
+    assert [each.bytes_sent for each in cluster.requests.recent][-2] == len(lists[0])
+
+
 async def test_a_warning_that_no_header_can_carry_is_not_told(cluster: Cluster) -> None:
     body = {"metadata": {"name": "a"}, "two\nlines": 1, "one": 1}
     async with (

@@ -4,7 +4,7 @@ An object is encoded once per version and a watch event once per form, however m
 Source: kubernetes, staging/src/k8s.io/apiserver/pkg/endpoints/handlers/response.go and watch.go.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,9 +13,11 @@ from kubelab.cluster.apiserver import protobuf_encoding, transcoding
 from kubelab.cluster.apiserver.kind import Kind
 from kubelab.cluster.apiserver.negotiation import JSON, PROTOBUF, Form
 from kubelab.cluster.apiserver.registry import Page, WatchedEvent
-from kubelab.cluster.apiserver.versions import Version, encode
+from kubelab.cluster.apiserver.versions import Version, encode, total_bytes
 from kubelab.cluster.objects import Object
 
+_PIECE_BYTES = 64 * 1024
+_LIST_END = b"]}"
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
@@ -40,19 +42,20 @@ class View:
         return version.json
 
     def many(self, page: Page) -> bytes:
-        metadata: Object = {"resourceVersion": str(page.revision)}
-        if page.continue_:
-            metadata["continue"] = page.continue_
-            metadata |= {} if page.remaining is None else {"remainingItemCount": page.remaining}
+        if self.form is Form.OBJECT:
+            return b"".join(self.listed(page))
+        metadata = _list_metadata(page)
         if self.form is Form.TABLE:
             return encode(self._table(page.versions, metadata))
-        if self.form is Form.OBJECT:
-            head = {"kind": self.kind.list_kind, "apiVersion": self.kind.resource.api_version}
-            items = b",".join(version.json for version in page.versions)
-            return b'%b,"metadata":%b,"items":[%b]}' % (encode(head)[:-1], encode(metadata), items)
         items_only = [partial(version.object) for version in page.versions]
         kind = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
         return encode(kind | {"metadata": metadata, "items": items_only})
+
+    def listed(self, page: Page) -> "Listed":
+        """Return the list of whole objects as it is written piece by piece."""
+        head = {"kind": self.kind.list_kind, "apiVersion": self.kind.resource.api_version}
+        begin = b'%b,"metadata":%b,"items":[' % (encode(head)[:-1], encode(_list_metadata(page)))
+        return Listed(begin, page.versions)
 
     def _table(self, versions: Sequence[Version], metadata: Object, *, definitions: bool = True) -> Object:
         columns = [column.definition() for column in self.kind.columns] if definitions else None
@@ -105,6 +108,39 @@ class View:
             document = transcoding.transcoded(encoded, PROTOBUF, self.kind)
             return protobuf_encoding.watch_frame(type_, document)
         return b'{"type":"%b","object":%b}\n' % (type_.encode(), encoded)
+
+
+class Listed:
+    """A list that may be long: it is not put together as a whole, which would be in memory several times."""
+
+    __slots__ = ("_begin", "_versions", "size_bytes")
+
+    def __init__(self, begin: bytes, versions: Sequence[Version]) -> None:
+        self._begin = begin
+        self._versions = versions
+        commas = max(0, len(versions) - 1)
+        self.size_bytes = len(begin) + total_bytes(versions) + commas + len(_LIST_END)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the list in pieces of some `_PIECE_BYTES`."""
+        waiting, size, separator = [self._begin], 0, b""
+        for version in self._versions:
+            waiting.append(separator)
+            waiting += version.parts
+            size += len(version.value)
+            separator = b","
+            if size >= _PIECE_BYTES:
+                yield b"".join(waiting)
+                waiting, size = [], 0
+        yield b"".join((*waiting, _LIST_END))
+
+
+def _list_metadata(page: Page) -> Object:
+    metadata: Object = {"resourceVersion": str(page.revision)}
+    if page.continue_:
+        metadata["continue"] = page.continue_
+        metadata |= {} if page.remaining is None else {"remainingItemCount": page.remaining}
+    return metadata
 
 
 def partial(obj: Object) -> Object:

@@ -19,9 +19,9 @@ from kubelab.cluster.apiserver import (
 from kubelab.cluster.apiserver.authorization.requests import of_resource
 from kubelab.cluster.apiserver.bodies import Body, Expected
 from kubelab.cluster.apiserver.caller import Caller
-from kubelab.cluster.apiserver.forms import View, deleted_status
+from kubelab.cluster.apiserver.forms import Listed, View, deleted_status
 from kubelab.cluster.apiserver.kind import Call, Kind, Write
-from kubelab.cluster.apiserver.negotiation import Accepted, accepted, media_type
+from kubelab.cluster.apiserver.negotiation import Accepted, Form, accepted, media_type
 from kubelab.cluster.apiserver.patching import apply_patch
 from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.apiserver.request_warnings import collecting
@@ -47,10 +47,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """`listed` is there in place of a body."""
+
     status: int
     body: bytes
     warnings: tuple[str, ...] = field(default=())
     media_type: str = negotiation.JSON
+    listed: Listed | None = None
 
 
 class Resources:
@@ -101,7 +104,10 @@ class Resources:
     async def _list(self, request: Request) -> Answer:
         route = request.route
         page = await self._registry.list(route.kind, route.namespace, queries.list_options(request.query))
-        return Answer(200, self.view(request).many(page))
+        view = self.view(request)
+        if view.form is Form.OBJECT and view.media_type == negotiation.JSON:
+            return Answer(200, b"", listed=view.listed(page))
+        return Answer(200, view.many(page))
 
     async def _create(self, request: Request) -> Answer:
         route = request.route
@@ -118,7 +124,9 @@ class Resources:
         body = await self._read(request, _expected(route))
         if review := route.kind.review:
             _check_namespace(body.object, route.namespace)
-            return Answer(201, encode(await review(self._registry, request.caller, body.object)))
+            name = body.object["metadata"].get("name", "") if "metadata" in body.object else ""
+            call = Call(route.kind, route.namespace, name, body.object, request.caller, dry_run)
+            return Answer(201, encode(await review(self._registry, call)))
         told: list[str] = []
 
         def look(stored: Object) -> None:

@@ -47,9 +47,10 @@ from kubelab.cluster.apiserver.connection import Server
 from kubelab.cluster.apiserver.crd import establishing
 from kubelab.cluster.apiserver.documents import Document
 from kubelab.cluster.apiserver.exchange import Exchange
+from kubelab.cluster.apiserver.forms import Listed
 from kubelab.cluster.apiserver.health import Check, Health
 from kubelab.cluster.apiserver.inflight import InFlight
-from kubelab.cluster.apiserver.listening import Listening
+from kubelab.cluster.apiserver.listening import Listening, taking_in
 from kubelab.cluster.apiserver.logs import Dial, Kubelets
 from kubelab.cluster.apiserver.metrics import Metrics
 from kubelab.cluster.apiserver.metrics_api import MetricsApi
@@ -70,6 +71,7 @@ _PLAIN = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options":
 _METRICS = {"Content-Type": metrics.CONTENT_TYPE}
 GZIP_FROM_BYTES = 128 * 1024  # As upstream: below that the wire is quicker than the compressor.
 _GZIP_LEVEL = 1
+_LINE_END = b"\n"
 _YEAR_S = 31536000
 _STORE_ANSWERS_S = 2
 
@@ -121,14 +123,13 @@ async def serve(
         handler = _Handler(registry, kubelets, streams, proxy, measured, deadlines, requests)
         stack.enter_context(requests.listening(handler.metrics.note))
         server = Server(handler.handle, handler.at_once, _request)
-        loop = asyncio.get_running_loop()
-        listeners = [await loop.create_server(server, sock=each, ssl=security.tls) for each in listening]
         try:
-            yield
+            async with taking_in(server, listening, security.tls):
+                try:
+                    yield
+                finally:
+                    deadlines.close()
         finally:
-            deadlines.close()
-            for listener in listeners:
-                listener.close()
             await server.shutdown(SHUTDOWN_TIMEOUT_S)
 
 
@@ -250,9 +251,11 @@ class _Handler:
                 if route.subresource == "log":
                     return await self._log(request, route)
                 answer = await self._resources.answer(await _read(request, route, caller))
-                return await _compressed(request, _answer(answer))
+                if answer.listed is None or not _comes_in_pieces(request, answer.listed):
+                    return await _compressed(request, _answer(answer))
         except TimeoutError:
             raise refusals.timeout() from None
+        return await _in_pieces(request, answer, answer.listed)
 
     async def _not_a_resource(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer for what is no object: health, version, metrics, discovery, schemas."""
@@ -348,14 +351,29 @@ async def _compressed(request: web.BaseRequest, response: web.Response) -> web.R
     return response
 
 
+def _comes_in_pieces(request: web.BaseRequest, listed: Listed) -> bool:
+    return request.method == "GET" and not _takes_gzip(request) and listed.size_bytes >= GZIP_FROM_BYTES
+
+
+async def _in_pieces(request: web.BaseRequest, answer: Answer, listed: Listed) -> web.StreamResponse:
+    """Write a long list as quickly as its reader takes it: no more of it is in memory than waits for that."""
+    stream = web.StreamResponse(status=answer.status, headers=_json_headers(answer.warnings))
+    stream.content_length = listed.size_bytes + len(_LINE_END)
+    await stream.prepare(request)
+    for piece in listed:
+        await stream.write(piece)
+    await stream.write_eof(_LINE_END)
+    return stream
+
+
 def _takes_gzip(request: web.BaseRequest) -> bool:
     return "gzip" in request.headers.get("Accept-Encoding", "")
 
 
 def _body_bytes(response: web.StreamResponse) -> int:
-    return (
-        len(response.body) if isinstance(response, web.Response) and isinstance(response.body, bytes) else 0
-    )
+    if isinstance(response, web.Response):
+        return len(response.body) if isinstance(response.body, bytes) else 0
+    return response.content_length or 0
 
 
 async def _user(request: web.BaseRequest, registry: Registry) -> User:
@@ -413,7 +431,8 @@ def _refused(request: web.BaseRequest, error: ApiError) -> web.Response:
 
 
 def _answer(answer: Answer) -> web.Response:
-    response = _json(answer.body, answer.status, answer.warnings, content_type=answer.media_type)
+    body = answer.body if answer.listed is None else b"".join(answer.listed)
+    response = _json(body, answer.status, answer.warnings, content_type=answer.media_type)
     if answer.media_type != JSON:
         response.body = answer.body  # No line ends it: a message would have that as a field.
     return response
@@ -422,11 +441,14 @@ def _answer(answer: Answer) -> web.Response:
 def _json(
     body: bytes, status: int = 200, warnings: Sequence[str] = (), *, content_type: str = JSON
 ) -> web.Response:
+    return web.Response(body=body + _LINE_END, status=status, headers=_json_headers(warnings, content_type))
+
+
+def _json_headers(warnings: Sequence[str], content_type: str = JSON) -> list[tuple[str, str]]:
     headers = [("Content-Type", content_type), ("Cache-Control", "no-cache, private")]
     # As upstream: what a header cannot carry (a line break in a field's name) is not told.
     told = filter(str.isprintable, warnings)
-    headers += [("Warning", f'299 - "{_quoted(warning)}"') for warning in told]
-    return web.Response(body=body + b"\n", status=status, headers=headers)
+    return [*headers, *(("Warning", f'299 - "{_quoted(warning)}"') for warning in told)]
 
 
 def _quoted(text: str) -> str:
