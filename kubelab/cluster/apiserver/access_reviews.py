@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from kubelab.cluster.apiserver import refusals
 from kubelab.cluster.apiserver.authorization.attributes import RequestAttributes
-from kubelab.cluster.apiserver.caller import Caller, User, node_name
+from kubelab.cluster.apiserver.caller import User, node_name
 from kubelab.cluster.apiserver.fields import FieldError, invalid_value, required
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import Object, Resource
 
 if TYPE_CHECKING:
+    from kubelab.cluster.apiserver.kind import Call
     from kubelab.cluster.apiserver.registry import Registry
 
 _EXACTLY_ONE = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
@@ -23,13 +24,15 @@ _NOT_BOTH = "cannot be specified in combination with resourceAttributes"
 _SOMEBODY = "at least one of user or group must be specified"
 
 
-async def subject(registry: "Registry", _: Caller, review: Object) -> Object:
+async def subject(registry: "Registry", call: "Call") -> Object:
+    review = call.body
     _check(review, (*_subject_errors(review["spec"]), *_metadata_errors(review)))
     return _answered(registry, _subject_of(review["spec"]), review)
 
 
-async def local_subject(registry: "Registry", _: Caller, review: Object) -> Object:
+async def local_subject(registry: "Registry", call: "Call") -> Object:
     """As `subject`, within the namespace of the request: so a namespace's admin may ask."""
+    review = call.body
     namespace = (review.get("metadata") or {}).get("namespace", "")
     spec = review["spec"]
     given = (spec.get("resourceAttributes") or {}).get("namespace", "")
@@ -40,18 +43,20 @@ async def local_subject(registry: "Registry", _: Caller, review: Object) -> Obje
     return _answered(registry, _subject_of(spec), review)
 
 
-async def self_subject(registry: "Registry", caller: Caller, review: Object) -> Object:
+async def self_subject(registry: "Registry", call: "Call") -> Object:
+    review = call.body
     _check(review, (*_attribute_errors(review["spec"]), *_metadata_errors(review)))
-    return _answered(registry, caller.user, review)
+    return _answered(registry, call.caller.user, review)
 
 
-async def self_subject_rules(registry: "Registry", caller: Caller, review: Object) -> Object:
+async def self_subject_rules(registry: "Registry", call: "Call") -> Object:
     """What the caller may do in a namespace, as far as RBAC says."""
+    review = call.body
     namespace = (review.get("spec") or {}).get("namespace", "")
     if not namespace:
         raise refusals.bad_request("no namespace on request")
-    rules = registry.access.authorizer.policy.rules_for(caller.user, namespace)
-    is_node = node_name(caller.user) is not None
+    rules = registry.access.authorizer.policy.rules_for(call.caller.user, namespace)
+    is_node = node_name(call.caller.user) is not None
     status: Object = {
         "resourceRules": [rule.to_json() for rule in rules if rule.resources],
         "nonResourceRules": [rule.to_json() for rule in rules if rule.urls],

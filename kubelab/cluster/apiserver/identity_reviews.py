@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 from kubelab.cluster.apiserver import refusals
 from kubelab.cluster.apiserver.authentication.jwt import InvalidTokenError
 from kubelab.cluster.apiserver.authentication.service_account_tokens import API_AUDIENCES
-from kubelab.cluster.apiserver.caller import Caller
 from kubelab.cluster.clock import rfc3339
 from kubelab.cluster.objects import Object
 
 if TYPE_CHECKING:
+    from kubelab.cluster.apiserver.kind import Call
     from kubelab.cluster.apiserver.registry import Registry
 
 
-async def token_review(registry: "Registry", _: Caller, review: Object) -> Object:
+async def token_review(registry: "Registry", call: "Call") -> Object:
+    review = call.body
     spec = review.get("spec") or {}
     if not (token := spec.get("token")):
         raise refusals.bad_request("token is required for TokenReview in authentication")
@@ -29,7 +30,8 @@ async def token_review(registry: "Registry", _: Caller, review: Object) -> Objec
     return review | {"status": status}
 
 
-async def self_subject_review(registry: "Registry", caller: Caller, review: Object) -> Object:
+async def self_subject_review(registry: "Registry", call: "Call") -> Object:
+    review = call.body
     now = rfc3339(registry.clock.now())
     metadata = (review.get("metadata") or {}) | {"creationTimestamp": now}
-    return review | {"metadata": metadata, "status": {"userInfo": caller.user.to_json()}}
+    return review | {"metadata": metadata, "status": {"userInfo": call.caller.user.to_json()}}

@@ -32,12 +32,11 @@ _STORED_AS = {  # Names that are older than those of the resources.
 }
 
 Act = Callable[["Registry", "Call"], Awaitable[Object]]
-Review = Callable[["Registry", Caller, Object], Awaitable[Object]]
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A document that was POSTed to a subresource of the object at `namespace` and `name`."""
+    """A document that was POSTed: to a subresource of the object at `namespace` and `name`, or for review."""
 
     kind: "Kind"
     namespace: str
@@ -201,7 +200,7 @@ class Kind:
     conversion: Conversion | None = None
     claims: Claims | None = None
     actions: Mapping[str, Action] = field(default_factory=dict)
-    review: Review | None = None
+    review: Act | None = None
     on_delete: Callable[[Object, datetime], Object] | None = None
     in_threads: bool = False
     custom: Custom | None = None

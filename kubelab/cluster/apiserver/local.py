@@ -19,6 +19,7 @@ from kubelab.cluster.apiserver.patching import apply_patch
 from kubelab.cluster.apiserver.registry import ListOptions, Registry, WatchedEvent
 from kubelab.cluster.apiserver.versions import Version, copied
 from kubelab.cluster.client.api import INITIAL_EVENTS_END, ObjectList, PatchType, WatchEvent
+from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import Object, Resource
 
 
@@ -113,7 +114,9 @@ class LocalApi:
         if subresource:
             raise refusals.method_not_allowed(resource, "create")
         if kind.review:
-            return await kind.review(self._registry, self._caller, copied(obj))
+            return await kind.review(
+                self._registry, Call(kind, namespace, metadata.get("name", ""), copied(obj), self._caller)
+            )
         version = await self._registry.create(kind, namespace, copied(obj), caller=self._caller)
         await _others_turn()
         return version.object
@@ -123,9 +126,14 @@ class LocalApi:
         metadata = obj["metadata"]
         namespace = metadata.get("namespace", "")
         self._check("update", resource, namespace, metadata["name"], subresource)
-        version = await self._registry.update(
-            kind, namespace, obj, subresource=subresource, caller=self._caller
-        )
+        try:
+            version = await self._registry.update(
+                kind, namespace, obj, subresource=subresource, caller=self._caller
+            )
+        except ApiError as error:
+            if not error.is_not_found or subresource or not kind.creates_on_update:
+                raise
+            return await self.create(resource, obj)
         await _others_turn()
         return _shown(kind, version, subresource)
 

@@ -124,7 +124,7 @@ class Resources:
         body = await self._read(request, _expected(route))
         if review := route.kind.review:
             _check_namespace(body.object, route.namespace)
-            name = body.object["metadata"].get("name", "") if "metadata" in body.object else ""
+            name = (body.object.get("metadata") or {}).get("name", "")
             call = Call(route.kind, route.namespace, name, body.object, request.caller, dry_run)
             return Answer(201, encode(await review(self._registry, call)))
         told: list[str] = []
