@@ -142,8 +142,7 @@ class Mvcc:
     def _carry_out(self, request: Write) -> Answer:
         match request:
             case Put():
-                self._check_put(request)
-                return self._put(request)
+                return self._put_alone(request)
             case Txn():
                 return self._txn(request)
             case DeleteRange():
@@ -200,6 +199,17 @@ class Mvcc:
             raise LeaseNotFoundError
         if (request.ignore_value or request.ignore_lease) and request.key not in self._keys.live:
             raise KeyNotFoundError
+
+    def _put_alone(self, request: Put) -> PutResponse:
+        """Carry out a put that is all of its revision."""
+        if request.lease or request.ignore_value or request.ignore_lease:
+            self._check_put(request)
+            return self._put(request)
+        kv, old = self._keys.put_alone(request.key, request.value)
+        if old is not None and old.lease:
+            self._attach(kv.key, old.lease, 0)
+        self._hub.committed((kv,), (old,))
+        return PutResponse(kv.mod_revision, old if request.prev_kv else None)
 
     def _put(self, request: Put) -> PutResponse:
         keys = self._keys

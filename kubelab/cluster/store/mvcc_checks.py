@@ -27,8 +27,10 @@ _OPERATIONS = (Put, DeleteRange, Range)  # A tuple is looked through quicker tha
 
 def check(request: Write | Range) -> None:
     """Raise the `StoreError` with which etcd refuses *request* without a look at what it holds."""
-    if isinstance(request, _OPERATIONS):
-        _check_operation(request)
+    if isinstance(request, Put):
+        _check_put(request)
+    elif isinstance(request, _OPERATIONS):
+        _check_key(request)
     elif isinstance(request, Txn):
         _check_txn(request, OPERATIONS_MAX)
         _check_duplicates(request)
@@ -59,18 +61,24 @@ def _check_txn(request: Txn, operations_max: int) -> None:
     for operation in (*request.success, *request.failure):
         if isinstance(operation, Txn):
             _check_txn(operation, operations_max - operations)
+        elif isinstance(operation, Put):
+            _check_put(operation)
         else:
-            _check_operation(operation)
+            _check_key(operation)
 
 
-def _check_operation(operation: Put | DeleteRange | Range) -> None:
+def _check_put(request: Put) -> None:
+    if not request.key:
+        raise EmptyKeyError
+    if request.ignore_value and request.value:
+        raise ValueProvidedError
+    if request.ignore_lease and request.lease:
+        raise LeaseProvidedError
+
+
+def _check_key(operation: DeleteRange | Range) -> None:
     if not operation.key:
         raise EmptyKeyError
-    if isinstance(operation, Put):
-        if operation.ignore_value and operation.value:
-            raise ValueProvidedError
-        if operation.ignore_lease and operation.lease:
-            raise LeaseProvidedError
 
 
 def _written(operations: Sequence[Operation]) -> tuple[set[bytes], list[DeleteRange]]:

@@ -74,6 +74,20 @@ class Keys:
         return self.revision + 1 if self._changes else self.revision
 
     def put(self, key: bytes, value: bytes, lease: int) -> KeyValue:
+        kv, old = self._replace(key, value, lease)
+        self._changes.append(kv)
+        self._replaced.append(old)
+        return kv
+
+    def put_alone(self, key: bytes, value: bytes) -> tuple[KeyValue, KeyValue | None]:
+        """Make a revision of one `put`, as nearly all are; return it beside what it replaced."""
+        change = self._replace(key, value, 0)
+        self.revision += 1
+        self.log.append(change[:1])
+        return change
+
+    def _replace(self, key: bytes, value: bytes, lease: int) -> tuple[KeyValue, KeyValue | None]:
+        """Return what is at *key* from the next revision on, and what was there."""
         revision, old = self.revision + 1, self.live.get(key)
         if old is None:
             kv = KeyValue(key, value, revision, revision, 1, lease)
@@ -88,10 +102,8 @@ class Keys:
             else:
                 past.append(old)
         self.live[kv.key] = kv
-        self._changes.append(kv)
-        self._replaced.append(old)
         self.in_use_bytes += RECORD_OVERHEAD_BYTES + len(key) + len(value)
-        return kv
+        return kv, old
 
     def delete(self, key: bytes, range_end: bytes = b"") -> list[KeyValue]:
         """Delete what is there; return what it was."""
