@@ -17,21 +17,19 @@ time before `read_at_once`.
 Source: etcd, raft/doc.go and raft/node.go (Ready; AsyncStorageWrites).
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from kubelab.cluster.raft.messages import Entry, HardState, Message, Snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class ReadState:
+class ReadState(msgspec.Struct, frozen=True):
     """The read that asked with `context` may be answered once `index` is applied (section 6.4)."""
 
     index: int
     context: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(msgspec.Struct, frozen=True):
     """`hard_state` and `snapshot` are None when they are as before. `must_sync`: there is something that an
     answer in `messages_after_persisting` vouches for."""
 

@@ -360,32 +360,37 @@ class Member:
     # StateMachine: what Raft has committed
 
     def apply(self, entries: Sequence[Entry]) -> None:
+        answered = 0
         for entry in entries:
             if entry.type is EntryType.CONFIGURATION:
                 self._changes.applied(entry)
                 self._forget_the_gone()
                 self._note_removal()
             elif entry.data:
-                self._apply_write(entry)
+                answered += self._apply_write(entry)
             else:
                 self._begin_term(entry.term)
+        if answered:
+            self._proposals.answered_together = answered
         self._applied = entries[-1].index
         self._reads.applied(self._applied)
         self._snapshots.applied(self._applied)
 
-    def _apply_write(self, entry: Entry) -> None:
+    def _apply_write(self, entry: Entry) -> bool:
+        """Return whether somebody here has asked for it."""
         proposal = self._proposals.pop(entry.data[:ID_BYTES])
-        request = proposal.request if proposal else decode(entry.data[ID_BYTES:])
+        request = proposal.request if proposal is not None else decode(entry.data[ID_BYTES:])
         try:
             answer = self._mvcc.apply(request, entry.index)
         except StoreError as error:
-            if proposal:
+            if proposal is not None:
                 proposal.refuse(error)
-            return
-        if proposal:
+            return proposal is not None
+        if proposal is not None:
             proposal.answer(answer)
         if type(request) not in _PLAIN_WRITES:
             self._note(request, answer)
+        return proposal is not None
 
     def _note(self, request: Write, answer: Answer) -> None:
         """See what *request* means for more than the state."""
@@ -580,10 +585,11 @@ class Member:
         return MemberState(identity, known.name, known.peer_urls, known.client_urls, is_learner)
 
     def _tell_peers(self) -> None:
-        """Before it has heard of anybody, a member that joins goes by what it was told at its start."""
-        known = {member.id: member.peer_urls for member in self.config.cluster}
-        if self._mvcc.members:
-            known = {member.id: member.peer_urls for member in self._mvcc.members.values()}
+        """Until it has read of itself, a member that joins goes by what it was told at its start, too: who
+        leads may be younger than the snapshot with which it begins (etcd: AddRemote)."""
+        known = {member.id: member.peer_urls for member in self._mvcc.members.values()}
+        if self.config.id not in known:
+            known = {member.id: member.peer_urls for member in self.config.cluster} | known
         known.pop(self.config.id, None)
         self._transport.set_peers(known)
 

@@ -110,7 +110,7 @@ class Driver:
             self._loop.call_soon(self._run_readies, context=self._context)
 
     def wake_at_once(self) -> None:
-        """Do so now, for a single proposal, which gains nothing from waiting for others."""
+        """Do so now, for what gains nothing from waiting for others: a single proposal, what a peer says."""
         if self._is_awake or self._is_running:
             self.wake()
         else:
@@ -126,7 +126,7 @@ class Driver:
             return
         for message in messages:
             self.raft.step(message)
-        self.wake()
+        self.wake_at_once()
 
     def is_readable(self, applied: int) -> bool:
         """Whether linearizable reads may be answered now by a state that has applied up to *applied*."""

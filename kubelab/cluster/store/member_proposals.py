@@ -9,7 +9,8 @@ Source: etcd, server/etcdserver/v3_server.go (processInternalRaftRequestOnce) an
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from kubelab.cluster.store.mvcc import Answer
 from kubelab.cluster.store.requests import Write, encode
@@ -19,8 +20,7 @@ ID_BYTES = 8
 _ID_MASK = (1 << 8 * ID_BYTES) - 1
 
 
-@dataclass(slots=True)
-class Proposal:
+class Proposal(msgspec.Struct):
     """`term` is the one it was handed to Raft in, 0 before."""
 
     id: bytes
@@ -49,6 +49,8 @@ class Proposals:
         self._create_future = asyncio.get_running_loop().create_future
         self._waiting: dict[bytes, Proposal] = {}  # In the order of their deadlines.
         self._unproposed: list[Proposal] = []
+        self.answered_together = 0
+        """How many were answered the last time that some were."""
 
     def add(self, request: Write, deadline_s: float) -> Proposal:
         self._next_id = (self._next_id + 1) & _ID_MASK
@@ -59,8 +61,9 @@ class Proposals:
 
     @property
     def is_single(self) -> bool:
-        """Whether but one is on its way."""
-        return len(self._waiting) == 1
+        """Whether but one is on its way, and no others are about to come: those who were answered together
+        often write again together."""
+        return len(self._waiting) == 1 and self.answered_together < 2
 
     def put_off(self, proposal: Proposal) -> None:
         """There is no leader: keep it for the next one."""
