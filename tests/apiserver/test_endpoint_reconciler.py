@@ -1,5 +1,6 @@
 """Programs in pods find the API servers that live behind the service `kubernetes`, on virtual time."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from ipaddress import IPv4Address
 
@@ -7,12 +8,15 @@ import pytest
 
 from kubelab.cluster.apiserver.bootstrap import bootstrap
 from kubelab.cluster.apiserver.endpoint_reconciler import INTERVAL_S, LEASE_S, EndpointReconciler
+from kubelab.cluster.apiserver.kubernetes_service import publish
 from kubelab.cluster.apiserver.local import LocalApi
+from kubelab.cluster.apiserver.pki import SERVICE_ADDRESS
 from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.clock import VirtualClock
 from kubelab.cluster.linux.background import background
-from kubelab.cluster.objects import ENDPOINTS, ENDPOINTSLICES
+from kubelab.cluster.objects import ENDPOINTS, ENDPOINTSLICES, SERVICES
 from kubelab.cluster.store.memory import MemoryStore
+from kubelab.cluster.store.requests import Range, RangeResponse
 
 ADDRESSES = [f"10.89.0.{number}" for number in (11, 12, 13)]
 
@@ -97,3 +101,31 @@ async def test_that_nobody_is_there_is_never_published(servers):
     await servers.kill(ADDRESSES[0])
     await last.remove()
     assert await servers.published() == ADDRESSES[:1]
+
+
+class DistantStore(MemoryStore):
+    """One whose answers take a round of the loop."""
+
+    def range_now(self, request: Range) -> RangeResponse | None:
+        return None
+
+    async def range(self, request: Range) -> RangeResponse:
+        found = await super().range(request)
+        await asyncio.sleep(0)
+        return found
+
+
+@pytest.mark.parametrize("later_rounds", range(5))
+async def test_servers_that_start_at_once_make_one_service_together(later_rounds):
+    """Masters that come up slowly begin all at once: whoever is later finds the service, or its address."""
+    store = DistantStore()
+    first, second = Registry(store, VirtualClock()), Registry(store, VirtualClock())
+
+    async def publish_later() -> None:
+        for _ in range(later_rounds):
+            await asyncio.sleep(0)
+        await publish(second, (), 6443)
+
+    await asyncio.gather(publish(first, (), 6443), publish_later())
+    services = await LocalApi(first).list(SERVICES)
+    assert [each["spec"]["clusterIP"] for each in services.items] == [str(SERVICE_ADDRESS)]

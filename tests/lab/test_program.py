@@ -62,6 +62,7 @@ async def rounds() -> None:
         ConnectionRefusedError("the store's member does not run"),
         NoLeaderError(),
         ApiError(503, "", "etcdserver: request timed out"),
+        ApiError(409, "Conflict", "the object has been modified"),
     ],
 )
 async def test_what_passes_by_itself_does_not_fail_a_start(machine, failure):

@@ -55,11 +55,25 @@ def _named(labels: dict[str, str]) -> Object:
 
 async def _put(registry: Registry, resource: Resource, obj: Object) -> None:
     """Create *obj*; what of it is there and is not metadata is replaced."""
-    kind = registry.kinds[resource]
-    contents = {key: value for key, value in obj.items() if key != "metadata"}
     try:
-        await registry.change(kind, NAMESPACE, NAME, lambda old: old | contents)
+        await _replace(registry, resource, obj)
     except ApiError as error:
         if not error.is_not_found:
             raise
-        await registry.create(kind, NAMESPACE, obj)
+        await _create(registry, resource, obj)
+
+
+async def _create(registry: Registry, resource: Resource, obj: Object) -> None:
+    """Another server may be quicker; then this one may be told of an address that is taken, too."""
+    try:
+        await registry.create(registry.kinds[resource], NAMESPACE, obj)
+    except ApiError as refusal:
+        try:
+            await _replace(registry, resource, obj)
+        except ApiError:
+            raise refusal from None
+
+
+async def _replace(registry: Registry, resource: Resource, obj: Object) -> None:
+    contents = {key: value for key, value in obj.items() if key != "metadata"}
+    await registry.change(registry.kinds[resource], NAMESPACE, NAME, lambda old: old | contents)

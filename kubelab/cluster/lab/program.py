@@ -167,8 +167,10 @@ class Program:
 
 
 def _passes(failure: Exception) -> bool:
-    """Tell whether *failure* is over by itself, once others have come up."""
-    return not isinstance(failure, LabError) or (isinstance(failure, ApiError) and failure.code >= 500)
+    """Tell whether *failure* is over by itself, when others have come up, or have made what both wanted."""
+    if isinstance(failure, ApiError):
+        return failure.code >= 500 or failure.is_conflict
+    return not isinstance(failure, LabError)
 
 
 def _no_process(number: int) -> None:
