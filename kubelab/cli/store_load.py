@@ -4,18 +4,21 @@ import asyncio
 import os
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from kubelab.cluster.store.mvcc import Mvcc
 from kubelab.cluster.store.requests import Put, Range, prefix_end
+from kubelab.cluster.store.segment import prepare_segment
 from kubelab.cluster.store.service import KeyValueService, Progress
 from kubelab.cluster.store.watch import watching as watching_mvcc
 
 CLIENTS = (1, 32)
 DURATION_S = 1.5
+TURNS = 5
 VALUE = b"x" * 1024
 LISTED = 10_000
 EVENTS = 200
@@ -35,26 +38,35 @@ class _Load:
     """`took_s` are the times of each call."""
 
     took_s: Sequence[float]
-    rate: float
+    elapsed_s: float
+
+    @property
+    def rate(self) -> float:
+        return len(self.took_s) / self.elapsed_s
 
     def quantile_s(self, share: float) -> float:
         return sorted(self.took_s)[int(len(self.took_s) * share)]
 
 
-async def writes(store: KeyValueService) -> Rows:
-    """Durable writes: rate, and the time of each, by the number of clients."""
-    rows: Rows = {}
+async def writes(stores: Mapping[str, KeyValueService]) -> dict[str, Rows]:
+    """Durable writes, of all *stores* in turns: rate, and the time of each, by the number of clients."""
+    rows: dict[str, Rows] = {way: {} for way in stores}
     for clients in CLIENTS:
-
-        async def act(client: int, number: int) -> None:
-            await store.put(Put(PREFIX + b"%d/%d" % (client, number % 1000), VALUE))
-
-        load = await _loaded(act, clients)
+        loads: dict[str, list[_Load]] = {way: [] for way in stores}
+        for _ in range(TURNS):
+            for way, store in stores.items():
+                loads[way].append(await _loaded(partial(_write, store), clients, DURATION_S / TURNS))
         name = f"write, {_clients(clients)}"
-        rows[name, "/s"] = load.rate
-        rows[f"{name}: p50", "ms"] = load.quantile_s(0.5) * 1e3
-        rows[f"{name}: p99", "ms"] = load.quantile_s(0.99) * 1e3
+        for way, turns in loads.items():
+            load = _joined(turns)
+            rows[way][name, "/s"] = load.rate
+            rows[way][f"{name}: p50", "ms"] = load.quantile_s(0.5) * 1e3
+            rows[way][f"{name}: p99", "ms"] = load.quantile_s(0.99) * 1e3
     return rows
+
+
+async def _write(store: KeyValueService, client: int, number: int) -> None:
+    await store.put(Put(PREFIX + b"%d/%d" % (client, number % 1000), VALUE))
 
 
 async def writes_beside_disk(store: KeyValueService, place: Path) -> Rows:
@@ -192,11 +204,9 @@ async def _probe(store: KeyValueService) -> None:
 
 @contextmanager
 def _plain_file(place: Path) -> Iterator[int]:
-    """Open a file that has room for SYNCS writes, as a log's segment has."""
-    fd = os.open(place / "fdatasync", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Make a file that has room for SYNCS writes, as a segment of the log is made."""
+    fd = prepare_segment(place, SYNCS * len(VALUE))
     try:
-        os.posix_fallocate(fd, 0, SYNCS * len(VALUE))
-        os.fsync(fd)
         yield fd
     finally:
         os.close(fd)
@@ -210,11 +220,13 @@ def _fdatasync_s(fd: int, number: int) -> float:
     return time.perf_counter() - began_s
 
 
-async def _loaded(act: Callable[[int, int], Awaitable[None]], clients: int) -> _Load:
-    """Let *clients* do *act* again and again for DURATION_S."""
+async def _loaded(
+    act: Callable[[int, int], Awaitable[None]], clients: int, duration_s: float | None = None
+) -> _Load:
+    """Let *clients* do *act* again and again, for DURATION_S if nothing else is said."""
     took_s: list[float] = []
     began_s = time.perf_counter()
-    end_s = began_s + DURATION_S
+    end_s = began_s + (DURATION_S if duration_s is None else duration_s)
 
     async def client(number: int) -> None:
         done, before_s = 0, time.perf_counter()
@@ -229,7 +241,12 @@ async def _loaded(act: Callable[[int, int], Awaitable[None]], clients: int) -> _
     async with asyncio.TaskGroup() as group:
         for number in range(clients):
             group.create_task(client(number))
-    return _Load(took_s, len(took_s) / (time.perf_counter() - began_s))
+    return _Load(took_s, time.perf_counter() - began_s)
+
+
+def _joined(turns: Sequence[_Load]) -> _Load:
+    took_s = [each_s for turn in turns for each_s in turn.took_s]
+    return _Load(took_s, sum(turn.elapsed_s for turn in turns))
 
 
 def _clients(number: int) -> str:

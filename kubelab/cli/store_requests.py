@@ -3,18 +3,21 @@
 The lab's own store stands twice beside a real etcd: *in process*, as the lab's API servers use it, its
 members on one loop; and *by gRPC*, its members in a process of their own, asked by the very client that asks
 etcd. All members keep their logs below one directory and talk over TLS; etcd has its default timings. The
-client is Python and takes some 0.1 ms of a core for each call, which `etcdctl check perf` does not. One
-fdatasync of this disk, in turns with the writes, is the yardstick of a durable write.
+client is Python and takes some 0.1 ms of a core for each call, which `etcdctl check perf` does not. All run
+all the time and write in turns, so that whatever else this machine does meets each of them. One fdatasync of
+this disk, in turns with the writes, is the yardstick of a durable write: it overwrites zeros, as a log does.
 Left out: members on machines of their own (here all share this one's processors and its disk).
 """
 
 import asyncio
 import contextlib
+import gc
 import json
 import socket
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,6 +42,15 @@ Values = dict[tuple[str, str], list[float]]
 """Of several runs, by name and unit."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """`leader` is asked until `end_leader` has ended it, then `others` are."""
+
+    leader: KeyValueService
+    others: Sequence[KeyValueService] = ()
+    end_leader: Callable[[], None] | None = None
+
+
 async def measure(place: Path, runs: int) -> list[Figure]:
     """See `Measure`: about a minute a run."""
     taken: dict[str, Values] = {IN_PROCESS: {}, BY_GRPC: {}, ETCD: {}}
@@ -47,9 +59,18 @@ async def measure(place: Path, runs: int) -> list[Figure]:
             here = place / f"{run}-{number}"
             here.mkdir()
             click.echo(str(_ROUND.format(run=run + 1, number=number)), err=True)
-            _take(taken[IN_PROCESS], await _in_process(here / "own", number))
-            _take(taken[BY_GRPC], await _by_grpc(here / "served", number))
-            _take(taken[ETCD], await _etcd(here / "etcd", number))
+            async with AsyncExitStack() as stack:
+                asked = {
+                    IN_PROCESS: await stack.enter_async_context(_in_process(here / "own", number)),
+                    BY_GRPC: await stack.enter_async_context(_by_grpc(here / "served", number)),
+                    ETCD: await stack.enter_async_context(_etcd(here / "etcd", number)),
+                }
+                gc.freeze()  # As a lab does when it is up.
+                try:
+                    for way, rows in (await _rows(asked, here)).items():
+                        _take(taken[way], _of(number, rows))
+                finally:
+                    gc.unfreeze()
     return [*_beside_disk(taken), *_beside_etcd(taken)]
 
 
@@ -80,19 +101,32 @@ def _beside_etcd(taken: Mapping[str, Values]) -> Iterator[Figure]:
                 yield replace(made, worst=min(values)) if unit == "/s" else made
 
 
-async def _in_process(place: Path, number: int) -> Rows:
+async def _rows(asked: Mapping[str, _Asked], place: Path) -> dict[str, Rows]:
+    stores = {way: each.leader for way, each in asked.items()}
+    rows = await load.writes(stores)
+    for way, store in stores.items():
+        rows[way] |= await load.reads(store)
+        rows[way] |= await load.watching(store)
+        rows[way] |= await load.listing(store)
+        if way != BY_GRPC:
+            rows[way] |= await load.writes_beside_disk(store, place)
+    rows[IN_PROCESS] |= await load.delivery()
+    for way, each in asked.items():
+        if each.others and each.end_leader is not None:
+            each.end_leader()
+            rows[way]["failover", "ms"] = await load.failover_s(each.others) * 1e3
+    return rows
+
+
+@asynccontextmanager
+async def _in_process(place: Path, number: int) -> AsyncIterator[_Asked]:
     async with members(place, number) as started:
         leader, *others = leader_first(started)
-        rows = await _rows(leader)
-        rows |= await load.writes_beside_disk(leader, place)
-        rows |= await load.delivery()
-        if others:
-            leader.kill()
-            rows["failover", "ms"] = await load.failover_s(others) * 1e3
-    return _of(number, rows)
+        yield _Asked(leader, others, leader.kill)
 
 
-async def _by_grpc(place: Path, number: int) -> Rows:
+@asynccontextmanager
+async def _by_grpc(place: Path, number: int) -> AsyncIterator[_Asked]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "kubelab.cli.store_server", str(place), str(number)),
         stdin=asyncio.subprocess.PIPE,
@@ -106,18 +140,19 @@ async def _by_grpc(place: Path, number: int) -> Rows:
         where = json.loads(line)
         files = TlsFiles(Path(where["ca"]), Path(where["certificate"]), Path(where["key"]))
         async with open_etcd([where["url"]], files) as client:
-            return _of(number, await _rows(client))
+            yield _Asked(client)
     finally:
         process.stdin.close()
         await process.wait()
 
 
-async def _etcd(place: Path, number: int) -> Rows:
+@asynccontextmanager
+async def _etcd(place: Path, number: int) -> AsyncIterator[_Asked]:
     place.mkdir()
     authority = Authority.create(place / "pki", datetime.now(UTC))
     mine = authority.store_client()
     files = TlsFiles(authority.certificate_path, mine.certificate, mine.key)
-    async with contextlib.AsyncExitStack() as stack:
+    async with AsyncExitStack() as stack:
         started = [
             await stack.enter_async_context(run_member(spec, LoopbackPlace()))
             for spec in _specs(place, authority, number)
@@ -128,15 +163,9 @@ async def _etcd(place: Path, number: int) -> Rows:
             await stack.enter_async_context(open_etcd([member.spec.client_url], files)) for member in started
         ]
         leader = (await clients[0].status()).leader
-        ids = [(await client.status()).member for client in clients]
-        first = ids.index(leader)
-        rows = await _rows(clients[first])
-        rows |= await load.writes_beside_disk(clients[first], place)
-        if number > 1:
-            others = [client for client in clients if client is not clients[first]]
-            started[first].hold_down()
-            rows["failover", "ms"] = await load.failover_s(others) * 1e3
-    return _of(number, rows)
+        first = [(await client.status()).member for client in clients].index(leader)
+        others = [client for client in clients if client is not clients[first]]
+        yield _Asked(clients[first], others, started[first].hold_down)
 
 
 def _specs(place: Path, authority: Authority, number: int) -> list[EtcdSpec]:
@@ -163,13 +192,6 @@ def _free_ports(number: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         bound = [stack.enter_context(socket.create_server((str(LOOPBACK), 0))) for _ in range(number)]
         return [each.getsockname()[1] for each in bound]
-
-
-async def _rows(store: KeyValueService) -> Rows:
-    rows = await load.writes(store)
-    rows |= await load.reads(store)
-    rows |= await load.watching(store)
-    return rows | await load.listing(store)
 
 
 def _of(number: int, rows: Rows) -> Rows:
