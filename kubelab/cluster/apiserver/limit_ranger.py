@@ -61,7 +61,7 @@ def set_defaults(pod: Object, limit_range: Object) -> None:
     for part, called in (("containers", "container"), ("initContainers", "init container")):
         for container in pod["spec"].get(part) or ():
             resources = container.setdefault("resources", {})
-            whose = f"for {called} {container['name']}"
+            whose = f"for {called} {container.get('name', '')}"
             if missing := _add_missing(resources, "requests", requests):
                 noted.append(f"{', '.join(sorted(missing))} request {whose}")
             if missing := _add_missing(resources, "limits", limits):

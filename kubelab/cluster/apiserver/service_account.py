@@ -44,7 +44,7 @@ class ServiceAccountAdmission:
         if mounts_token(account, spec):
             mount_token(spec, VOLUME_PREFIX + self._suffix())
         if not spec.get("imagePullSecrets") and (secrets := account.get("imagePullSecrets")):
-            spec["imagePullSecrets"] = [{"name": secret["name"]} for secret in secrets]
+            spec["imagePullSecrets"] = [{"name": secret.get("name", "")} for secret in secrets]
 
     async def validate(self, attributes: Attributes) -> None:
         pod = attributes.new
@@ -92,7 +92,7 @@ def mounts_token(account: Object, spec: Object) -> bool:
 def mount_token(spec: Object, volume_name: str) -> None:
     """Mount the account's token in every container that has nothing of its own in that place."""
     volumes = spec.get("volumes") or []
-    known = next((each["name"] for each in volumes if each["name"].startswith(VOLUME_PREFIX)), None)
+    known = next((name for each in volumes if (name := each.get("name", "")).startswith(VOLUME_PREFIX)), None)
     mount = {"name": known or volume_name, "readOnly": True, "mountPath": MOUNT_PATH}
     needed = False
     for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
