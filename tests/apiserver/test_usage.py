@@ -10,9 +10,10 @@ from types import MappingProxyType
 import pytest
 from aiohttp import web
 from api_manifests import node, on, pod
-from served_cluster import Cluster, serving
+from served_cluster import Cluster, admin, serving
 
-from kubelab.cluster.apiserver import pki, usage
+from kubelab.cluster.apiserver import pki, protobuf, usage
+from kubelab.cluster.apiserver.negotiation import PROTOBUF
 from kubelab.cluster.apiserver.usage import Point, Reading
 from kubelab.cluster.node.record import ContainerRecord, PodRecord, Running
 from kubelab.cluster.node.resource_metrics import exposition
@@ -144,6 +145,9 @@ async def test_kubectl_top_prints_what_is_used(tmp_path: Path, monkeypatch: pyte
         printed = {
             what: await cluster.ok("top", *what.split()) for what in ("node", "pod", "pod --containers")
         }
+        tables = [await cluster.ok("get", f"{what}.metrics.k8s.io") for what in ("nodes", "pods")]
+        explained = await cluster.ok("explain", "pods.containers", "--api-version=metrics.k8s.io/v1beta1")
+        as_message, refused = await asked(cluster, {"Accept": PROTOBUF}), await asked(cluster, {}, "?watch=1")
         served = await cluster.ok("api-resources", "--api-group=metrics.k8s.io", "--no-headers")
     assert {what: [line.split() for line in text.splitlines()] for what, text in printed.items()} == {
         "node": [
@@ -156,10 +160,32 @@ async def test_kubectl_top_prints_what_is_used(tmp_path: Path, monkeypatch: pyte
             ["web", "shell", "100m", "2Mi"],
         ],
     }
+    head = ["NAME", "CPU", "MEMORY", "WINDOW"]
+    assert [[line.split() for line in table.splitlines()] for table in tables] == [
+        [head, ["minion-1", "500m", "64Mi", "10.000s"]],
+        [head, ["web", "100m", "2Mi", "10.000s"]],
+    ]
+    assert "usage\t<map[string]Quantity>" in explained
+    assert protobuf.envelope(as_message)[:2] == ("metrics.k8s.io/v1beta1", "PodMetricsList")
+    assert b"watch is not supported on resources of kind" in refused
     assert [line.split() for line in served.splitlines()] == [
         ["nodes", "metrics.k8s.io/v1beta1", "false", "NodeMetrics"],
         ["pods", "metrics.k8s.io/v1beta1", "true", "PodMetrics"],
     ]
+
+
+async def asked(cluster: Cluster, headers: dict[str, str], query: str = "") -> bytes:
+    path = f"/apis/metrics.k8s.io/v1beta1/pods{query}"
+    async with admin(cluster) as session, session.get(path, headers=headers) as response:
+        return await response.read()
+
+
+async def test_who_may_view_a_namespace_sees_what_its_pods_use(tmp_path: Path) -> None:
+    async with serving(tmp_path) as cluster:
+        labels = "-o", "jsonpath={.metadata.labels}"
+        told = await cluster.ok("get", "clusterrole", "system:aggregated-metrics-reader", *labels)
+    for role in ("admin", "edit", "view"):
+        assert f'"rbac.authorization.k8s.io/aggregate-to-{role}":"true"' in told
 
 
 async def test_without_measures_kubectl_says_so(tmp_path: Path) -> None:

@@ -58,13 +58,16 @@ class View:
         return Listed(begin, page.versions)
 
     def _table(self, versions: Sequence[Version], metadata: Object, *, definitions: bool = True) -> Object:
+        return self.table([version.object for version in versions], metadata, definitions=definitions)
+
+    def table(self, objects: Sequence[Object], metadata: Object, *, definitions: bool = True) -> Object:
         columns = [column.definition() for column in self.kind.columns] if definitions else None
         return {
             "kind": "Table",
             "apiVersion": "meta.k8s.io/v1",
             "metadata": metadata,
             "columnDefinitions": columns,
-            "rows": [self._row(version.object) for version in versions],
+            "rows": [self._row(obj) for obj in objects],
         }
 
     def _row(self, obj: Object) -> Object:

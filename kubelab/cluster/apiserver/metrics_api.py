@@ -3,7 +3,7 @@
 Every 15 s each node's kubelet is asked what its pods use; the last two readings of each are kept, and nothing
 in the store. Upstream it is a server of its own that the API server stands before (aggregation).
 Source: kubernetes-sigs/metrics-server, pkg/scraper/scraper.go, pkg/api; `usage` has what is computed.
-Left out: tables (kubectl prints names alone then), watches, the schemas in OpenAPI.
+Left out: the APIService by which upstream's server knows of it.
 """
 
 import asyncio
@@ -11,12 +11,17 @@ from collections.abc import Callable, Mapping
 
 import aiohttp
 
-from kubelab.cluster.apiserver import columns, refusals, usage
+from kubelab.cluster.apiserver import columns, refusals, transcoding, usage
+from kubelab.cluster.apiserver.forms import View, partial
 from kubelab.cluster.apiserver.kind import Kind
 from kubelab.cluster.apiserver.logs import Kubelets, address_of
+from kubelab.cluster.apiserver.negotiation import Accepted, Form, accepted
 from kubelab.cluster.apiserver.persistence import persistently
+from kubelab.cluster.apiserver.queries import flag
 from kubelab.cluster.apiserver.registry import ListOptions, Registry
+from kubelab.cluster.apiserver.resources import Answer
 from kubelab.cluster.apiserver.usage import Reading
+from kubelab.cluster.apiserver.versions import encode
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import NODES, PODS, Object, Resource
 
@@ -34,14 +39,15 @@ def _kind(plural: str, name: str, *, namespaced: bool) -> Kind:
         Resource(GROUP, VERSION, plural, name, namespaced=namespaced),
         f"k8s.io/metrics/pkg/apis/metrics/v1beta1.{name}",
         "",
-        columns.NAME_AND_AGE,
-        columns.name_and_age,
+        (columns.NAME, columns.Column("cpu"), columns.Column("memory"), columns.Column("Window")),
+        usage.cells,
         verbs=("get", "list"),
     )
 
 
 KINDS = (_kind("nodes", "NodeMetrics", namespaced=False), _kind("pods", "PodMetrics", namespaced=True))
-"""For discovery alone: the registry keeps nothing of them."""
+"""For discovery, schemas and tables: the registry keeps nothing of them."""
+_NODE_KIND, _POD_KIND = KINDS
 
 
 class MetricsApi:
@@ -75,8 +81,16 @@ class MetricsApi:
         _, last = self._readings.get(name, (Reading(), Reading()))
         self._readings[name] = (last, usage.read(text))
 
-    async def answer(self, path: str, query: Mapping[str, str]) -> Object | None:
+    async def answer(self, path: str, query: Mapping[str, str], accept: str) -> Answer | None:
         """Return what is at *path*, None if it is no resource of this API; raises ApiError 404."""
+        if (found := await self._found(path, query)) is None:
+            return None
+        wanted, kind = accepted(accept), _POD_KIND if found["kind"].startswith("Pod") else _NODE_KIND
+        view = View(kind, wanted.form, self._registry.clock.now(), query.get("includeObject") or "Metadata")
+        body = transcoding.transcoded(encode(_shown(found, wanted, view)), wanted.media_type, kind)
+        return Answer(200, body, media_type=wanted.media_type)
+
+    async def _found(self, path: str, query: Mapping[str, str]) -> Object | None:
         match path.removeprefix(f"/apis/{GROUP}/{VERSION}/").split("/"):
             case ["nodes"]:
                 return await self._list(NODES, "", query, "NodeMetricsList", self._of_node)
@@ -93,6 +107,8 @@ class MetricsApi:
     async def _list(
         self, resource: Resource, namespace: str, query: Mapping[str, str], kind: str, measure: _Measure
     ) -> Object:
+        if flag(query, "watch"):
+            raise refusals.method_not_allowed(_NODE_METRICS if resource == NODES else _POD_METRICS, "watch")
         select = ListOptions(query.get("labelSelector", ""), query.get("fieldSelector", ""))
         page = await self._registry.list(self._registry.kinds[resource], namespace, select)
         found = [measure(version.object) for version in page.versions]
@@ -113,3 +129,14 @@ class MetricsApi:
     def _of_pod(self, pod: Object) -> Object | None:
         readings = self._readings.get(pod["spec"].get("nodeName", ""))
         return usage.pod_metrics(pod, readings, self._registry.clock.now()) if readings else None
+
+
+def _shown(found: Object, wanted: Accepted, view: View) -> Object:
+    """Return an object or a list of this API in the form that is *wanted*."""
+    items = found.get("items", [found])
+    if wanted.form is Form.TABLE:
+        return view.table(items, {})
+    if wanted.form is Form.PARTIAL_LIST:
+        head = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": {}}
+        return head | {"items": [partial(each) for each in items]}
+    return partial(found) if wanted.form is Form.PARTIAL else found

@@ -6,7 +6,7 @@ Left out: the deprecated /watch/ paths, and those of streams (exec, attach, port
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kubelab.cluster.apiserver import openapi_schemas
@@ -219,12 +219,21 @@ def of_kind(kind: Kind) -> Iterator[tuple[str, Object]]:
         created = operations.creation(_forms(_referring(schema_name(kind))))
         yield collection, {"post": created, "parameters": shared}
         return
-    yield collection, operations.collection() | {"parameters": shared}
+    yield collection, _allowed(operations.collection(), kind, _OF_COLLECTION) | {"parameters": shared}
     named = [_in_path("name", f"name of the {resource.kind}"), *shared]
-    yield f"{collection}/{{name}}", operations.item() | {"parameters": named}
+    yield f"{collection}/{{name}}", _allowed(operations.item(), kind, _OF_ITEM) | {"parameters": named}
     for name in sorted({*kind.all_subresources} - CONNECTS):
         found = operations.subresource(name)
         yield f"{collection}/{{name}}/{name}", found | {"parameters": named}
+
+
+_OF_COLLECTION = {"get": "list", "post": "create", "delete": "deletecollection"}
+_OF_ITEM = {"get": "get", "put": "update", "patch": "patch", "delete": "delete"}
+
+
+def _allowed(item: Object, kind: Kind, verbs: Mapping[str, str]) -> Object:
+    """Return the operations of *item* that there are for a kind which has not all verbs."""
+    return {name: each for name, each in item.items() if not kind.verbs or verbs[name] in kind.verbs}
 
 
 def go_types(kind: Kind) -> Iterator[str]:

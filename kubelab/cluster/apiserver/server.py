@@ -274,12 +274,12 @@ class _Handler:
             return _json(encode(openid.configuration()), content_type=openid.CONFIGURATION_TYPE)
         if path == openid.KEYS_PATH:
             return _json(encode(openid.keys(self._registry.access.key)), content_type=openid.KEYS_TYPE)
-        if self._measured and (measured := await self._measured.answer(path, query)):
-            return await _compressed(request, _json(encode(measured)))
-        kinds = self._registry.kinds.all
-        if self._measured and path.startswith("/apis"):
-            kinds = (*kinds, *metrics_api.KINDS)
         accept = request.headers.get("Accept", "")
+        if self._measured and (measured := await self._measured.answer(path, query, accept)):
+            return await _compressed(request, _answer(measured))
+        kinds = self._registry.kinds.all
+        if self._measured:
+            kinds = (*kinds, *metrics_api.KINDS)
         document = await asyncio.to_thread(documents.at, kinds, path, accept)
         if document is None:
             raise refusals.no_such_path()

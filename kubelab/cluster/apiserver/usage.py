@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from kubelab.cluster import quantity
 from kubelab.cluster.clock import rfc3339
 from kubelab.cluster.objects import Object, key_of
 
@@ -142,3 +143,12 @@ def _head(kind: str, measured: Object, usage: Usage, now: datetime) -> Object:
         "timestamp": rfc3339(datetime.fromtimestamp(usage.at_s, UTC)),
         "window": f"{usage.window_s:.3f}s",
     }
+
+
+def cells(metrics: Object, now: datetime) -> list[Any]:
+    """Return what a table shows of a node or a pod, of which all containers count."""
+    parts = [each["usage"] for each in metrics.get("containers", [metrics])]
+    used = [
+        sum((quantity.parse(each[name]) for each in parts), quantity.parse("0")) for name in ("cpu", "memory")
+    ]
+    return [metrics["metadata"]["name"], *map(str, used), metrics["window"]]

@@ -166,6 +166,7 @@ CLUSTER_ROLES: dict[str, tuple[Rule, ...]] = {
     "system:aggregate-to-admin": _ADMIN,
     "system:aggregate-to-edit": _EDIT,
     "system:aggregate-to-view": _VIEW,
+    "system:aggregated-metrics-reader": (rule(READ, "metrics.k8s.io", "nodes pods"),),  # metrics-server's.
     "system:auth-delegator": (REVIEW_TOKENS, REVIEW_ACCESS),
     "system:basic-user": (
         rule("create", "authorization.k8s.io", "selfsubjectaccessreviews selfsubjectrulesreviews"),
@@ -241,12 +242,13 @@ CLUSTER_ROLES: dict[str, tuple[Rule, ...]] = {
 AGGREGATED = ("admin", "edit", "view")
 """Put together from the roles with the label `rbac.authorization.k8s.io/aggregate-to-<name>`."""
 
-_AGGREGATED_TO = {
-    "edit": "admin",
-    "view": "edit",
-    "system:aggregate-to-admin": "admin",
-    "system:aggregate-to-edit": "edit",
-    "system:aggregate-to-view": "view",
+_AGGREGATED_TO: dict[str, tuple[str, ...]] = {
+    "edit": ("admin",),
+    "view": ("edit",),
+    "system:aggregate-to-admin": ("admin",),
+    "system:aggregate-to-edit": ("edit",),
+    "system:aggregate-to-view": ("view",),
+    "system:aggregated-metrics-reader": ("admin", "edit", "view"),
 }
 
 _LOCKS = (
@@ -359,8 +361,8 @@ def _binding(kind: str, key: Key, role_kind: str, role: str, subjects: tuple[Obj
 
 def _object(kind: str, key: Key) -> Object:
     labels = {"kubernetes.io/bootstrapping": "rbac-defaults"}
-    if kind == "ClusterRole" and key.name in _AGGREGATED_TO:
-        labels[f"{_AGGREGATE}{_AGGREGATED_TO[key.name]}"] = "true"
+    if kind == "ClusterRole":
+        labels |= {f"{_AGGREGATE}{name}": "true" for name in _AGGREGATED_TO.get(key.name, ())}
     metadata: Object = {"name": key.name, "annotations": {AUTOUPDATE: "true"}, "labels": labels}
     if key.namespace:
         metadata["namespace"] = key.namespace
