@@ -37,8 +37,6 @@ async def guarded() -> LocalApi:
     ],
 )
 async def test_what_has_no_name_is_refused(guarded: LocalApi, part: str, value: Any, field: str) -> None:
-    guarded: LocalApi, part: str, value: Any, field: str
-) -> None:
     with pytest.raises(ApiError) as refused:
         await guarded.create(PODS, pod(**{part: value}))
     assert refused.value.code == 422
