@@ -22,8 +22,10 @@ _OPTIONS = (
         type=int,
         help=str(
             Text(
-                es="Cuántos masters: 1, 3 o 5 (si no, los que tenía; 1 en uno nuevo).",
-                en="How many masters: 1, 3 or 5 (else as many as it had; 1 for a new one).",
+                es="Cuántos masters: 1, 3 o 5 (si no, los que tenía; 1 en uno nuevo). A un clúster que ya "
+                "existe se le añaden, o se le quitan los últimos.",
+                en="How many masters: 1, 3 or 5 (else as many as it had; 1 for a new one). A cluster that is "
+                "there already gets more, or loses the last ones.",
             )
         ),
     ),

@@ -39,6 +39,6 @@ def test_everything_is_there_again_after_sigkill_and_goes_at_last(tmp_path: Path
         assert json.loads(asked)["status"]["authenticated"]
         assert lab.end() == ""
     assert remains(journal) == ()
-    assert kubelab(place, "up", "--masters", "3").stdout.startswith("kubelab: The cluster in")
+    assert kubelab(place, "up", "--store", "etcd").stdout.startswith("kubelab: The cluster in")
     with running(place, "--minions", "1", "--fresh") as lab:
         assert "NotFound" in lab.kubectl("get", "deployment", "web", code=1)

@@ -131,6 +131,10 @@ class ControlPlane:
         start = first % len(urls)
         return tuple(urls[start:] + urls[:start])
 
+    def leave_out(self, name: str) -> None:
+        """That master is none of the cluster any more."""
+        del self.masters[name]
+
     def look_soon(self) -> None:
         """Something has happened to machines, cables or programs: the store may be otherwise soon."""
         if self._etcd:

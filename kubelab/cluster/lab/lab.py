@@ -41,11 +41,14 @@ from kubelab.cluster.lab.faults import Faults
 from kubelab.cluster.lab.keeper import Held, Keeper
 from kubelab.cluster.lab.machine_clock import MachineClock
 from kubelab.cluster.lab.master import Master, api_server, controller_manager, scheduler
+from kubelab.cluster.lab.membership import drop_strangers, make_members
 from kubelab.cluster.lab.minion import kubelet
 from kubelab.cluster.lab.observer import Observer
 from kubelab.cluster.lab.phases import Phase, Phases
 from kubelab.cluster.lab.program import Goodbye, Life, Program
-from kubelab.cluster.lab.shape import Shape, settle
+from kubelab.cluster.lab.raft_member import RaftMember
+from kubelab.cluster.lab.resize import MembersOfMasters, forget_master, member_list
+from kubelab.cluster.lab.shape import Shape, settle, write
 from kubelab.cluster.lab.snapshot import LabSnapshot
 from kubelab.cluster.lab.stopped_store import finish_restoring, member_directories, restore_lab
 from kubelab.cluster.lab.stored_key import stored_key
@@ -60,6 +63,7 @@ from kubelab.cluster.machine.machine import Machine, Role
 from kubelab.cluster.machine.namespaced import MachineSpec, NamespacedMachine, start_cgroups, start_machine
 from kubelab.cluster.machine.network import PhysicalNetwork, start_network
 from kubelab.cluster.runtime.pods import PodRuntime, start_pods
+from kubelab.cluster.store.engine import EtcdOnMaster
 from kubelab.cluster.store.etcd_process import find_etcd
 from kubelab.cluster.store.member_restore import stopped_store
 from kubelab.cluster.store.mvcc import Mvcc
@@ -306,8 +310,39 @@ class Lab:
         """Start the store everywhere at once, for it takes a majority; then one master after the other: the
         first API server makes what every cluster has, and the others find it."""
         for name in names:
-            await self._install(name)
+            if name not in self._programs:
+                await self._install(name)
         await self._start_programs_of(names)
+
+    async def _resize(self, names: Sequence[str]) -> None:
+        """Have the store's members on as many of the masters *names* as there are to be, the first ones."""
+        stores = {name: master.store for name, master in self._control_plane.result().masters.items()}
+        engines = {n: each for n, each in stores.items() if isinstance(each, RaftMember | EtcdOnMaster)}
+        for name in names:
+            await self._install(name)
+        places = MembersOfMasters(engines, self._store_program)
+        there = [name for name in names if places.has_data(name)]
+        if not there:  # It never came up: all of those who are to be found it.
+            return
+        await _all(map(places.start, there))
+        machines = {name: self._held_machines[name].value for name in there}
+        target, going = names[: self.shape.becoming], names[self.shape.becoming :]
+        async with member_list(engines, machines, there[0]) as store:
+            await drop_strangers(store, places, there, self._clock)
+            await make_members(store, places, target, going, self._clock)
+
+    def _store_program(self, master: str) -> Program:
+        return next(program for program in self._programs[master] if program.name == "etcd")
+
+    async def _resized(self, names: Sequence[str]) -> None:
+        """Do without the masters that have gone, from now on and in the cluster's next life."""
+        for name in names[self.shape.becoming :]:
+            await self._switch_off(name)
+            self._control_plane.result().leave_out(name)
+            del self._clocks[name]
+            await in_thread(forget_master, self.directory, name)
+        shape = Shape(self.shape.becoming, self.shape.store)
+        self.shape = await in_thread(write, self.directory.shape, shape)
 
     async def _start_programs_of(self, masters: Sequence[str]) -> None:
         programs = [each for name in masters for each in self._programs[name]]
@@ -441,7 +476,7 @@ class Lab:
             return network, cgroups
 
     async def _start_machines(self) -> None:
-        with self._phases.phase(_machines(self.shape.masters, self.config.minions)):
+        with self._phases.phase(_machines(self.shape.span, self.config.minions)):
             await _all(self._start_machine(spec) for spec in self._specs())
 
     def _specs(self) -> list[MachineSpec]:
@@ -464,7 +499,7 @@ class Lab:
 
     def _roles(self) -> dict[str, tuple[Role, int]]:
         """Return the cluster's machines by name: what each is, and the how manieth of those, from 0."""
-        counts: dict[Role, int] = {"master": self.shape.masters, "minion": self.config.minions}
+        counts: dict[Role, int] = {"master": self.shape.span, "minion": self.config.minions}
         return {
             f"{role}-{index + 1}": (role, index) for role, count in counts.items() for index in range(count)
         }
@@ -508,19 +543,24 @@ class Lab:
         machines = sorted(self._machines.values(), key=lambda machine: machine.address)
         masters = [machine for machine in machines if machine.role == "master"]
         minions = [machine.name for machine in machines if machine.role == "minion"]
-        with self._phases.phase(_MASTER if len(masters) == 1 else _MASTERS):
-            for file in (
-                self.directory.kubeconfig,
-                self.directory.audit_log,
-                audit.older(self.directory.audit_log),
-            ):
-                self._journal.file(file)
-            addresses = {machine.name: machine.address for machine in masters}
-            plane = await ControlPlane.create(addresses, self.shape.choice, self.directory, self._clock)
-            self._control_plane.set_result(plane)
-            stack.push_async_callback(self._end_programs)
+        for file in (
+            self.directory.kubeconfig,
+            self.directory.audit_log,
+            audit.older(self.directory.audit_log),
+        ):
+            self._journal.file(file)
+        addresses = {machine.name: machine.address for machine in masters}
+        plane = await ControlPlane.create(addresses, self.shape.choice, self.directory, self._clock)
+        self._control_plane.set_result(plane)
+        stack.push_async_callback(self._end_programs)
+        if self.shape.becoming:
+            with self._phases.phase(_change(self.shape)):
+                await _unless_gone(machines, self._resize([*addresses]))
+                await self._resized([*addresses])
+            machines = [machine for machine in machines if machine.name in self._machines]
+        with self._phases.phase(_MASTER if len(plane.masters) == 1 else _MASTERS):
             await stack.enter_async_context(plane.serving_host(self.config.port, network.host_socket))
-            await _unless_gone(machines, self._start_masters([*addresses]))
+            await _unless_gone(machines, self._start_masters([*plane.masters]))
         with self._phases.phase(_NODES):
             self._journal.directory(self.directory.pods)
             # One for all minions, so that an image which two of them want is pulled once.
@@ -582,6 +622,13 @@ def _machines(masters: int, minions: int) -> Text:
     return _MACHINES.format(masters=masters, master="master" if masters == 1 else "masters", minions=minions)
 
 
+def _change(shape: Shape) -> Text:
+    """Name the change that is under way; on the way down it says what is lost."""
+    words = _GROWING if shape.becoming >= shape.masters else _SHRINKING
+    going = ", ".join(f"master-{number}" for number in range(shape.becoming + 1, shape.span + 1))
+    return words.format(before=shape.masters, masters=shape.becoming, going=going)
+
+
 async def _unless_gone(machines: Sequence[NamespacedMachine], work: Coroutine[Any, Any, None]) -> None:
     """Wait for the *work*, which needs all the *machines*.
 
@@ -606,6 +653,14 @@ _NETWORK = Text(es="La red física", en="The physical network")
 _MACHINES = Text(
     es="Las máquinas: {masters} {master} y {minions} minions",
     en="The machines: {masters} {master} and {minions} minions",
+)
+_GROWING = Text(
+    es="Los miembros del almacén: de {before} a {masters} masters",
+    en="The store's members: from {before} to {masters} masters",
+)
+_SHRINKING = Text(
+    es="Los miembros del almacén: de {before} a {masters} masters; lo que guardaba {going} se borra",
+    en="The store's members: from {before} to {masters} masters; what {going} kept is deleted",
 )
 _MASTER = Text(
     es="El master: API server, scheduler y controllers",

@@ -18,6 +18,7 @@ from kubelab.cluster.lab.etcd_keys import CLIENT_PORT, EtcdKeys
 from kubelab.cluster.lab.listening import listen
 from kubelab.cluster.lab.local_store import LocalStore
 from kubelab.cluster.lab.member_identity import identity_in
+from kubelab.cluster.lab.membership import peer_url
 from kubelab.cluster.lab.program import Goodbye
 from kubelab.cluster.linux.suspension import Suspension
 from kubelab.cluster.linux.threads import in_thread
@@ -31,7 +32,7 @@ from kubelab.cluster.store.peers import PeerNetwork
 from kubelab.cluster.store.rpc.server import serve
 from kubelab.cluster.store.service import KeyValueService, MemberState
 from kubelab.cluster.store.transport import Receiver
-from kubelab.cluster.store.wal import Identity
+from kubelab.cluster.store.wal import Identity, has_log
 
 TOKEN = "kubelab"  # noqa: S105 - it tells clusters apart, and is no secret
 LOOPBACK = "127.0.0.1"
@@ -89,11 +90,6 @@ class Joining:
     members: tuple[MemberState, ...]
 
 
-def peer_url(name: str) -> str:
-    """Return what the member on that master is called, which its machines' /etc/hosts understand."""
-    return f"https://{name}:{PEER_PORT}"
-
-
 class RaftMember:
     """See `store_engine.StoreEngine`."""
 
@@ -101,7 +97,7 @@ class RaftMember:
         self, name: str, address: IPv4Address, cluster: StoreCluster, keys: EtcdKeys, directory: Path
     ) -> None:
         self.store: LocalStore | None = None
-        self.joining: Joining | None = None
+        self._joining: Joining | None = None
         self._name = name
         self._address = address
         self._cluster = cluster
@@ -116,7 +112,7 @@ class RaftMember:
         self, machine: NamespacedMachine, clock: Clock, suspension: Suspension
     ) -> AsyncIterator[Goodbye]:
         address = str(self._address)
-        config = self._cluster.config(self._name, await in_thread(self.identity), self.joining)
+        config = self._cluster.config(self._name, await in_thread(self._identity), self._joining)
         with listen(machine.socket(), address, PEER_PORT) as peers:
             network = PeerNetwork(
                 config.id, config.cluster_id, self._keys.peer_tls(), peers, machine.socket, clock
@@ -138,8 +134,16 @@ class RaftMember:
         async with self.store.used() as store:
             yield store
 
-    def identity(self) -> Identity | None:
-        """Return who it is by its log; None: it has none yet. Raises LabError."""
+    @property
+    def has_data(self) -> bool:
+        """Whether it was a member before."""
+        return has_log(self.directory / "wal")
+
+    def join(self, own: MemberState, cluster_id: int, all_: Sequence[MemberState]) -> None:
+        """Begin as *own*, whom the others have added, when it starts without data."""
+        self._joining = Joining(Identity(cluster_id, own.id), tuple(all_))
+
+    def _identity(self) -> Identity | None:
         return identity_in(self.directory)
 
     def signal(self, number: int) -> None:

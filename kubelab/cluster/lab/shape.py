@@ -1,7 +1,9 @@
-"""What of a cluster cannot change from one of its lives to the next: how many masters, and which store.
+"""What of a cluster stays from one of its lives to the next: how many masters, and which store.
 
-It is written down beside what the masters keep, when the cluster is new.
-Left out: adding and removing masters of a cluster that is there.
+It is written down beside what the masters keep, when the cluster is new. Masters come and go when the lab is
+started with another number of them (`resize`); what is under way is written down as well, so that the next
+start goes on with it.
+Left out: another store for a cluster that is there.
 """
 
 from pathlib import Path
@@ -10,18 +12,21 @@ import msgspec
 
 from kubelab.cluster.errors import KernelError, LabError
 from kubelab.cluster.lab.config import LabConfig, StoreChoice
+from kubelab.cluster.store.segment import disk_errors, sync_directory
 from kubelab.language import Text
 
 VERSION = 1
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """`store`: raft, etcd, or the URLs of an etcd with commas between. `version` is that of all files beside
-    this one."""
+    """`store`: raft, etcd, or the URLs of an etcd with commas between. `becoming`: how many masters it is to
+    have, where that is another number; 0: no change is under way. `version` is that of all files beside this
+    one."""
 
     masters: int
     store: str
     version: int = VERSION
+    becoming: int = 0
 
     @property
     def choice(self) -> StoreChoice:
@@ -29,25 +34,52 @@ class Shape(msgspec.Struct, frozen=True):
             return "raft" if self.store == "raft" else "etcd"
         return tuple(self.store.split(","))
 
+    @property
+    def span(self) -> int:
+        """Among how many masters its members are to be looked for: those that come and that go too."""
+        return max(self.masters, self.becoming)
+
+    def towards(self, masters: int) -> "Shape":
+        """Return the shape that is on its way to so many *masters*."""
+        if not isinstance(self.choice, str):  # Masters have nothing of their own there.
+            return Shape(masters, self.store)
+        return Shape(self.span, self.store, becoming=masters)
+
 
 def settle(path: Path, config: LabConfig) -> Shape:
     """Return the shape of the cluster whose file is at *path*; of a new one as *config* says, and write it.
 
     Raises:
-        LabError: *config* asks for another one than is there.
+        LabError: *config* asks for another store than is there.
     """
     asked_store = (
         config.store if config.store is None or isinstance(config.store, str) else ",".join(config.store)
     )
     there = _read(path)
     if there is None:
-        shape = Shape(config.masters or 1, asked_store or "raft")
+        return write(path, Shape(config.masters or 1, asked_store or "raft"))
+    if asked_store not in (None, there.store):
+        raise LabError(_OTHER.format(path=path.parent, store=there.store))
+    if config.masters in (None, there.becoming or there.masters):
+        return there
+    shape = there.towards(config.masters) if _has_members(path.parent) else Shape(config.masters, there.store)
+    return write(path, shape)
+
+
+def _has_members(masters: Path) -> bool:
+    """Whether the cluster has ever come up: else there is nobody who would have to agree."""
+    return any(any(masters.glob(f"master-*/{data}")) for data in ("member/wal", "etcd/member"))
+
+
+def write(path: Path, shape: Shape) -> Shape:
+    """Write *shape* down, whole or not at all. Raises LabError."""
+    unfinished = path.with_suffix(".tmp")
+    with disk_errors(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.write_bytes(msgspec.json.encode(shape))
-        return shape
-    if config.masters not in (None, there.masters) or asked_store not in (None, there.store):
-        raise LabError(_OTHER.format(path=path.parent, masters=there.masters, store=there.store))
-    return there
+        unfinished.write_bytes(msgspec.json.encode(shape))
+        unfinished.rename(path)
+        sync_directory(path.parent)
+    return shape
 
 
 def _read(path: Path) -> Shape | None:
@@ -65,10 +97,8 @@ def _read(path: Path) -> Shape | None:
 
 
 _OTHER = Text(
-    es="El clúster de {path} tiene {masters} masters y el almacén {store}: levántalo así, o empieza de nuevo "
-    "con --fresh.",
-    en="The cluster in {path} has {masters} masters and the store {store}: start it so, or add --fresh to "
-    "begin anew.",
+    es="El clúster de {path} tiene el almacén {store}: levántalo con él, o empieza de nuevo con --fresh.",
+    en="The cluster in {path} has the store {store}: start it with that one, or add --fresh to begin anew.",
 )
 _UNREADABLE = Text(
     es="No se entiende {path} ({reason}): empieza de nuevo con --fresh.",

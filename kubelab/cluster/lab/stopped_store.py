@@ -36,7 +36,7 @@ def member_directories(directory: LabDirectory) -> dict[str, Path]:
     shape = settle(directory.shape, LabConfig(directory=directory))
     if shape.choice != "raft":
         raise LabError(_ETCD.format(store=shape.store))
-    names = (f"master-{number}" for number in range(1, shape.masters + 1))
+    names = (f"master-{number}" for number in range(1, shape.span + 1))
     return {name: directory.masters / name / "member" for name in names}
 
 

@@ -11,7 +11,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kubelab.cluster.clock import Clock
@@ -153,6 +153,20 @@ class EtcdOnMaster:
     def view(self) -> MemberView | None:
         """etcd tells of its Raft through its own API: `standing`."""
         return None
+
+    @property
+    def has_data(self) -> bool:
+        """Whether it was a member before."""
+        return (self.directory / "member" / "wal").is_dir()
+
+    @property
+    def directory(self) -> Path:
+        return self._spec.data
+
+    def join(self, own: MemberState, cluster_id: int, all_: Sequence[MemberState]) -> None:
+        """Begin as *own*, whom the others have added, when it starts without data."""
+        urls = {member.name or self._spec.name: member.peer_urls[0] for member in all_}
+        self._spec = replace(self._spec, peers=urls, joins=True)
 
     async def standing(self) -> Standing:
         """Ask the member how it is, on its own machine: a cable that is cut is no reason not to answer."""
