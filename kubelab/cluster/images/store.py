@@ -113,8 +113,9 @@ class ImageStore:
     async def find(self, name: str) -> Image:
         """Return the image as `resolve` does, without holding up the loop: one of the lab's own is written
         the first time, and others may have the store locked. Raises ImageError."""
-        found = self._read_before(name)
-        return found if found else await in_thread(self.resolve, name)
+        if (found := self._read_before(name)) is not None:
+            return found
+        return await in_thread(self.resolve, name)
 
     def _read_before(self, name: str) -> Image | None:
         if reference.is_digest(name):
