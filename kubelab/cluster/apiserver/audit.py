@@ -10,13 +10,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from kubelab.cluster.apiserver.request_log import RequestLog, RequestRecord
+from kubelab.cluster.clock import rfc3339_micro
 from kubelab.cluster.linux.threads import in_thread
 
 FILE_BYTES_MAX = 4 * 1024 * 1024
@@ -55,12 +56,10 @@ def event(record: RequestRecord) -> dict[str, Any]:
     status: dict[str, Any] = {"metadata": {}, "code": record.code}
     if record.reason:
         status |= {"status": "Failure", "reason": record.reason}
-    times = {"requestReceivedTimestamp": _micro(record.received), "stageTimestamp": _micro(done)}
-    return shown | {"responseStatus": status} | times
-
-
-def _micro(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    shown["responseStatus"] = status
+    shown["requestReceivedTimestamp"] = rfc3339_micro(record.received)
+    shown["stageTimestamp"] = rfc3339_micro(done)
+    return shown
 
 
 @asynccontextmanager
