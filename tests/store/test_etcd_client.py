@@ -188,6 +188,8 @@ async def test_without_a_majority_nothing_is_done_and_one_is_told_so(
     async with real_cluster(tmp_path) as cluster:
         monkeypatch.setattr(etcd_client, "REQUEST_TIMEOUT_S", 1.0)
         await cluster.client.put(Put(b"a", b"before"))
+        async with open_client([Endpoint.parse(cluster.members[2].spec.client_url)]) as left:
+            await left.range(Range(b"a"))  # It has heard by then that the write is committed.
         for member in cluster.members[:2]:
             member.hold_down()
             await member.gone()
