@@ -4,14 +4,15 @@ A name may say more: `[scheme:]name[:port]`. What is behind is asked from the se
 kubelet over TLS with the server's own certificate, others by HTTPS without a look at theirs, as upstream.
 Source: kubernetes, pkg/registry/core/{pod,node}/strategy.go, service/storage/storage.go (ResourceLocation),
 staging/src/k8s.io/apimachinery/pkg/util/proxy/{transport,upgradeaware}.go.
-Left out: upgrades (WebSockets) and the rewriting of links in HTML.
+Left out: the rewriting of links in HTML.
 """
 
 import os
 import random
 import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from ssl import SSLContext
@@ -22,7 +23,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-from kubelab.cluster.apiserver import refusals
+from kubelab.cluster.apiserver import refusals, upgrading
 from kubelab.cluster.apiserver.logs import CONNECT_TIMEOUT_S, KUBELET_PORT, Dial, address_of
 from kubelab.cluster.apiserver.registry import ListOptions, Registry
 from kubelab.cluster.apiserver.routes import Route
@@ -67,7 +68,11 @@ class Location:
 
     @property
     def origin(self) -> str:
-        return f"{self.scheme}://{self.address}:{self.port}"
+        return f"{self.scheme}://{self.authority}"
+
+    @property
+    def authority(self) -> str:
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 
 
 def target(text: str) -> Target:
@@ -170,9 +175,29 @@ def _number(port: str) -> int:
 class Proxy:
     """The server's own requests to what it stands before."""
 
-    def __init__(self, session: aiohttp.ClientSession, tls: SSLContext) -> None:
+    def __init__(self, session: aiohttp.ClientSession, tls: SSLContext, dial: Dial | None) -> None:
         self._session = session
         self._tls = tls
+        self._dial = dial
+
+    async def upgrade(
+        self,
+        request: web.BaseRequest,
+        route: Route,
+        location: Location,
+        limit: AbstractAsyncContextManager[None],
+        began: Callable[[int], None],
+    ) -> web.StreamResponse:
+        """Join the client with what is behind, in the protocol that both agree on: a WebSocket, SPDY.
+
+        Raises:
+            ApiError: nobody answers.
+        """
+        _, path = split(request.rel_url.raw_path, namespaced=bool(route.namespace))
+        tls = {"http": None, "https": self._tls if location.verified else _anyones()}[location.scheme]
+        backend = upgrading.Backend(location.address, location.port, tls)
+        head = _upgrade_head(request, location, _with_query(path or "/", request))
+        return await upgrading.passed_on(request, backend, head, self._dial, limit, began)
 
     async def answer(self, request: web.BaseRequest, route: Route, location: Location) -> web.StreamResponse:
         """Hand on *request* and what is answered, as it comes; raises ApiError 503 if nobody does."""
@@ -218,7 +243,7 @@ async def connect(tls: SSLContext, dial: Dial | None) -> AsyncIterator[Proxy]:
         skip_auto_headers=("User-Agent",),
         middlewares=(sent_once,),
     ) as session:
-        yield Proxy(session, tls)
+        yield Proxy(session, tls, dial)
 
 
 def split(path: str, *, namespaced: bool) -> tuple[str, str]:
@@ -246,6 +271,22 @@ def _headers(request: web.BaseRequest) -> CIMultiDict[str]:
     kept["X-Forwarded-Proto"] = "https"
     kept.setdefault("Accept-Encoding", request.headers.get("Accept-Encoding", "identity"))
     return kept
+
+
+def _anyones() -> SSLContext:
+    """Return TLS without a look at who answers, as upstream has it for pods and services."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _upgrade_head(request: web.BaseRequest, location: Location, path: str) -> bytes:
+    kept = _headers(request)
+    asked = {name: request.headers.get(name, "") for name in ("Connection", "Upgrade")}
+    lines = [f"{request.method} {path} HTTP/1.1", f"Host: {location.authority}"]
+    lines += [f"{name}: {value}" for name, value in (*asked.items(), *kept.items()) if value]
+    return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1", "replace")
 
 
 async def _handed_on(

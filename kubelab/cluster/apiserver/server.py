@@ -36,6 +36,7 @@ from kubelab.cluster.apiserver import (
     routes,
     schema,
     transcoding,
+    upgrading,
 )
 from kubelab.cluster.apiserver.at_once import AtOnce
 from kubelab.cluster.apiserver.audit import audited
@@ -229,6 +230,9 @@ class _Handler:
             return await self._connect(request, route, caller, exchange)
         if route.subresource == routes.PROXY:
             location = await proxying.locate(self._registry, route)
+            if upgrading.wants_upgrade(request):
+                limit = self._deadlines.until(_YEAR_S)
+                return await self._proxy.upgrade(request, route, location, limit, exchange.began)
             return await self._proxy.answer(request, route, location)
         return await self._log(request, route)
 

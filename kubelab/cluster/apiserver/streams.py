@@ -9,28 +9,21 @@ rest/subresources.go; staging/src/k8s.io/apimachinery/pkg/util/proxy/upgradeawar
 Left out: admission of CONNECT (no plug-in of ours looks at it).
 """
 
-import asyncio
-import contextlib
-import os
-import socket
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from ssl import SSLContext, SSLError
-from typing import Protocol
+from ssl import SSLContext
 from urllib.parse import urlencode
 
 from aiohttp import web
 from multidict import MultiMapping
 
-from kubelab.cluster.apiserver import refusals
-from kubelab.cluster.apiserver.logs import CONNECT_TIMEOUT_S, KUBELET_PORT, Dial, address_of
+from kubelab.cluster.apiserver import refusals, upgrading
+from kubelab.cluster.apiserver.logs import KUBELET_PORT, Dial, address_of
 from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.apiserver.routes import Route
-from kubelab.cluster.errors import ApiError
+from kubelab.cluster.apiserver.upgrading import Backend
 from kubelab.cluster.objects import NODES, PODS, Object
-from kubelab.cluster.streams.hijack import Finished, HijackedConnection
-from kubelab.cluster.streams.until import done_before
 
 SUBRESOURCES = ("attach", "exec", "portforward")
 _ASKED = ("stdin", "stdout", "stderr", "tty")
@@ -110,7 +103,7 @@ class StreamProxy:
 
     def __init__(self, tls: SSLContext, dial: Dial | None) -> None:
         self._tls = tls
-        self._dial: Dial = dial or socket.socket
+        self._dial = dial
 
     async def answer(
         self,
@@ -124,109 +117,11 @@ class StreamProxy:
         Raises:
             ApiError: it is no request for an upgrade, or the kubelet cannot be reached.
         """
-        if "upgrade" not in request.headers.get("Connection", "").lower():
+        if not upgrading.wants_upgrade(request):
             raise refusals.bad_request("Upgrade request required")
-        async with self._connected(location.address) as kubelet:
-            await kubelet.write(_request_head(request, location))
-            head = await _head(kubelet.reader)
-            status, headers = _parsed(head)
-            if status != 101:
-                return await _handed_on(kubelet.reader, status, headers)
-            client = HijackedConnection(request)
-            began(status)
-            async with limit:
-                await _joined(client, kubelet, head)
-        return Finished()
-
-    @asynccontextmanager
-    async def _connected(self, address: str) -> AsyncIterator["_KubeletConnection"]:
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                sock = await self._dialled(address)
-                reader, writer = await asyncio.open_connection(
-                    sock=sock, ssl=self._tls, server_hostname=address, limit=HEAD_BYTES_MAX
-                )
-        except TimeoutError:
-            raise _undialled(address, "i/o timeout") from None
-        except SSLError as error:
-            raise refusals.unreachable(f"error dialing backend: tls: {error.reason}") from error
-        except OSError as error:
-            why = os.strerror(error.errno or 0).lower()
-            raise _undialled(address, f"connect: {why}") from error
-        connection = _KubeletConnection(reader, writer)
-        try:
-            yield connection
-        finally:
-            await connection.close()
-
-    async def _dialled(self, address: str) -> socket.socket:
-        sock = self._dial(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            sock.setblocking(False)
-            await asyncio.get_running_loop().sock_connect(sock, (address, KUBELET_PORT))
-        except BaseException:
-            sock.close()
-            raise
-        return sock
-
-
-def _undialled(address: str, why: str) -> ApiError:
-    return refusals.unreachable(f"error dialing backend: dial tcp {address}:{KUBELET_PORT}: {why}")
-
-
-async def _joined(client: HijackedConnection, kubelet: "_KubeletConnection", head: bytes) -> None:
-    """Pass bytes on until either is gone. A client that goes is a stream's usual end: aiohttp's way to tell
-    of it, a cancellation, ends here."""
-    try:
-        with contextlib.suppress(ConnectionError):
-            await client.write(head)
-            copying = done_before(_copy(client, kubelet), _copy(kubelet, client))
-            await done_before(client.lost(), copying)
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if not client.at_end or task is None:
-            raise
-        task.uncancel()
-
-
-class _Sink(Protocol):
-    async def write(self, data: bytes) -> None: ...
-
-
-class _Source(Protocol):
-    async def read(self) -> bytes: ...
-
-
-class _KubeletConnection:
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self._writer = writer
-
-    async def read(self) -> bytes:
-        try:
-            return await self.reader.read(CHUNK_BYTES)
-        except ConnectionError:
-            return b""
-
-    async def write(self, data: bytes) -> None:
-        self._writer.write(data)
-        await self._writer.drain()
-
-    async def close(self) -> None:
-        """What was written has a moment to leave."""
-        self._writer.close()
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self._writer.wait_closed()
-        except (OSError, TimeoutError):
-            self._writer.transport.abort()
-
-
-async def _copy(source: _Source, target: _Sink) -> None:
-    """Pass on all that comes; returns when either side is gone."""
-    with contextlib.suppress(ConnectionError):
-        while data := await source.read():
-            await target.write(data)
+        where = Backend(location.address, KUBELET_PORT, self._tls)
+        head = _request_head(request, location)
+        return await upgrading.passed_on(request, where, head, self._dial, limit, began)
 
 
 def _request_head(request: web.BaseRequest, location: StreamLocation) -> bytes:
@@ -235,33 +130,6 @@ def _request_head(request: web.BaseRequest, location: StreamLocation) -> bytes:
     lines += [f"{name}: {value}" for name in _FORWARDED_HEADERS for value in headers.getall(name, [])]
     lines += ["Content-Length: 0"] if request.method == "POST" else []
     return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1")
-
-
-async def _head(reader: asyncio.StreamReader) -> bytes:
-    try:
-        return await reader.readuntil(b"\r\n\r\n")
-    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
-        raise refusals.unreachable("error dialing backend: the kubelet has hung up") from None
-
-
-def _parsed(head: bytes) -> tuple[int, Mapping[str, str]]:
-    """Return status and headers of an answer of our own kubelet's."""
-    first, *lines = head.decode("latin-1").split("\r\n")
-    fields = (line.partition(":") for line in lines if line)
-    return int(first.split()[1]), {name.title(): value.strip() for name, _, value in fields}
-
-
-async def _handed_on(
-    reader: asyncio.StreamReader, status: int, headers: Mapping[str, str]
-) -> web.StreamResponse:
-    """Return the kubelet's refusal as it is."""
-    length = min(int(headers.get("Content-Length", 0)), HEAD_BYTES_MAX)
-    try:
-        body = await reader.readexactly(length)
-    except asyncio.IncompleteReadError as partial:
-        body = partial.partial
-    kept = {name: headers[name.title()] for name in _RETURNED_HEADERS if name.title() in headers}
-    return web.Response(status=status, body=body, headers=kept)
 
 
 def must_also_create(request: web.BaseRequest) -> bool:
