@@ -13,8 +13,9 @@ Address = IPv4Address | IPv6Address
 
 
 def parse(value: str) -> Address | None:
+    """Return the address that *value* is; one of a zone (`fe80::1%eth0`) is none, as for Go."""
     try:
-        return ip_address(value)
+        return None if "%" in value else ip_address(value)
     except ValueError:
         return None
 
@@ -41,7 +42,7 @@ def ip_of_family(value: str, family: str, field: str) -> Iterator[FieldError]:
 def cidr(value: str, field: str) -> Iterator[FieldError]:
     """Yield what keeps *value* from being a network in CIDR notation."""
     try:
-        network = ip_network(value, strict=False) if "/" in value else None
+        network = ip_network(value, strict=False) if "/" in value and "%" not in value else None
     except ValueError:
         network = None
     if network is None:
