@@ -55,7 +55,7 @@ def _cluster(snapshot: LabSnapshot) -> Iterator[Text]:
 
 
 def _store(store: StoreView) -> Iterator[Text]:
-    """Of a store that does not tell how it is, a real etcd, nothing is said."""
+    """Of a store that does not tell how it is, a real etcd that has not answered yet, nothing is said."""
     if not (store.members or store.stopped):
         return
     leader = words.RAFT_LEADER if store.leader else words.RAFT_NO_LEADER

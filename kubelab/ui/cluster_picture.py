@@ -63,7 +63,10 @@ def _places(snapshot: LabSnapshot) -> list[str]:
 def _masters(snapshot: LabSnapshot) -> list[str]:
     """Return the names of all masters, those without power included."""
     names = {machine.name for machine in snapshot.machines if machine.role == "master"}
-    return sorted(names.union(snapshot.store.names if snapshot.store else ()))
+    members = set(snapshot.store.names if snapshot.store else ())
+    if names and names.isdisjoint(members):  # An etcd elsewhere, whose members are no masters.
+        return sorted(names)
+    return sorted(names | members)
 
 
 def _boxes(
@@ -161,7 +164,8 @@ def _sign_of_master(snapshot: LabSnapshot, name: str) -> Span:
         return "★", "good"
     if name in store.stopped:
         return "‖", "busy"
-    is_dead = store.members and all(member.name != name for member in store.members)
+    is_member = name in store.names  # Of an etcd elsewhere none is.
+    is_dead = is_member and store.members and all(member.name != name for member in store.members)
     return _FAILED if is_dead else ("○", "plain")
 
 
