@@ -12,12 +12,11 @@ from member_cluster import Members, store_members, surely
 
 from kubelab.cluster.clock import SystemClock
 from kubelab.cluster.errors import LabError
-from kubelab.cluster.lab.member_identity import identity_in
 from kubelab.cluster.lab.membership import drop_strangers, make_members
 from kubelab.cluster.store.member import Member
 from kubelab.cluster.store.requests import Put, Range
 from kubelab.cluster.store.service import MemberState, MemberStatus, NoLeaderError
-from kubelab.cluster.store.wal import has_log
+from kubelab.cluster.store.wal import has_log, identity_of
 
 NAMES = ("master-1", "master-2", "master-3")
 
@@ -51,7 +50,7 @@ class Masters:
         return has_log(self.cluster.directory / name / "wal")
 
     async def start(self, name: str) -> None:
-        identity = identity_in(self.cluster.directory / name)
+        identity = identity_of(self.cluster.directory / name / "wal")
         assert identity is not None
         base = self.cluster.config(self.cluster.founders[0].name)
         await self.cluster.start(name, replace(base, id=identity.member_id, name=name, is_new_cluster=False))

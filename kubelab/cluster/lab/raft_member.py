@@ -17,7 +17,6 @@ from kubelab.cluster.clock import Clock
 from kubelab.cluster.lab.etcd_keys import CLIENT_PORT, EtcdKeys
 from kubelab.cluster.lab.listening import listen
 from kubelab.cluster.lab.local_store import LocalStore
-from kubelab.cluster.lab.member_identity import identity_in
 from kubelab.cluster.lab.membership import peer_url
 from kubelab.cluster.lab.program import Goodbye
 from kubelab.cluster.linux.suspension import Suspension
@@ -32,7 +31,7 @@ from kubelab.cluster.store.peers import PeerNetwork
 from kubelab.cluster.store.rpc.server import serve
 from kubelab.cluster.store.service import KeyValueService, MemberState
 from kubelab.cluster.store.transport import Receiver
-from kubelab.cluster.store.wal import Identity, has_log
+from kubelab.cluster.store.wal import Identity, has_log, identity_of
 
 TOKEN = "kubelab"  # noqa: S105 - it tells clusters apart, and is no secret
 LOOPBACK = "127.0.0.1"
@@ -144,7 +143,7 @@ class RaftMember:
         self._joining = Joining(Identity(cluster_id, own.id), tuple(all_))
 
     def _identity(self) -> Identity | None:
-        return identity_in(self.directory)
+        return identity_of(self.directory / "wal")
 
     def signal(self, number: int) -> None:
         """It is no process of its own."""

@@ -5,7 +5,7 @@ snapshot in force, so that older segments can go as soon as a snapshot covers th
 small, so that a new log is there at once; `prepare` makes the next one's file beside the writes. A log is
 open in one process at a time (flock). Which damage is cut off and which is refused: record.py.
 Source: etcd, server/storage/wal/wal.go (whose segments have 64 MB; a lab's three members share a laptop).
-Left out: reading without opening, repair of rot (another member, or a snapshot, has the data).
+Left out: reading without opening (but whose it is), repair of rot (another member or a snapshot has the data).
 """
 
 import fcntl
@@ -39,6 +39,7 @@ from kubelab.language import Text
 
 VERSION = 1
 SEGMENT_BYTES = 4 << 20
+HEAD_BYTES = 4096  # A head is much shorter; what is cut off behind it looks torn, which does not matter.
 FIRST_SEGMENT_BYTES = 64 << 10
 
 
@@ -314,6 +315,24 @@ class Wal:
 
 def has_log(directory: Path) -> bool:
     return directory.is_dir() and bool(segments_in(directory))
+
+
+def identity_of(directory: Path) -> Identity | None:
+    """Return whose log lies in *directory*, which need not be opened for that; None: there is none.
+
+    Raises:
+        LabError: it is damaged, or of another format.
+    """
+    segments = segments_in(directory) if directory.is_dir() else []
+    if not segments:
+        return None
+    newest = segments[-1]
+    with disk_errors(newest.path), newest.path.open("rb") as file:
+        start = file.read(HEAD_BYTES)
+    try:
+        return _head(newest, scan(start, sequence=newest.sequence)).identity
+    except DamageError as damage:
+        raise rot(newest.path, damage.offset) from None
 
 
 def _locked(directory: Path) -> int:
