@@ -5,7 +5,7 @@ snapshot in force, so that older segments can go as soon as a snapshot covers th
 small, so that a new log is there at once; `prepare` makes the next one's file beside the writes. A log is
 open in one process at a time (flock). Which damage is cut off and which is refused: record.py.
 Source: etcd, server/storage/wal/wal.go (whose segments have 64 MB; a lab's three members share a laptop).
-Left out: reading without opening (but whose it is), repair of rot (another member or a snapshot has the data).
+Left out: reading without opening (but whose it is); repair of rot (another member or a snapshot has it).
 """
 
 import fcntl
