@@ -69,7 +69,8 @@ async def test_any_member_takes_writes_and_reads_what_any_other_was_told(three: 
 async def test_a_leader_under_lease_answers_reads_without_waiting(three: Members) -> None:
     leader = await three.leader()
     await leader.put(Put(b"key", b"value"))
-    await three.until(lambda: leader.range_now(Range(b"key")) is not None)
+    while leader.range_now(Range(b"key")) is None:  # The loop was held up: a round restores its lease.
+        await leader.range(Range(b"key"))
     follower = three.others(leader)[0]
     assert follower.range_now(Range(b"key")) is None
     assert follower.range_now(Range(b"key", serializable=True)) is not None
@@ -207,7 +208,9 @@ async def test_a_member_alone_goes_on_where_it_was(tmp_path: Path) -> None:
             await cluster.start("alone")
         found = await (await cluster.leader()).range(Range(b"key", prefix_end(b"key")))
         assert found.count == 75
-    assert len(list((tmp_path / "alone" / "snap").glob("*.snap"))) <= 2
+    # The one that the log names, the one before until the next write has gone through, and one that the kill
+    # has met before the log named it.
+    assert len(list((tmp_path / "alone" / "snap").glob("*.snap"))) <= 3
 
 
 async def test_a_follower_that_was_away_too_long_gets_a_snapshot(tmp_path: Path) -> None:

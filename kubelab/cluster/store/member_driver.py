@@ -23,6 +23,7 @@ from typing import Protocol
 import msgspec
 
 from kubelab.cluster.clock import Clock
+from kubelab.cluster.raft.configuration_change import members
 from kubelab.cluster.raft.messages import Entry, HardState, MemberId, Message, MessageType, Snapshot
 from kubelab.cluster.raft.raft import Raft
 from kubelab.cluster.raft.ready import ReadState, Ready
@@ -33,6 +34,7 @@ from kubelab.cluster.store.wal import Batch, Mark
 from kubelab.cluster.store.wal_writer import WalWriter
 
 STALL_TICKS = 2  # That late a tick shows that the loop was held up.
+ALONE_TICKS = 10
 READIES_MAX = 4  # Then the loop's other tasks have their turn.
 
 
@@ -155,19 +157,30 @@ class Driver:
         """Tick until cancelled."""
         tick_s, clock = self._config.tick_s, self.clock
         self._hurry_if_alone()
-        next_s = clock.monotonic_s() + tick_s
+        next_s = clock.monotonic_s()
         while True:
+            count = self._ticks_at_once
+            next_s += count * tick_s
             await clock.sleep(next_s - clock.monotonic_s())
             now_s = clock.monotonic_s()
-            self.ticks += 1
-            if now_s - self._ticked_s > STALL_TICKS * tick_s:
-                self._stalled_at_ticks = None if self._is_alone else self.ticks
+            if now_s - self._ticked_s > (count - 1 + STALL_TICKS) * tick_s:
+                self._stalled_at_ticks = None if self._is_alone else self.ticks + 1
                 next_s = now_s
-            next_s += tick_s
             self._ticked_s = now_s
+            self._tick(count)
+
+    @property
+    def _ticks_at_once(self) -> int:
+        """How many ticks there are to a wake: where there is nobody to hear from, nothing is due soon.
+        Learners are somebody: what they have missed is sent again by the tick."""
+        return ALONE_TICKS if members(self.raft.configuration) == {self._config.id} else 1
+
+    def _tick(self, count: int) -> None:
+        for _ in range(count):
+            self.ticks += 1
             self.raft.tick()
             self._machine.ticked()
-            self.wake()
+        self.wake_at_once()
 
     def _hurry_if_alone(self) -> None:
         """Nobody else leads, and nobody was promised anything: no need to wait for an election time-out."""
