@@ -19,6 +19,7 @@ from kubelab.cluster.objects import NODES, PODS, Object
 
 KUBELET_PORT = 10250
 DEFAULT_CONTAINER_ANNOTATION = "kubectl.kubernetes.io/default-container"
+KEPT_S = 60  # Longer than between two readings of what a node uses: a handshake costs more than they do.
 CONNECT_TIMEOUT_S = 5
 _OPTIONS = ("follow", "previous", "sinceSeconds", "sinceTime", "timestamps", "tailLines", "limitBytes")
 
@@ -59,7 +60,9 @@ class Kubelets:
 @asynccontextmanager
 async def connect(tls: SSLContext, dial: Dial | None) -> AsyncIterator[Kubelets]:
     connector = aiohttp.TCPConnector(
-        ssl=tls, socket_factory=None if dial is None else lambda info: dial(int(info[0]), int(info[1]))
+        ssl=tls,
+        socket_factory=None if dial is None else lambda info: dial(int(info[0]), int(info[1])),
+        keepalive_timeout=KEPT_S,
     )
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
