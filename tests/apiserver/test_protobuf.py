@@ -10,6 +10,7 @@ import pytest
 from api_manifests import configmap, deployment, pod
 from creations import created
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from hostile_requests import kind_at
 from hypothesis import given
 from hypothesis import strategies as st
 from served_cluster import Cluster, admin
@@ -245,3 +246,33 @@ async def test_discovery_is_to_be_had_so_as_well(cluster: Cluster) -> None:
     verbs = (b"create", b"delete", b"deletecollection", b"get", b"list", b"patch", b"update", b"watch")
     listed = b"".join(b"\x0a" + bytes([len(verb)]) + verb for verb in verbs)
     assert b"\x22" + bytes([len(listed)]) + listed in document  # 4, a message: its 1 is repeated
+
+
+def delimited(number: int, content: bytes) -> bytes:
+    return bytes([number << 3 | 2, len(content)]) + content
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("apis/apps/v1/namespaces/default/controllerrevisions", delimited(2, delimited(1, b'{"a":\xe0}'))),
+        ("api/v1/namespaces/default/pods", delimited(1, delimited(8, b"\x08" + b"\xff" * 8 + b"\x7f"))),
+        (
+            "api/v1/namespaces/default/resourcequotas",
+            delimited(2, delimited(1, b"\x0a\x01a\x12\x05\x0a\x03abc")),
+        ),
+        (
+            "api/v1/namespaces/default/pods",
+            delimited(2, delimited(2, delimited(6, b"\x18" + b"\xff" * 8 + b"\x7f"))),
+        ),
+        (DEFINITIONS, delimited(2, delimited(7, delimited(4, delimited(1, b"\x49" + b"\xff" * 8))))),
+    ],
+    ids=["JSON that is none", "a time", "a quantity", "a number", "not a number"],
+)
+async def test_a_message_that_cannot_be_read_is_refused(cluster: Cluster, path: str, body: bytes) -> None:
+    kind = kind_at(path).resource
+    document = protobuf_encoding.enveloped(kind.api_version, kind.kind, body)
+    as_sent = {"Content-Type": PROTOBUF, "Accept": "application/json"}
+    async with admin(cluster) as session:
+        status, _, told = await answered(session, "POST", path, data=document, headers=as_sent)
+    assert (status, b"cannot be handled as a" in told) == (400, True), told

@@ -56,7 +56,7 @@ def read(raw: bytes, media_type: str, expected: Expected, validation: FieldValid
     if media_type == PROTOBUF and (expected.custom or not schema.bundled().has_protobuf(expected.go_type)):
         raise refusals.unsupported_media_type((JSON, YAML))
     if media_type == PROTOBUF:
-        return Body(_from_protobuf(raw, expected))
+        return fit(_from_protobuf(raw, expected), expected, "Ignore")
     parsed = _parse(raw, media_type)
     if not isinstance(parsed, dict):
         raise expected.refusal("json: cannot unmarshal array into Go value of type map[string]interface {}")

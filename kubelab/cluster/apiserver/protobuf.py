@@ -7,12 +7,11 @@ Left out: groups, packed enums.
 """
 
 import base64
+import math
 import struct
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
-
-import msgspec
 
 from kubelab.cluster.apiserver import schema
 from kubelab.cluster.apiserver.go_types import GoKind, GoType, GoTypes
@@ -105,9 +104,10 @@ def _value(types: GoTypes, type_: GoType, raw: int | bytes, depth: int) -> Any:
         case GoKind.SLICE:
             return _elements(types, types.pointed_to(types.element(type_)), raw, depth)
         case GoKind.FLOAT64:
-            return struct.unpack("<d", struct.pack("<Q", raw))[0]
+            return _finite(struct.unpack("<d", struct.pack("<Q", _integer(raw, signed=False)))[0])
         case GoKind.FLOAT32:
-            return struct.unpack("<f", struct.pack("<I", raw))[0]
+            low = _integer(raw, signed=False) & 0xFFFFFFFF
+            return _finite(struct.unpack("<f", struct.pack("<I", low))[0])
         case kind:
             return _integer(raw, signed=kind in _SIGNED)
 
@@ -131,6 +131,12 @@ def _entry(types: GoTypes, type_: GoType, data: bytes, depth: int) -> dict[str, 
     if element.kind is GoKind.SLICE and not _is_bytes(types, element):  # A list is a message with items.
         value = [_text(item) for number, item in _fields(_bytes(fields.get(2, b""))) if number == 1]
     return {_text(fields.get(1, b"")): value}
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise ProtobufError("a number is not finite")
+    return number
 
 
 def _integer(raw: int | bytes, *, signed: bool) -> int:
@@ -201,7 +207,10 @@ def _moment(data: bytes, *, micro: bool) -> str | None:
     nanos = _integer(fields.get(2, 0), signed=True)
     if not seconds and not nanos:
         return None  # Go's zero time: null in JSON.
-    moment = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    try:
+        moment = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    except (ValueError, OverflowError, OSError) as error:
+        raise ProtobufError("a time is out of range") from error
     return f"{moment}.{nanos // 1000:06d}Z" if micro else f"{moment}Z"
 
 
@@ -218,7 +227,10 @@ def _int_or_string(data: bytes) -> int | str:
 
 def _raw_json(data: bytes) -> Any:
     raw = _bytes(dict(_fields(data)).get(1, b""))
-    return msgspec.json.decode(raw) if raw else None
+    try:
+        return schema.parse_json(raw) if raw else None
+    except ValueError as error:
+        raise ProtobufError(f"the JSON in a message is malformed: {error}") from error
 
 
 _SPECIAL = {
