@@ -46,5 +46,12 @@ class Disk:
         return [self.log[index] for index in range(self.snapshot.index + 1, self.last_index + 1)]
 
 
-def blank(configuration: Configuration) -> Disk:
-    return Disk(Snapshot(0, 0, configuration))
+def founding(configuration: Configuration) -> Disk:
+    """Return where each founder begins: who joins later has no such index, and is sent a whole snapshot, in
+    which are all the members."""
+    return Disk(Snapshot(1, 1, configuration), last_index=1)
+
+
+def blank() -> Disk:
+    """Return where those who join begin."""
+    return Disk(Snapshot(0, 0, Configuration(())))

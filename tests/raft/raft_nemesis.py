@@ -300,7 +300,7 @@ class Nemesis:
             return None
         self.world.note(f"{member.id} proposes {change}")
         for new in (*change.voters, *change.learners):
-            self.world.add(new, blank(Configuration(())))
+            self.world.add(new, blank())
         return change
 
     def _draw_change(self, configuration: Configuration, *, exchanges: bool) -> ConfigurationChange:

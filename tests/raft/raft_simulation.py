@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from raft_disk import Disk, blank
+from raft_disk import Disk, founding
 from raft_faults import Faults, draw
 from raft_invariants import History, Invariants, ViolationError
 from raft_nemesis import CrashPoint, Nemesis
@@ -319,7 +319,7 @@ class World:
         self.nemesis = Nemesis(self, self.faults)
         configuration = Configuration(tuple(range(1, self.faults.members + 1)))
         for member in configuration.voters:
-            self.add(member, blank(configuration))
+            self.add(member, founding(configuration))
 
     # Time
 
