@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from api_manifests import pod
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kubelab.cluster.apiserver import fitting, schema, unique_keys
@@ -106,6 +106,7 @@ WHOLE: Object = {
 }
 
 
+@example(WHOLE | {"metadata": {"managedFields": [{"fieldsV1": None}]}})
 @given(bodies())
 def test_what_fits_quickly_fits_slowly_and_alike(body: Object) -> None:
     try:

@@ -112,7 +112,7 @@ def test_members_of_a_real_etcd_tell_how_they_are_and_who_depends_on_them_backs_
         assert "https://master-1:2380" in listed  # Which stays when the address is another one.
         killed = Fault("kill", "master-1", "etcd")
         assert killed in do(lab, Order("kill", "master-1", "etcd"))
-        assert store_of(lab).members == ()
+        until(lambda: store_of(lab).members == ())
         do(lab, Order("kill", "master-1", "kube-apiserver"))
         do(lab, Order("restart", "master-1", "kube-apiserver"))
         waiting = Fault("back-off", "master-1", "kube-apiserver")

@@ -76,6 +76,8 @@ class Fitting:
 
 
 def _as_it_is(value: Any) -> Any:
+    if value is None:
+        raise OddError
     return value
 
 
