@@ -6,11 +6,16 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from kubelab.cluster.lab.control import ControlClient
+from kubelab.cluster.lab.directory import LabDirectory
+from kubelab.cluster.lab.snapshot import StoreView
 
 TIMEOUT_S = 30
 
@@ -35,6 +40,13 @@ class RunningLab:
 
     def json(self, *arguments: str) -> Any:
         return json.loads(self.kubectl(*arguments, "-o", "json"))
+
+    def store(self) -> StoreView:
+        """Return what the lab knows of its store's members."""
+        with ControlClient.connect(LabDirectory(self.place).control) as client:
+            store = client.status().store
+        assert store is not None
+        return store
 
     def journal_copy(self) -> Path:
         """Return a copy of the journal, which tells later what of it is still there."""
@@ -88,3 +100,11 @@ def running(place: Path, *options: str, prefix: tuple[str, ...] = ()) -> Iterato
     finally:
         if process.poll() is None:
             lab.end()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Ask again and again, from outside, until it holds."""
+    deadline_s = time.monotonic() + TIMEOUT_S
+    while not holds():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)

@@ -2,14 +2,13 @@
 
 import re
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lab_program import RunningLab, kubelab, running
+from lab_program import RunningLab, kubelab, running, until
 
 from kubelab.cluster.errors import LabError
 from kubelab.cluster.lab.control import ControlClient
@@ -48,13 +47,6 @@ def break_(lab: RunningLab) -> None:
     do(lab, "slow", "minion-1", rate_bits_per_s=10_000_000)
     do(lab, "kill", "minion-1")
     do(lab, "stop", "master-1")
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 25
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.1)
 
 
 def reaches(lab: RunningLab, machine: str, other: str) -> bool:

@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
@@ -11,32 +9,17 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from lab_program import RunningLab, kubelab, running
+from lab_program import RunningLab, kubelab, running, until
 from real_etcd import loopback_specs
 
 from kubelab.cluster.apiserver.pki import Authority, KeyPair
 from kubelab.cluster.lab.control import ControlClient
 from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.cluster.lab.faults import Fault, Order
-from kubelab.cluster.lab.snapshot import StoreView
 from kubelab.cluster.store.etcd_process import Certificates, EtcdSpec, find_etcd, run_member
 from kubelab.cluster.store.etcd_process_place import LoopbackPlace
 
 pytestmark = pytest.mark.root
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.1)
-
-
-def store_of(lab: RunningLab) -> StoreView:
-    with ControlClient.connect(LabDirectory(lab.place).control) as client:
-        store = client.status().store
-    assert store is not None
-    return store
 
 
 def do(lab: RunningLab, order: Order) -> tuple[Fault, ...]:
@@ -84,18 +67,18 @@ async def test_a_lab_lives_on_an_etcd_that_is_there_already(
         trust(monkeypatch, ours)
         with running(short_path / "lab", *options) as lab:
             lab.kubectl("create", "configmap", "kept")
-            until(lambda: store_of(lab).leader == spec.name)
-            assert store_of(lab).engine.startswith("etcd 3.")
+            until(lambda: lab.store().leader == spec.name)
+            assert lab.store().engine.startswith("etcd 3.")
             member.hold_down()
             await member.gone()
-            until(lambda: not store_of(lab).quorum)
+            until(lambda: not lab.store().quorum)
             assert lab.run("status", "--raft").splitlines()[-1].split()[:2] == [spec.name, "dead"]
             assert spec.client_url in lab.kubectl("get", "configmap", "kept", code=1)
             member.release()
             await member.ready()
             lab.kubectl("get", "configmap", "kept")
             lab.kubectl("create", "configmap", "written-afterwards")
-            until(lambda: store_of(lab).leader == spec.name)
+            until(lambda: lab.store().leader == spec.name)
 
 
 def test_members_of_a_real_etcd_tell_how_they_are_and_who_depends_on_them_backs_off(
@@ -106,16 +89,16 @@ def test_members_of_a_real_etcd_tell_how_they_are_and_who_depends_on_them_backs_
     shutil.copy(find_etcd(), short_path / "bin" / "etcd")
     monkeypatch.setenv("PATH", f"{short_path / 'bin'}:{os.environ['PATH']}")
     with running(short_path / "lab", "--minions", "1", "--store", "etcd") as lab:
-        until(lambda: store_of(lab).leader == "master-1")
-        assert f"{store_of(lab).engine}: 1 " in lab.run("status", "--raft")
+        until(lambda: lab.store().leader == "master-1")
+        assert f"{lab.store().engine}: 1 " in lab.run("status", "--raft")
         listed = lab.run("shell", "master-1", "etcdctl", "member", "list")
         assert "https://master-1:2380" in listed  # Which stays when the address is another one.
         killed = Fault("kill", "master-1", "etcd")
         assert killed in do(lab, Order("kill", "master-1", "etcd"))
-        until(lambda: store_of(lab).members == ())
+        until(lambda: lab.store().members == ())
         do(lab, Order("kill", "master-1", "kube-apiserver"))
         do(lab, Order("restart", "master-1", "kube-apiserver"))
         waiting = Fault("back-off", "master-1", "kube-apiserver")
         assert {killed, waiting} <= set(do(lab, Order("list")))
         assert do(lab, Order("heal-all")) == ()
-        until(lambda: store_of(lab).leader == "master-1")
+        until(lambda: lab.store().leader == "master-1")

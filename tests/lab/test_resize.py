@@ -3,19 +3,17 @@ first. The members' own changes, and a kill in the midst of them: tests/store/te
 """
 
 import json
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
-from lab_program import RunningLab, running
+from lab_program import RunningLab, running, until
 
 from kubelab.cluster.lab.control import ControlClient
 from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.cluster.lab.faults import Order
 from kubelab.cluster.lab.shape import Shape, write
-from kubelab.cluster.lab.snapshot import StoreView
 from kubelab.cluster.lab.stopped_store import restore_lab
 from kubelab.cluster.store.mvcc import Mvcc
 from kubelab.cluster.store.requests import Put
@@ -44,26 +42,12 @@ def earlier_life(place: Path, masters: int) -> LabDirectory:
     return directory
 
 
-def until(holds: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.1)
-
-
-def store_of(lab: RunningLab) -> StoreView:
-    with ControlClient.connect(LabDirectory(lab.place).control) as client:
-        store = client.status().store
-    assert store is not None
-    return store
-
-
 def has_kept(lab: RunningLab) -> bool:
     return bool(lab.json("get", "configmap", "kept")["data"] == KEPT["data"])
 
 
 def roles_of(lab: RunningLab) -> Sequence[str]:
-    return sorted(member.role for member in store_of(lab).members)
+    return sorted(member.role for member in lab.store().members)
 
 
 def test_one_master_becomes_three_and_may_die(short_path: Path) -> None:
@@ -73,7 +57,7 @@ def test_one_master_becomes_three_and_may_die(short_path: Path) -> None:
         assert has_kept(lab)
         with ControlClient.connect(directory.control) as client:
             client.fault(Order("kill", "master-1"))
-        until(lambda: store_of(lab).leader in ("master-2", "master-3"))
+        until(lambda: lab.store().leader in ("master-2", "master-3"))
         assert has_kept(lab)
         lab.kubectl("create", "configmap", "without-the-first")
     assert json.loads(directory.shape.read_bytes()) == json.loads(msgspec.json.encode(Shape(3, "raft")))
@@ -84,7 +68,7 @@ def test_three_masters_become_one_and_nothing_of_the_others_stays(short_path: Pa
     with running(directory.path, "--masters", "1", "--minions", "1") as lab:
         assert has_kept(lab)
         lab.kubectl("create", "configmap", "written-alone")
-        view = store_of(lab)
+        view = lab.store()
         assert (view.names, view.leader, view.quorum) == (("master-1",), "master-1", True)
         assert "master-2" not in lab.run("status")
     assert sorted(path.name for path in directory.masters.iterdir()) == ["cluster.json", "master-1", "pki"]

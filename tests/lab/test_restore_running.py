@@ -1,22 +1,13 @@
 """A running lab goes back to a snapshot: what was there then is there again, what came later has ended."""
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from lab_program import RunningLab, running
+from lab_program import RunningLab, running, until
 from sleeping import is_running, unlikely_seconds
 
 pytestmark = pytest.mark.root
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.1)
 
 
 def deploy(lab: RunningLab, name: str, command: str) -> None:
