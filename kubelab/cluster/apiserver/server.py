@@ -51,7 +51,6 @@ from kubelab.cluster.apiserver.exchange import Exchange
 from kubelab.cluster.apiserver.forms import Listed
 from kubelab.cluster.apiserver.health import Check, Health
 from kubelab.cluster.apiserver.inflight import InFlight
-from kubelab.cluster.apiserver.listening import Listening, taking_in
 from kubelab.cluster.apiserver.logs import Dial, Kubelets
 from kubelab.cluster.apiserver.metrics import Metrics
 from kubelab.cluster.apiserver.metrics_api import MetricsApi
@@ -65,6 +64,7 @@ from kubelab.cluster.apiserver.versions import encode
 from kubelab.cluster.apiserver.watching import Deadlines, Watch
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.linux.background import background
+from kubelab.cluster.linux.listening import Listening, taking_in
 
 BODY_BYTES_MAX = 3 * 1024 * 1024  # As upstream's limit for a request.
 SHUTDOWN_TIMEOUT_S = 0.2  # aiohttp waits that long for an idle connection, and for a request to be done.

@@ -4,13 +4,36 @@ Source: etcd, server/embed/serve.go, where the library cmux does so.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from kubelab.cluster.store.rpc import http1
 from kubelab.cluster.store.rpc.http2 import Connection, Stream
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HANG_UP_S = 1.0  # For what was written last; then a peer that does not read is cut off.
+
+
+class Connections:
+    """Those that there are. Once this is closed, there are no more of them: whose handshake ends only then
+    is cut off."""
+
+    def __init__(self) -> None:
+        self._all: set[ClientConnection] = set()
+        self._is_closed = False
+
+    def __iter__(self) -> Iterator["ClientConnection"]:
+        return iter(tuple(self._all))
+
+    def add(self, connection: "ClientConnection") -> bool:
+        if not self._is_closed:
+            self._all.add(connection)
+        return not self._is_closed
+
+    def discard(self, connection: "ClientConnection") -> None:
+        self._all.discard(connection)
+
+    def close(self) -> None:
+        self._is_closed = True
 
 
 class ClientConnection(asyncio.Protocol):
@@ -21,7 +44,7 @@ class ClientConnection(asyncio.Protocol):
         self,
         accept: Callable[[Stream], asyncio.Task[None]],
         respond: Callable[[str, str, "ClientConnection"], asyncio.Task[None]],
-        connections: set["ClientConnection"],
+        connections: Connections,
     ) -> None:
         self._accept = accept
         self._respond = respond
@@ -35,7 +58,9 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._connections.add(self)  # Only now: whose handshake fails is never told that it is lost.
+        # Only now: whose handshake fails is never told that it is lost.
+        if not self._connections.add(self):
+            transport.abort()
 
     def data_received(self, data: bytes) -> None:
         if self._http2:

@@ -8,15 +8,16 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 from kubelab.cluster.clock import Clock, SystemClock
 from kubelab.cluster.linux.background import background
+from kubelab.cluster.linux.listening import Listening, taking_in
 from kubelab.cluster.store.rpc import health
 from kubelab.cluster.store.rpc.auth import Auth
 from kubelab.cluster.store.rpc.call import Method, RawCall, answer
 from kubelab.cluster.store.rpc.cluster import Cluster
-from kubelab.cluster.store.rpc.connection import ClientConnection
+from kubelab.cluster.store.rpc.connection import ClientConnection, Connections
 from kubelab.cluster.store.rpc.election import Election
 from kubelab.cluster.store.rpc.errors import refusal
 from kubelab.cluster.store.rpc.header import Headers
@@ -42,24 +43,24 @@ async def serve(
     *,
     clock: Clock | None = None,
 ) -> AsyncIterator[None]:
-    """Answer etcd's clients on *sockets* while the block lasts; then hang up on all of them and close these.
+    """Answer etcd's clients on *sockets*, which are taken over, while the block lasts; then hang up on all.
 
     *tls* is told that it speaks h2: gRPC's newer clients insist on hearing that.
     """
     if tls:
         tls.set_alpn_protocols(["h2", "http/1.1"])
-    async with task_group() as group:
-        server = _Server(service, clock or SystemClock(), group)
-        loop = asyncio.get_running_loop()
-        for sock in sockets:
-            _answer_at_once(sock)
-        listeners = [await loop.create_server(server.connect, sock=sock, ssl=tls) for sock in sockets]
-        try:
-            yield
-        finally:
-            for listener in listeners:
-                listener.close()
-            await server.hang_up()
+    with ExitStack() as stack:
+        listening = [stack.enter_context(Listening(each)) for each in sockets]
+        for each in listening:
+            _answer_at_once(each)
+            stack.callback(each.hang_up)  # On those who have not even said who they are.
+        async with task_group() as group:
+            server = _Server(service, clock or SystemClock(), group)
+            try:
+                async with taking_in(server.connect, listening, tls):
+                    yield
+            finally:
+                await server.hang_up()
 
 
 def _answer_at_once(sock: socket.socket) -> None:
@@ -75,12 +76,13 @@ class _Server:
         self._clock = clock
         self._group = group
         self._methods = _methods(service, clock)
-        self._connections: set[ClientConnection] = set()
+        self._connections = Connections()
 
     def connect(self) -> ClientConnection:
         return ClientConnection(self._accept, self._respond, self._connections)
 
     async def hang_up(self) -> None:
+        self._connections.close()
         async with asyncio.TaskGroup() as hanging_up:
             for connection in self._connections:
                 hanging_up.create_task(connection.hang_up())

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from kubelab.cluster.apiserver.listening import Listening, taking_in
+from kubelab.cluster.linux.listening import Listening, taking_in
 
 
 class Client(asyncio.Protocol):
