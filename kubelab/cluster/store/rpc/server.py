@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 
 from kubelab.cluster.clock import Clock, SystemClock
-from kubelab.cluster.linux.background import background
+from kubelab.cluster.linux.background import background, task_group
 from kubelab.cluster.linux.listening import Listening, taking_in
 from kubelab.cluster.store.rpc import health
 from kubelab.cluster.store.rpc.auth import Auth
@@ -27,7 +27,6 @@ from kubelab.cluster.store.rpc.lease import Lease
 from kubelab.cluster.store.rpc.lock import Lock
 from kubelab.cluster.store.rpc.maintenance import Maintenance
 from kubelab.cluster.store.rpc.status import Code, StatusError
-from kubelab.cluster.store.rpc.task_group import task_group
 from kubelab.cluster.store.rpc.watch import WatchServer
 from kubelab.cluster.store.service import Service
 

@@ -14,13 +14,13 @@ from functools import partial
 from itertools import count
 
 from kubelab.cluster.clock import Clock
+from kubelab.cluster.linux.background import task_group
 from kubelab.cluster.store.rpc import messages
 from kubelab.cluster.store.rpc.call import MESSAGE_BYTES_MAX, Call, Method, streaming
 from kubelab.cluster.store.rpc.header import Headers
 from kubelab.cluster.store.rpc.http2 import StreamClosedError
 from kubelab.cluster.store.rpc.pb import kv_pb2
 from kubelab.cluster.store.rpc.pb import rpc_pb2 as pb
-from kubelab.cluster.store.rpc.task_group import task_group
 from kubelab.cluster.store.service import (
     CompactedError,
     Event,
