@@ -1,4 +1,4 @@
-"""`kubelab clean`: take back whatever a lab that was killed has left on this machine."""
+"""`kubelab clean`: take back what a lab that was killed has left on this machine, and what it put aside."""
 
 import asyncio
 
@@ -11,10 +11,11 @@ from kubelab.language import Text
 @click.command(
     help=str(
         Text(
-            es="Retira lo que un laboratorio interrumpido dejó en esta máquina. Lo que el clúster guarda "
-            "(objetos, claves) se queda, salvo con --all.",
-            en="Take back what an interrupted lab left on this machine. What the cluster keeps (objects, "
-            "keys) stays, unless --all is given.",
+            es="Retira lo que un laboratorio interrumpido dejó en esta máquina, y los almacenes que una "
+            "restauración apartó (.before). Lo que el clúster guarda (objetos, claves) se queda, salvo con "
+            "--all.",
+            en="Take back what an interrupted lab left on this machine, and the stores that a restoration "
+            "put aside (.before). What the cluster keeps (objects, keys) stays, unless --all is given.",
         )
     )
 )
@@ -25,11 +26,13 @@ from kubelab.language import Text
     help=str(Text(es="También lo que el clúster guarda.", en="What the cluster keeps, too.")),
 )
 def clean(*, everything: bool) -> None:
+    from kubelab.cluster.lab.aside import forget_aside
     from kubelab.cluster.lab.sweep import forget, sweep
 
     directory = LabDirectory.default()
     with directory.held():
         taken_back = list(asyncio.run(sweep(directory)))
+        taken_back += [f"directory {path}" for path in forget_aside(directory)]
         if everything and forget(directory):
             taken_back.append(f"directory {directory.masters}")
     if not taken_back:

@@ -130,8 +130,8 @@ def _save_stopped(file: Path) -> int:
     is_flag=True,
     help=str(
         Text(
-            es="Aparta el almacén que haya, con el sufijo .before.",
-            en="Put a store that is there aside, named .before.",
+            es="Aparta el almacén que haya, con el sufijo .before, hasta la próxima vez o `kubelab clean`.",
+            en="Put a store that is there aside, named .before, until the next time or `kubelab clean`.",
         )
     ),
 )
@@ -263,9 +263,9 @@ _SURELY = Text(
 )
 _RESTORED_RUNNING = Text(
     es="El clúster es otra vez el de {path}, desde la revisión {revision}; el almacén de antes queda en el "
-    "directorio de cada master, con el sufijo .before.",
+    "directorio de cada master, con el sufijo .before, hasta la próxima restauración o `kubelab clean`.",
     en="The cluster is again what is in {path}, from revision {revision} on; the store of before is in each "
-    "master's directory, named .before.",
+    "master's directory, named .before, until the next restoration or `kubelab clean`.",
 )
 _NOT_A_MEMBER = Text(
     es="{name} no está en --initial-cluster: nómbralo allí con su URL, como en --initial-cluster {name}=URL.",

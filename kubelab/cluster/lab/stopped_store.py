@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 from kubelab.cluster.errors import LabError
+from kubelab.cluster.lab.aside import put_aside
 from kubelab.cluster.lab.config import LabConfig
 from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.cluster.lab.shape import settle
@@ -42,6 +43,8 @@ def member_directories(directory: LabDirectory) -> dict[str, Path]:
 
 def restore_lab(directory: LabDirectory, mvcc: Mvcc, *, force: bool) -> list[Path]:
     """Let the members' next life begin with *mvcc*; return their directories. None of them may run.
+
+    What was there is put aside.
 
     Raises:
         LabError: there is a store, and *force* is not given.
@@ -77,7 +80,7 @@ def finish_restoring(directory: LabDirectory) -> None:
             continue
         with disk_errors(path):
             if path.exists():
-                path.rename(_free_name(path))
+                put_aside(path)
             prepared.rename(path)
             sync_directory(path.parent)
     with disk_errors(directory.masters):
@@ -93,14 +96,6 @@ def _remove(path: Path) -> None:
     with disk_errors(path):
         if path.exists():
             shutil.rmtree(path)
-
-
-def _free_name(path: Path) -> Path:
-    aside, number = path.with_name(f"{path.name}.before"), 1
-    while aside.exists():
-        number += 1
-        aside = path.with_name(f"{path.name}.before-{number}")
-    return aside
 
 
 _NONE = Text(
