@@ -17,8 +17,10 @@ from kubelab.cluster.errors import LabError
 from kubelab.cluster.machine.machine import Process
 from kubelab.language import Text
 
-# Readline switches bracketed paste on when it begins to read a line; what jobs print comes after it.
+# Readline switches bracketed paste on when it begins to read a line; what jobs print comes after it. When it
+# has read one it switches that off: until then, what looks like a prompt belongs to the line before.
 PROMPT = re.compile(r"\x1b\[\?2004h|# $")
+READS, HAS_READ = "\x1b[?2004h", "\x1b[?2004l"
 BACK_S = 3.0  # For the prompt after a line that had done enough before it was through; some never are.
 QUIET_S = 0.05  # Output counts as complete when nothing follows for so long.
 READ_LENGTH_MAX = 1 << 20  # A program that never ceases to write must not keep the reader.
@@ -36,6 +38,8 @@ class Typist:
         self._pty = fdpexpect.fdspawn(shell.fd, encoding="utf-8", codec_errors="replace", use_poll=True)
         self.output = ""
         self._is_busy = False  # The prompt after the last line has not come yet.
+        self._edits = False  # Readline reads a line, by what was seen last.
+        self._is_typed_to = False  # It reads the one that we have typed, and has not read it yet.
 
     @property
     def last_words(self) -> str:
@@ -53,6 +57,7 @@ class Typist:
             await self._interrupt(until=until, timeout_s=timeout_s)
         else:
             await self._come_back()
+            self._is_typed_to = self._edits
             self._pty.sendline(line)
             await self.prompt(until=until, timeout_s=timeout_s, doing=line)
 
@@ -71,7 +76,7 @@ class Typist:
         seen = ""
         try:
             async with asyncio.timeout(timeout_s):
-                while not (PROMPT.search(seen) or until()):
+                while not (self._is_prompted(seen) or until()):
                     seen += await self._reading()
         except TimeoutError:
             end = seen[-200:].strip()
@@ -83,7 +88,23 @@ class Typist:
             ) from None
         finally:
             self.output += seen
-            self._is_busy = not PROMPT.search(seen)
+            self._is_busy = not self._is_prompted(seen)
+            self._note_mode(seen)
+
+    def _is_prompted(self, seen: str) -> bool:
+        """Tell whether *seen*, all since the line was typed or since it was waited for last, has its prompt.
+
+        The one before may still come: it is written in two pieces, and a busy machine has time between them.
+        """
+        if self._is_typed_to:
+            _, read, seen = seen.partition(HAS_READ)
+            return bool(read and PROMPT.search(seen))
+        return bool(PROMPT.search(seen))
+
+    def _note_mode(self, seen: str) -> None:
+        if READS in seen or HAS_READ in seen:
+            self._edits = seen.rfind(READS) > seen.rfind(HAS_READ)
+        self._is_typed_to = self._is_typed_to and HAS_READ not in seen
 
     async def _come_back(self) -> None:
         """Wait for a prompt that is due: what is typed before it, the program that still runs may take."""

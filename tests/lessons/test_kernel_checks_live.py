@@ -181,6 +181,7 @@ async def test_a_file_is_found_though_another_proc_is_mounted_over_the_machines(
 
 async def test_a_link_that_is_moved_with_its_address_and_route(bench: Bench) -> None:
     await bench.start("unshare --net sleep 1001")
+    await bench.passes("process: {comm: sleep, in-new: net}")
     link = "{link: eth7, of: {comm: sleep}, kind: veth, up: true, mtu: 1400}"
     address = "{address: 10.77.0.2/24, link: eth7, of: {comm: sleep}}"
     route = "{route: default, via: 10.77.0.1, of: {comm: sleep}}"

@@ -34,7 +34,8 @@ async def reached(session: Session, holds: Callable[[LessonView], bool]) -> Less
 
 async def type_into(session: Session, *lines: str) -> str:
     typist = Typist(await session.shell(WindowSize()))
-    for line in ("", *lines):
+    await typist.prompt(until=lambda: False, timeout_s=20)
+    for line in lines:
         await typist.type(line, until=lambda: False, timeout_s=20)
     return typist.output
 
@@ -183,7 +184,7 @@ async def test_a_closed_session_ends_its_shells(lab: ScratchLab, progress: Progr
     async with Session.open(lab, lesson(), progress) as session:
         shell = await session.shell(WindowSize())
         alive = os.pidfd_open(shell.pid)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await shell.wait()
     os.close(alive)
 

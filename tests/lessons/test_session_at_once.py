@@ -48,7 +48,9 @@ async def test_who_leaves_the_step_does_not_get_the_solution_of_another(
             await solving
         assert not session.view.steps[1].passed
         assert session.view.busy is None
-        counted = await type_into(session, f"pgrep -fxc 'sleep {seconds(session)}'")
+        wanted = f"'sleep {seconds(session)}'"
+        begun = f"until pgrep -fx {wanted} >/dev/null; do sleep 0.05; done"
+        counted = await type_into(session, begun, f"pgrep -fxc {wanted}")
         assert counted.splitlines()[-2].strip().endswith("1")  # The setup's; none was typed.
 
 
@@ -58,7 +60,7 @@ async def test_a_solution_ends_when_its_step_is_left(lab: ScratchLab, progress: 
         solving = asyncio.create_task(session.fast_forward())
         await type_into(session, "until test -e begun; do sleep 0.1; done")
         session.next()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             with pytest.raises(LabError, match="one"):
                 await solving
 

@@ -20,10 +20,7 @@ PASS_ON = "[ -d /sys/fs/cgroup/pids ] || echo +pids > $P/demo/cgroup.subtree_con
 async def test_a_cgroup_appears_with_the_limit_that_is_set_and_goes(lab) -> None:
     async with observed(lab) as (machine, observer):
         await run(machine, FIND + "mkdir $P/demo; echo 33 > $P/demo/pids.max")
-        state = await until(
-            observer, lambda state: state.cgroups.get("demo") and state.cgroups["demo"].limits
-        )
-        assert state.cgroups["demo"].limits == {"pids.max": "33"}
+        await until(observer, lambda state: limits(state, "demo") == {"pids.max": "33"})
         await run(machine, FIND + "echo max > $P/demo/pids.max")
         await until(observer, lambda state: not state.cgroups["demo"].limits)
         await run(machine, FIND + PASS_ON + "mkdir $P/demo/inner; echo 7 > $P/demo/inner/pids.max")
@@ -48,8 +45,10 @@ async def test_who_is_moved_by_another_is_seen_where_he_is(lab) -> None:
     async with observed(lab) as (machine, observer), running(machine, "exec sleep 1001"):
         process = one(await until(observer, lambda state: named(state, "sleep")), "sleep")
         await run(machine, FIND + f"mkdir $P/demo; echo {process.pid} > $P/demo/cgroup.procs")
-        state = await until(observer, lambda state: process.pid in members(state, "demo"))
-        assert "/demo" in one(state, "sleep").cgroup
+        await until(
+            observer,
+            lambda state: process.pid in members(state, "demo") and "/demo" in one(state, "sleep").cgroup,
+        )
     # The machine's end removes it.
 
 

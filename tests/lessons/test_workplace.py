@@ -56,7 +56,8 @@ async def on_minion(cluster: Lab) -> AsyncIterator[Workplace]:
 
 async def typed(place: Workplace, *lines: str, machine: str | None = None) -> str:
     typist = Typist(await place.shell(WindowSize(24, 200), "es", machine))
-    for line in ("", *lines):
+    await typist.prompt(until=lambda: False, timeout_s=20)
+    for line in lines:
         await typist.type(line, until=lambda: False, timeout_s=20)
     return typist.output
 
@@ -98,10 +99,14 @@ async def test_a_machine_of_the_cluster_that_died_runs_again(cluster: Lab, on_mi
 
 
 async def test_a_whole_machine_of_the_cluster_goes_on_but_for_what_the_learner_started(
-    cluster: Lab, on_minion: Workplace
+    cluster: Lab, on_minion: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A machine that is only slow, because the host is busy, counts as damaged and is restarted.
+    monkeypatch.setattr("kubelab.lessons.workplace.EXAMINATION_TIMEOUT_S", 50)
+    monkeypatch.setattr("kubelab.cluster.machine.namespaced.EXAMINATION_TIMEOUT_S", 50)
     machine = on_minion.machine
-    await typed(on_minion, "setsid sleep 1001 &", "rm note.txt; echo mine > other")
+    begun = "until pgrep -fx 'sleep 1001' >/dev/null; do sleep 0.05; done"
+    await typed(on_minion, "setsid sleep 1001 &", "rm note.txt; echo mine > other", begun)
     assert "sleep 1001" in {info.command for info in scan([machine.pid])}
     await on_minion.reset()
     assert on_minion.machine is machine
