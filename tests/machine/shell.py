@@ -9,6 +9,7 @@ from kubelab.cluster.machine.namespaced import NamespacedMachine
 
 _PROMPT = b"\x1b[?2004h"  # Readline switches bracketed paste on when it begins to read a line,
 _TYPED = b"\x1b[?2004l\r"  # and off when it has one.
+PATIENCE_S = 40  # Of a busy machine's.
 
 
 class Shell:
@@ -17,7 +18,7 @@ class Shell:
 
     async def __aenter__(self) -> "Shell":
         self._process = await self.machine.spawn(["bash", "-i"], terminal=WindowSize(24, 500))
-        await self._until(lambda output: _PROMPT in output, 10)
+        await self._until(lambda output: _PROMPT in output, PATIENCE_S)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -26,10 +27,10 @@ class Shell:
     def send(self, line: str) -> None:
         os.write(self._process.fd, line.encode() + b"\n")
 
-    async def run(self, line: str, timeout_s: float = 20) -> str:
+    async def run(self, line: str) -> str:
         """Type *line*; return what is printed, and its exit code in angle brackets."""
         self.send(f"{line}; echo \"<$?\"'>'")
-        output = await self._until(lambda output: _PROMPT in output.partition(_TYPED)[2], timeout_s)
+        output = await self._until(lambda output: _PROMPT in output.partition(_TYPED)[2], PATIENCE_S)
         return output.partition(_TYPED)[2].partition(_PROMPT)[0].decode(errors="replace")
 
     async def ended(self) -> int:

@@ -33,7 +33,7 @@ from kubelab.cluster.runtime.client import MachineGoneError, Shim, ShimProcess, 
 from kubelab.language import Text
 
 HANGUP_TIMEOUT_S = 0.3
-EXAMINATION_TIMEOUT_S = 0.5
+EXAMINATION_TIMEOUT_S = 10.0  # On a busy host the least of programs has been seen to take half a second.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NAMESPACE_ROOT = "machine"
 
