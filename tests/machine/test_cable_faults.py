@@ -144,7 +144,7 @@ async def test_of_a_lossy_cables_packets_some_are_lost_each_way(
     for number in range(100):
         for sender, receiver in ((one, two), (two, one), (two, third)):
             post.send(sender, receiver, b"%d" % number)
-    await ground.network.cables.lose(one.name, 0.0)
+    # Asked while it still loses: packets may be on their way.
     assert 20 < len(await post.arrived(one, two)) < 80
     assert 20 < len(await post.arrived(two, one)) < 80
     assert len(await post.arrived(two, third)) == 100
@@ -165,9 +165,10 @@ async def test_faults_add_up_and_each_is_taken_back_by_itself(ground: Ground, ma
 async def test_a_rate_bounds_what_a_cable_carries_each_way(
     ground: Ground, machines: Three, post: Post
 ) -> None:
-    """What comes faster waits in a short queue, and is lost when that is full."""
+    """What comes faster waits in a short queue, and is lost when that is full. So slow a cable would take ten
+    seconds for all: nobody sends that slowly."""
     one, two, _ = machines
-    await ground.network.cables.slow(one.name, Slowness(rate_bits_per_s=1_000_000))
+    await ground.network.cables.slow(one.name, Slowness(rate_bits_per_s=100_000))
     assert kinds(ground, one) == ["tbf", "tbf"]
     for _ in range(100):
         post.send(one, two, bytes(1400))
