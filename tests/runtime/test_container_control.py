@@ -142,7 +142,7 @@ async def test_a_process_that_has_left_its_cgroup_ends_with_its_container(node):
     for directory in node.machine.cgroups.at("programs").directories:
         (Path(directory) / "cgroup.procs").write_text(str(escaped[0]))
     await node.runtime.stop_container(container.id, 0.01)
-    assert not Path(f"/proc/{escaped}").exists()
+    assert not Path(f"/proc/{escaped[0]}").exists()
 
 
 async def test_a_full_volume_is_full_for_the_container_alone(node):

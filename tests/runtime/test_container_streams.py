@@ -75,7 +75,7 @@ async def test_a_command_runs_where_the_container_s_own_does(node):
     assert told.decode() == f"of the pod /srv sh {pod.uid}\n4\n"
     assert exit_code == 3
     limited = "head -1 /proc/self/cgroup; grep -E 'NoNewPrivs|Seccomp:|CapBnd' /proc/self/status"
-    own = await node.logged(await node.named(pod, f"{limited}; {STAY}"), "CapBnd")
+    own = await node.logged(await node.named(pod, f"{limited}; {STAY}"), "Seccomp:")  # The last of the lines.
     told, _ = await output_of(node, container, "sh", "-c", limited)
     assert [line.split(" ", 3)[3] for line in own.splitlines()] == told.decode().splitlines()
 
@@ -129,12 +129,14 @@ async def test_a_missing_command_and_a_missing_container_are_told(node):
 
 
 async def test_several_are_attached_and_the_log_has_it_all_the_same(node):
-    script = "read go; echo out; echo err >&2; read go; echo last"
+    script = "read go; echo out; read go; echo err >&2; read go; echo last"
     container = await node.named(await node.sandbox(), script, stdin=True)
     async with attached(node, container) as one, attached(node, container) as two:
         os.write(one.stdin, b"go\n")
         for each in (one, two):
             assert await read(each.stdout, b"\n") == b"out\n"
+        os.write(one.stdin, b"go\n")
+        for each in (one, two):
             assert await read(each.stderr, b"\n") == b"err\n"
         os.write(two.stdin, b"go\n")
         assert [await read(each.stdout) for each in (one, two)] == [b"last\n", b"last\n"]
@@ -194,6 +196,8 @@ async def test_a_long_log_goes_on_in_a_new_file_and_no_line_is_lost(node, monkey
             while log_rotation.older(log)[:1] == newest or log.with_name(f"{log.name}.new").exists():
                 await asyncio.sleep(0.002)
     await node.logged(container, "over")
+    while len(log_rotation.older(log)) >= log_rotation.FILES_MAX:
+        await asyncio.sleep(0.002)  # The oldest goes last.
     files = (*reversed(log_rotation.older(log)), log)
     assert len(files) == log_rotation.FILES_MAX
     records = [line for path in files for line in path.read_text().splitlines()]

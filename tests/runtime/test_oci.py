@@ -6,7 +6,8 @@ import select
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -35,11 +36,18 @@ def runtime(tmp_path: Path) -> Iterator[Runtime]:
 
 
 def ends(runtime: Runtime, id_: str) -> None:
-    pid = runtime.state(id_)["pid"]
-    if pid:
-        fd = os.pidfd_open(pid)
-        assert select.select([fd], [], [], 20)[0]
-        os.close(fd)
+    try:
+        fd = os.pidfd_open(runtime.state(id_)["pid"] or -1)
+    except OSError:  # It had ended before (EINVAL), or has while we asked (ESRCH).
+        return
+    assert select.select([fd], [], [], 20)[0]
+    os.close(fd)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for what a container does by itself; the test's own time-out ends it otherwise."""
+    while not holds():
+        time.sleep(0.002)
 
 
 def test_a_container_is_created_started_entered_killed_and_deleted(runtime, tmp_path):
@@ -51,6 +59,7 @@ def test_a_container_is_created_started_entered_killed_and_deleted(runtime, tmp_
 
     runtime("start", ONE)
     assert runtime.state(ONE)["status"] == "running"
+    until(lambda: (bundle.path / "out").read_text() == "1 began\n")
     inside = runtime(
         "exec", "--user", "web", "--env", "A=b", "--cwd", "/tmp", ONE, "sh", "-c", "id; echo $A; pwd"
     )

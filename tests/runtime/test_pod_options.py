@@ -22,7 +22,10 @@ async def test_containers_may_share_their_processes_and_pause_reaps_for_them(nod
     pod = await node.pod(share_process_namespace=True)
     first = await node.named(pod, UP)
     await node.logged(first, "up")
-    script = "cat /proc/1/comm; pgrep -x sleep | wc -l; sh -c 'true & exec true'; exec 9>&-; ps -e -o stat="
+    # What was started is waited for, and what has ended until pause has reaped it.
+    waits = "until pgrep -x sleep; do :; done >/dev/null", "while ps -e -o stat= | grep -q Z; do :; done"
+    look = "cat /proc/1/comm; pgrep -x sleep | wc -l; sh -c 'true & exec true'"
+    script = f"{waits[0]}; {look}; {waits[1]}; ps -e -o stat="
     told = await node.shell(pod, script)
     assert told.splitlines()[:2] == ["pause", "1"]
     assert "Z" not in told
