@@ -4,19 +4,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cgroup_ground import new_cgroup
 
 from kubelab.cluster.linux import cgroup_programs
-from kubelab.cluster.linux.cgroups import Cgroup, detect
+from kubelab.cluster.linux.cgroups import Cgroup
 
 pytestmark = pytest.mark.root
 
 
 @pytest.fixture
 def cgroup() -> Iterator[Cgroup]:
-    made = detect().at("kubelab-test-programs")
-    made.create()
-    yield made
-    made.remove()
+    with new_cgroup() as made:
+        yield made
 
 
 def test_the_running_kernel_takes_both(cgroup: Cgroup) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from cgroup_ground import new_cgroup
 
 from kubelab.cluster.errors import KernelError
 from kubelab.cluster.linux.cgroups import (
@@ -120,16 +121,12 @@ def test_weights_come_back_from_shares(weight):
 
 @pytest.mark.root
 def test_the_running_kernel_s_controllers_take_the_limits():
-    cgroup = detect().at("kubelab-test-limits")
-    cgroup.create()
-    try:
+    with new_cgroup() as cgroup:
         wanted = {"cpu.weight": "50", "cpu.max": "20000 100000", "memory.max": str(1 << 20), "pids.max": "7"}
         for field, value in wanted.items():
             cgroup.limit(field, value)
         assert {field: cgroup.read(field) for field in wanted} == wanted
         assert cgroup.oom_kills() == 0
-    finally:
-        cgroup.remove()
     assert not any(Path(directory).exists() for directory in cgroup.directories)
 
 
