@@ -17,7 +17,7 @@ from kubelab.cluster.lab.control import ControlClient
 from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.cluster.lab.snapshot import StoreView
 
-TIMEOUT_S = 30
+TIMEOUT_S = 50  # Of a busy machine's; a lab takes a second to come up.
 
 
 @dataclass
@@ -37,6 +37,10 @@ class RunningLab:
 
     def kubectl(self, *arguments: str, stdin: str | None = None, code: int | None = 0) -> str:
         return self.run("kubectl", *arguments, stdin=stdin, code=code)
+
+    def can(self, *arguments: str) -> bool:
+        """Tell whether `kubelab ARGUMENTS` is done without complaint."""
+        return kubelab(self.place, *arguments, prefix=self.prefix).returncode == 0
 
     def json(self, *arguments: str) -> Any:
         return json.loads(self.kubectl(*arguments, "-o", "json"))
@@ -91,18 +95,24 @@ def running(place: Path, *options: str, prefix: tuple[str, ...] = ()) -> Iterato
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    assert process.stdout
-    ready = process.stdout.readline()
-    assert ready.strip() == str(place / "admin.conf"), ready + process.communicate(timeout=TIMEOUT_S)[0]
     lab = RunningLab(place, process, prefix)
     try:
+        assert process.stdout
+        ready = process.stdout.readline()
+        assert ready.strip() == str(place / "admin.conf"), ready + process.communicate(timeout=TIMEOUT_S)[0]
         yield lab
     finally:
-        if process.poll() is None:
-            lab.end()
+        try:
+            if process.poll() is None:
+                lab.end()
+        finally:
+            process.kill()  # If it has not ended as it was told to.
+            process.wait()
+            if process.stdout:
+                process.stdout.close()
 
 
-def until(holds: Callable[[], bool]) -> None:
+def until(holds: Callable[[], object]) -> None:
     """Ask again and again, from outside, until it holds."""
     deadline_s = time.monotonic() + TIMEOUT_S
     while not holds():

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.root
 def running_with_a_pod(place: Path) -> Iterator[RunningLab]:
     with running(place) as lab:
         lab.kubectl("run", "busy", "--image=kubelab/shell", "--", "sleep", "1000")
-        lab.kubectl("wait", "--for=condition=Ready", "pod/busy", "--timeout=20s")
+        lab.kubectl("wait", "--for=condition=Ready", "pod/busy", "--timeout=40s")
         yield lab
 
 

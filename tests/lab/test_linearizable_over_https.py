@@ -288,6 +288,19 @@ async def surely(ask: Callable[[], Awaitable[Any]]) -> Any:
             await asyncio.sleep(0.05)
 
 
+async def surely_made(api: Api, obj: Object) -> None:
+    """Nobody else makes it: if it exists it was made when no answer came back."""
+
+    async def make() -> None:
+        try:
+            await api.create(CONFIGMAPS, obj)
+        except ApiError as refusal:
+            if refusal.reason != "AlreadyExists":
+                raise
+
+    await surely(make)
+
+
 async def clients(lab: Lab, stack: AsyncExitStack) -> tuple[list[Api], list[Api]]:
     """Return those who ask another server when theirs fails, and those who do not."""
     config = kubeconfig.read(lab.directory.kubeconfig)
@@ -330,9 +343,10 @@ async def use(lab: Lab, history: History) -> list[Watcher]:
         moving, staying = await clients(lab, stack)
         for number in range(int(DURATION_S / OBJECTS_LAST_S) + 1):
             for name in (f"register-{number}-a", f"register-{number}-b"):
-                making = surely(lambda name=name: moving[0].create(CONFIGMAPS, configmap(name, 0)))
-                await history.record(history.registers, name, "write", 0, _without_answer(making))
-        since = (await moving[0].list(CONFIGMAPS, NAMESPACE)).resource_version
+                called = time.perf_counter()
+                await surely_made(moving[0], configmap(name, 0))
+                history.registers.append(Operation(name, "write", 0, None, called, time.perf_counter()))
+        since = (await surely(lambda: moving[0].list(CONFIGMAPS, NAMESPACE))).resource_version
         watchers = [Watcher(api, since) for api in (*moving, *staying)]
         end_s = time.perf_counter() + DURATION_S
         async with asyncio.TaskGroup() as watching:
@@ -347,10 +361,6 @@ async def use(lab: Lab, history: History) -> list[Watcher]:
     return watchers
 
 
-async def _without_answer(asking: Awaitable[Any]) -> None:
-    await asking
-
-
 async def _see_the_end(api: Api, history: History, chance: random.Random, values: Iterator[int]) -> None:
     """Have the last reads, when all is well again, in the history; and tell the watchers that this is it."""
     last = await surely(lambda: api.list(CONFIGMAPS, NAMESPACE))
@@ -361,7 +371,7 @@ async def _see_the_end(api: Api, history: History, chance: random.Random, values
         await reader.read_set(label)
     there = {each["metadata"]["name"] for each in last.items}
     assert not history.acknowledged.keys() - there, history.faults
-    await api.create(CONFIGMAPS, configmap("last", 0))
+    await surely_made(api, configmap("last", 0))
 
 
 def check_watched(watcher: Watcher, other: Watcher, history: History) -> None:

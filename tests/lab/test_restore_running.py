@@ -14,7 +14,7 @@ def deploy(lab: RunningLab, name: str, command: str) -> None:
     """Run *command* under timeout(1), which ends when it is asked to: sleep as pid 1 would not."""
     argv = ["timeout", "9999", *command.split()]
     lab.kubectl("create", "deployment", name, "--image=kubelab/shell", "--", *argv)
-    lab.kubectl("wait", "--for=condition=Available", f"deployment/{name}", "--timeout=30s")
+    lab.kubectl("wait", "--for=condition=Available", f"deployment/{name}", "--timeout=40s")
 
 
 def revision_of(lab: RunningLab) -> int:
@@ -35,7 +35,7 @@ def test_a_running_lab_goes_back_to_a_snapshot(tmp_path: Path, short_path: Path)
         lab.kubectl("get", "deployment", "late")
         said = lab.run("store", "snapshot", "restore", saved, "--yes")
         assert "is again what is in" in said
-        lab.kubectl("wait", "--for=condition=Available", "deployment/early", "--timeout=30s")
+        lab.kubectl("wait", "--for=condition=Available", "deployment/early", "--timeout=40s")
         until(lambda: is_running(early) and not is_running(late))  # The kubelet has begun anew.
         assert "NotFound" in lab.kubectl("get", "deployment", "late", code=1)
         assert revision_of(lab) > before

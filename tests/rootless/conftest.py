@@ -3,7 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab_program import RunningLab, running
+from lab_program import RunningLab, running, until
 from ordinary_user import as_user, processes_of_user
 
 
@@ -29,4 +29,4 @@ def lab(home: Path, user: tuple[str, ...]) -> Iterator[RunningLab]:
         said = lab.end()
     assert (lab.process.returncode, said) == (0, "")
     assert sorted(left.name for left in lab.place.iterdir()) == ["lock", "masters"]
-    assert processes_of_user() == []
+    until(lambda: processes_of_user() == [])  # Who has been killed is not gone at once.

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from lab_program import RunningLab, kubelab, running
+from lab_program import RunningLab, kubelab, running, until
 from ordinary_user import ID, processes_of_user
 
 from kubelab.cluster.linux.namespaces import namespace_id
@@ -46,8 +46,8 @@ def test_kubectl_reaches_it_from_another_terminal(lab: RunningLab) -> None:
 def test_a_pod_runs_in_namespaces_and_a_network_of_its_own(lab: RunningLab) -> None:
     script = "id -u; hostname; tr '\\0' ' ' </proc/1/cmdline | cut -c -7; sleep 1000"
     lab.kubectl("run", "own", "--image=kubelab/shell", "--restart=Never", "--", "sh", "-c", script)
-    lab.kubectl("wait", "--for=condition=Ready", "pod/own", "--timeout=20s")
-    assert lab.kubectl("logs", "own").splitlines() == ["0", "own", "sh -c i"]
+    lab.kubectl("wait", "--for=condition=Ready", "pod/own", "--timeout=40s")
+    until(lambda: lab.kubectl("logs", "own").splitlines() == ["0", "own", "sh -c i"])
     ip = lab.json("get", "pod", "own")["status"]["podIP"]
     assert "1 received" in " ".join(on_machine(lab, f"ping -c 1 -W 5 {ip}"))
     lab.kubectl("delete", "pod", "own", "--now")
@@ -68,9 +68,9 @@ def test_a_pod_that_should_be_killed_last_is_killed_no_earlier_than_the_lab(lab:
         "spec": {"containers": [container]},
     }
     lab.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
-    lab.kubectl("wait", "--for=condition=Ready", "pod/last", "--timeout=20s")
+    lab.kubectl("wait", "--for=condition=Ready", "pod/last", "--timeout=40s")
     assert lab.json("get", "pod", "last")["status"]["qosClass"] == "Guaranteed"
-    assert lab.kubectl("logs", "last").strip() == own
+    until(lambda: lab.kubectl("logs", "last").strip() == own)
     lab.kubectl("delete", "pod", "last", "--now")
 
 
@@ -144,8 +144,8 @@ def test_killed_it_leaves_nothing_that_runs_and_clean_takes_the_rest(
     place = home / "killed"
     others = set(processes_of_user())
     with running(place, "--minions", "1", prefix=user) as killed:
+        until(lambda: len(set(processes_of_user()) - others) == 3)  # Once all have come that are to stay.
         processes = [os.pidfd_open(pid) for pid in set(processes_of_user()) - others]
-        assert len(processes) == 3
         killed.end(signal.SIGKILL)
         for pidfd in processes:
             select.select([pidfd], [], [])
@@ -166,6 +166,6 @@ def test_nothing_comes_through_from_a_container_of_his(lab: RunningLab, tmp_path
         image = ("--image=kubelab/shell", "--restart=Never", "--command")
         lab.kubectl("run", "escape", *image, *env, "--", *outside.arguments)
         succeeded = "--for=jsonpath={.status.phase}=Succeeded"
-        lab.kubectl("wait", succeeded, "pod/escape", "--timeout=20s")
+        lab.kubectl("wait", succeeded, "pod/escape", "--timeout=40s")
     assert through(lab.kubectl("logs", "escape")) == {}
     lab.kubectl("delete", "pod", "escape", "--now")
