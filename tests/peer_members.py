@@ -127,7 +127,7 @@ def introduce(*members: Member) -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what sockets will bring about."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(50):
         while not condition():  # noqa: ASYNC110 - there is no event in the kernel to wait for
             await asyncio.sleep(0.002)
 

@@ -3,28 +3,21 @@
 They elect within milliseconds, so a test has a new one in a tenth of a second.
 """
 
-import itertools
-import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from own_addresses import own_address
 
 from kubelab.cluster.store.etcd_client import EtcdClient, open_client
 from kubelab.cluster.store.etcd_client_endpoints import Endpoint
 from kubelab.cluster.store.etcd_process import EtcdMember, EtcdSpec, run_member
 from kubelab.cluster.store.etcd_process_place import LoopbackPlace
 
-_numbers = itertools.count(1)
-
-
-def _address() -> str:
-    pid = os.getpid()
-    return f"127.{pid >> 8 & 0xFF}.{pid & 0xFF}.{next(_numbers) % 250 + 2}"
-
 
 def loopback_specs(place: Path, number: int = 1, *, heartbeat_ms: int = 2) -> list[EtcdSpec]:
-    addresses = {f"member-{each + 1}": _address() for each in range(number)}
+    addresses = {f"member-{each + 1}": own_address() for each in range(number)}
     peers = {name: f"http://{address}:2380" for name, address in addresses.items()}
     return [
         EtcdSpec(

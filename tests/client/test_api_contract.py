@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from own_addresses import own_address
 
 from kubelab.cluster.apiserver.bootstrap import bootstrap
 from kubelab.cluster.apiserver.local import LocalApi
@@ -43,18 +44,21 @@ async def registry(store: MemoryStore) -> Registry:
 
 
 @asynccontextmanager
-async def serving(registry: Registry, authority: Authority, port: int = 0) -> AsyncIterator[ClientConfig]:
+async def serving(
+    registry: Registry, authority: Authority, place: tuple[str, int] = ("127.0.0.1", 0)
+) -> AsyncIterator[ClientConfig]:
     """Serve on loopback; yield how the administrator connects."""
-    listener, admin = socket.create_server(("127.0.0.1", port)), authority.admin()
+    listener, admin = socket.create_server(place), authority.admin()
     ca = authority.certificate_path
     security = Security(server_context(ca, authority.apiserver()), client_context(ca, admin))
-    url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+    url = "https://{}:{}".format(*listener.getsockname())
     async with serve(registry, security, [listener]):
         yield ClientConfig(
             url,
             ca.read_bytes(),
             admin.certificate.read_bytes(),
             admin.key.read_bytes(),
+            tls_server_name="localhost",
         )
 
 
@@ -213,8 +217,9 @@ async def test_an_informer_outlives_a_restart_of_the_server(registry: Registry, 
     def note(old: Object | None, new: Object | None) -> None:
         changes.put_nowait(f"{old and old['metadata']['name']} -> {new and new['metadata']['name']}")
 
+    place = own_address(), 6443  # Nobody else takes it while there is no server.
     async with AsyncExitStack() as first_server:
-        config = await first_server.enter_async_context(serving(registry, authority))
+        config = await first_server.enter_async_context(serving(registry, authority, place))
         async with (
             HttpsApi.connect(config) as api,
             Informer(api, CONFIGMAPS, clock=SystemClock()) as informer,
@@ -224,7 +229,7 @@ async def test_an_informer_outlives_a_restart_of_the_server(registry: Registry, 
             await first_server.aclose()
             local = LocalApi(registry)
             await local.create(CONFIGMAPS, configmap("a"))
-            async with serving(registry, authority, port=int(config.server.rpartition(":")[2])):
+            async with serving(registry, authority, place):
                 assert await changes.get() == "None -> a"
                 await local.delete(CONFIGMAPS, "default", "a")
                 assert await changes.get() == "a -> None"

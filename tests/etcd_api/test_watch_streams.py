@@ -205,5 +205,5 @@ async def test_a_stream_that_is_cut_leaves_no_task(lab: Served, client: GrpcClie
         await next_answer(stream)
         await stream.cancel()
     await client.put(b"any")
-    await VirtualClock().advance(0)  # Until nothing can run any more.
-    assert asyncio.all_tasks() == before
+    while asyncio.all_tasks() != before:  # What was sent last may still be on its way through the kernel.
+        await VirtualClock().advance(0)

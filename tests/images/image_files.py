@@ -140,3 +140,12 @@ def docker_save(image: Made, name: str) -> bytes:
         names.append(file)
     index = [{"Config": config_name, "RepoTags": [name] if name else None, "Layers": names}]
     return tar([*items, ("manifest.json", json.dumps(index).encode())], tarfile.USTAR_FORMAT)
+
+
+def everything(path: Path) -> set[str]:
+    """Return the names of all that a store holds, but for its locks and empty directories."""
+    return {
+        str(each.relative_to(path))
+        for each in path.rglob("*")
+        if not each.is_dir() and each.name not in ("lock", "busy")
+    }

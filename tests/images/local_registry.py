@@ -5,7 +5,6 @@ import base64
 import json
 import os
 import shutil
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -23,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import NameOID
 from image_files import Made
+from own_addresses import own_address
 
 NAME = "docker-registry"
 # `make setup-dev` unpacks it beside the interpreter.
@@ -32,18 +32,12 @@ USER, PASSWORD = "learner", "secret"
 HTPASSWD = f"{USER}:$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW\n"
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 @asynccontextmanager
 async def registry(path: Path, auth: Mapping[str, object] | None = None) -> AsyncIterator[str]:
     """Yield the host and port of a registry that keeps its images below *path*."""
     if PROGRAM is None:
         pytest.skip(f"needs {NAME}: make setup-dev")
-    address = f"127.0.0.1:{free_port()}"
+    address = f"{own_address()}:5000"
     config = {
         "version": 0.1,
         "log": {"level": "error"},

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from conftest import everything
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from image_files import (
@@ -19,6 +18,7 @@ from image_files import (
     directory,
     docker_save,
     entry,
+    everything,
     hard_link,
     layout_files,
     made,

@@ -3,16 +3,16 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from conftest import everything
-from local_registry import free_port
+from image_files import everything
 
 import kubelab.cluster.images.programs
 from kubelab.cluster.images.image import ImageError
@@ -86,10 +86,16 @@ def get(url: str) -> tuple[int, str]:
 
 @asynccontextmanager
 async def web(**env: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    port = free_port()
-    async with program("web.py", PORT=str(port), **env) as process:
-        assert process.stdout is not None
-        assert b"listens" in await process.stdout.readline()
+    """It listens on all addresses: if somebody has taken the port that was free just now, on another one."""
+    async with AsyncExitStack() as stack:
+        while True:
+            with socket.create_server(("", 0)) as server:
+                port = server.getsockname()[1]
+            process = await stack.enter_async_context(program("web.py", PORT=str(port), **env))
+            assert process.stdout is not None
+            if b"listens" in (said := await process.stdout.readline()):
+                break
+            assert b"Traceback" in said
         yield process, f"http://127.0.0.1:{port}"
 
 
@@ -140,9 +146,10 @@ async def test_requests_are_counted_by_who_answered():
 
 
 async def test_failed_requests_are_counted_and_make_the_code_1():
-    code, output = await code_and_output(
-        "load.py", "http", f"http://127.0.0.1:{free_port()}", "--seconds", "0.2"
-    )
+    with socket.socket() as silent:  # It has the port, and nobody listens there.
+        silent.bind(("127.0.0.1", 0))
+        url = "http://{}:{}".format(*silent.getsockname())
+        code, output = await code_and_output("load.py", "http", url, "--seconds", "0.2")
     assert code == 1
     assert "Connection refused" in output
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from image_files import directory, entry, made, tar, write_archive
 from lab_program import kubelab as command_line
+from lab_program import until
 from ordinary_user import FIRST_GRANTED, as_user, processes_of_user
 
 from kubelab.cli import run
@@ -115,4 +116,4 @@ def test_an_ordinary_users_images_keep_the_owners_of_their_files(monkeypatch):
         assert (status.st_uid, status.st_gid) == (FIRST_GRANTED + 999, FIRST_GRANTED + 999)
         assert "owned:1" in ordinary("rm", "owned:1")
         assert not Path(layer["directory"]).exists()
-        assert processes_of_user() == []
+        until(lambda: processes_of_user() == [])

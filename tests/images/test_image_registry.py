@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from conftest import everything
-from image_files import ARCHITECTURE, OCI, directory, made, sha256, tar, with_manifest
+from image_files import ARCHITECTURE, OCI, directory, everything, made, sha256, tar, with_manifest
 from local_registry import HTPASSWD, PASSWORD, USER, Awkward, TokenServer, push, registry, served
 
 from kubelab.cluster.images.image import ImageError

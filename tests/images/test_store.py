@@ -12,8 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from conftest import everything
-from image_files import directory, made, tar, write_archive
+from image_files import directory, everything, made, tar, write_archive
 
 from kubelab.cluster.images import index
 from kubelab.cluster.images.content import Content

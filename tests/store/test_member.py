@@ -251,22 +251,22 @@ async def test_the_directory_of_another_member_is_refused(three: Members) -> Non
 
 async def test_a_lease_ends_its_keys_unless_it_is_kept_alive(three: Members) -> None:
     follower = three.others(await three.leader())[0]
-    kept = await follower.lease_grant(LeaseGrant(2, 0))
-    lost = await follower.lease_grant(LeaseGrant(2, 0))
+    kept = await follower.lease_grant(LeaseGrant(30, 0))
+    lost = await follower.lease_grant(LeaseGrant(3, 0))
     await follower.put(Put(b"kept", lease=kept.id))
-    await follower.put(Put(b"lost", lease=lost.id))
     async with follower.watch(b"lost") as watch:
-        ended = asyncio.ensure_future(anext(aiter(watch)))
-        while not ended.done():
-            assert await follower.lease_keep_alive(kept.id) == 2
-            await asyncio.wait([ended], timeout=0.2)
-        assert ended.result()[0].type == "DELETE"
+        await follower.put(Put(b"lost", lease=lost.id))
+        events = aiter(watch)
+        assert [(await anext(events))[0].type for _ in range(2)] == ["PUT", "DELETE"]
+    # Three seconds less are left of it now; when it is kept alive it has all of them again, for a moment.
+    while (await follower.lease_time_to_live(kept.id)).ttl_s < 29:
+        assert await follower.lease_keep_alive(kept.id) == 30
     assert await _value(follower, b"kept") is not None
     with pytest.raises(LeaseNotFoundError):
         await follower.lease_keep_alive(lost.id)
     assert (await follower.lease_time_to_live(lost.id)).ttl_s == -1
     state = await follower.lease_time_to_live(kept.id, keys=True)
-    assert (state.granted_ttl_s, state.keys) == (2, (b"kept",))
+    assert (state.granted_ttl_s, state.keys) == (30, (b"kept",))
 
 
 async def test_a_new_leader_lets_leases_begin_anew(three: Members) -> None:
@@ -274,9 +274,9 @@ async def test_a_new_leader_lets_leases_begin_anew(three: Members) -> None:
     granted = await leader.lease_grant(LeaseGrant(600, 0))
     await three.kill(three.name(leader))
     follower = three.others()[0]
-    assert (await surely(lambda: follower.lease_time_to_live(granted.id))).ttl_s >= 599
+    assert (await surely(lambda: follower.lease_time_to_live(granted.id))).ttl_s > 540  # Of a busy machine's.
     assert await surely(lambda: follower.lease_keep_alive(granted.id)) == 600
-    await follower.lease_revoke(granted.id)
+    await surely(lambda: follower.lease_revoke(granted.id))
     assert await follower.leases() == ()
 
 

@@ -14,7 +14,7 @@ import asyncio, sys
 from pathlib import Path
 
 sys.path.insert(0, sys.argv[2])
-from member_cluster import store_members
+from member_cluster import store_members, surely
 from kubelab.cluster.store.requests import Put
 
 
@@ -22,7 +22,7 @@ async def client(members, number):
     member = members[number % len(members)]
     for count in range(1 << 30):
         key = b"key/%d/%d" % (number, count)
-        await member.put(Put(key, bytes(200)))
+        await surely(lambda: member.put(Put(key, bytes(200))))
         print(key.decode(), flush=True)
 
 

@@ -32,6 +32,7 @@ from kubelab.cluster.store.service import NoLeaderError, StoreTimeoutError
 DURATION_S = float(os.environ.get("KUBELAB_LINEARIZABILITY_S", "2.5"))
 SEED = int(os.environ.get("KUBELAB_LINEARIZABILITY_SEED", "6"))
 CLIENTS = 6
+FEWEST = 20  # Operations, on however busy a machine.
 KEYS_LAST_S = 1.0  # Then others are used: a short history of each has few operations of unknown outcome.
 
 
@@ -91,11 +92,11 @@ async def _client(
     cluster: Members, history: History, chance: random.Random, values: Any, end_s: float
 ) -> None:
     known: dict[bytes, int] = {}
-    while (left_s := end_s - time.perf_counter()) > 0:
+    while (left_s := end_s - time.perf_counter()) > 0 or len(history.registers) < FEWEST:
         await asyncio.sleep(chance.random() * 0.02)
         if not cluster.running:
             continue
-        member, keys = chance.choice(list(cluster.running.values())), Keys(int(left_s / KEYS_LAST_S))
+        member, keys = chance.choice(list(cluster.running.values())), Keys(max(0, int(left_s / KEYS_LAST_S)))
         key, value = chance.choice(keys.registers), next(values)
         match chance.randrange(6):
             case 0:
@@ -181,6 +182,5 @@ async def test_clients_see_one_store_whatever_fails(tmp_path: Path) -> None:
             await history.record(history.sets, keys.set, "read", None, asking)
         await cluster.caught_up()
         assert len({await surely(each.hash_kv) for each in cluster.running.values()}) == 1
-    assert len(history.registers) > 20, history.faults
     assert is_linearizable(Register(), history.registers), history
     assert is_linearizable(GrowingSet(), history.sets), history
