@@ -13,7 +13,7 @@ import pytest
 from kubelab.ui.emulator import Emulator
 
 ROWS, COLUMNS = 40, 140
-PATIENCE_S = 30
+PATIENCE_S = 45
 ENTER, DOWN = "\r", "\x1b[B"
 F2, F3, F5, F10 = "\x1bOQ", "\x1bOR", "\x1b[15~", "\x1b[21~"
 

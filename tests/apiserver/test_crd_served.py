@@ -34,7 +34,7 @@ async def test_kubectl_works_with_custom_resources(cluster: Cluster) -> None:
     assert await cluster.ok("create", "-f", "-", stdin=written(CRD)) == (
         f"customresourcedefinition.apiextensions.k8s.io/{NAME} created\n"
     )
-    await cluster.ok("wait", "--for=condition=established", f"crd/{NAME}", "--timeout=10s")
+    await cluster.ok("wait", "--for=condition=established", f"crd/{NAME}", "--timeout=40s")
     first = written(crontab(cronSpec="* * * * */5", image="a"))
     assert await cluster.ok("apply", "-f", "-", stdin=first) == f"crontab.{GROUP}/my created\n"
     again = first.replace("image: a", "image: b")
@@ -65,7 +65,7 @@ async def test_kubectl_works_with_custom_resources(cluster: Cluster) -> None:
     assert (
         "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml" in strategic
     )
-    await cluster.ok("delete", "crd", NAME, "--timeout=20s")
+    await cluster.ok("delete", "crd", NAME, "--timeout=40s")
     assert "server doesn't have a resource type" in await cluster.refused(
         "get", "ct", "--cache-dir", str(cluster.home / "fresh")
     )
@@ -73,7 +73,7 @@ async def test_kubectl_works_with_custom_resources(cluster: Cluster) -> None:
 
 async def test_a_watch_ends_with_its_kind(cluster: Cluster) -> None:
     await cluster.api.create(DEFINITIONS, CRD)
-    await cluster.ok("wait", "--for=condition=established", f"crd/{NAME}", "--timeout=10s")
+    await cluster.ok("wait", "--for=condition=established", f"crd/{NAME}", "--timeout=40s")
     await cluster.api.create(CRONTABS, crontab(cronSpec="* * * * */5"))
     url = f"/apis/{GROUP}/v1/crontabs?watch=1&allowWatchBookmarks=true"
     async with admin(cluster) as session, session.get(url) as response:
@@ -87,7 +87,7 @@ async def test_a_watch_ends_with_its_kind(cluster: Cluster) -> None:
 
 async def test_old_clients_explain_by_the_second_version(cluster: Cluster) -> None:
     await cluster.api.create(DEFINITIONS, CRD)
-    await cluster.ok("wait", "--for=condition=established", f"crd/{NAME}", "--timeout=10s")
+    await cluster.ok("wait", "--for=condition=established", f"crd/{NAME}", "--timeout=40s")
     for path, word in (
         ("ct.spec.image", "What runs."),
         ("pod.spec.containers.image", "Container image name"),

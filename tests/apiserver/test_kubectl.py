@@ -162,7 +162,7 @@ async def test_delete_waits_until_the_kubelet_is_done(cluster: Cluster) -> None:
 async def test_wait_sees_conditions_and_deletions(cluster: Cluster) -> None:
     await cluster.ok("create", "-f", "-", stdin=POD)
     async with asyncio.TaskGroup() as group:
-        ready = group.create_task(cluster.ok("wait", "--for=condition=Ready", "pod/web", "--timeout=20s"))
+        ready = group.create_task(cluster.ok("wait", "--for=condition=Ready", "pod/web", "--timeout=40s"))
         await report(cluster, running())
     assert ready.result() == "pod/web condition met\n"
     await cluster.ok("delete", "pod", "web", "--force", "--grace-period=0")

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CANARY, HOST_PID = sys.argv[1], int(sys.argv[2])
-TIMEOUT_S = 10
+TIMEOUT_S = 30
 REFUSALS = (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EROFS)
 MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 32, 4096, 16384, 1 << 18
 USER_NAMESPACE = 0x10000000

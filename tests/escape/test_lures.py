@@ -73,7 +73,7 @@ async def test_a_link_exchanged_in_the_root_leads_no_mount_outside(tmp_path):
     before, runtime = host_mounts(), Runtime(tmp_path / "state")
     with _racing(place, link):
         for number in range(OCI_ROUNDS):
-            runtime("run", "-b", str(bundle.path), f"race-{number}", check=False)
+            runtime("run", "-b", str(bundle.path), f"race-{os.getpid()}-{number}", check=False)
     assert list(outside.iterdir()) == []
     assert host_mounts() == before
 
@@ -170,5 +170,5 @@ async def test_nothing_comes_through_from_a_container_of_the_oci_runtime(tmp_pat
     bundle.document["process"]["env"] += [f"{name}={value}" for name, value in outside.environment.items()]
     bundle.write()
     runtime = Runtime(tmp_path / "state")
-    told = await asyncio.to_thread(runtime.run, bundle, "escape")
+    told = await asyncio.to_thread(runtime.run, bundle, f"escape-{os.getpid()}")
     assert through(told) == {}

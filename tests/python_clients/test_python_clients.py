@@ -57,12 +57,12 @@ async def test_an_operator_of_kopf_reconciles(cluster: Cluster) -> None:
     async with operator(cluster):
         await cluster.ok("create", "-f", "-", stdin=boat(2))
         told = "--for=jsonpath={.status.build.log}=ana-log"
-        await cluster.ok("wait", "boat/ana", told, "--timeout=30s")
+        await cluster.ok("wait", "boat/ana", told, "--timeout=50s")
         assert await masts(cluster) == "2"
         owner = "jsonpath={.metadata.ownerReferences[0].kind}"
         assert await cluster.ok("get", "cm", "ana-log", "-o", owner) == "Boat"
         await cluster.ok("apply", "-f", "-", stdin=boat(3))
-        await cluster.ok("wait", "cm/ana-log", "--for=jsonpath={.data.masts}=3", "--timeout=30s")
+        await cluster.ok("wait", "cm/ana-log", "--for=jsonpath={.data.masts}=3", "--timeout=50s")
 
 
 def boat(masts: int) -> str:

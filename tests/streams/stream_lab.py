@@ -1,7 +1,6 @@
 """One lab for all tests of streams, and the genuine kubectl beside it, in each way that it can speak."""
 
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -48,7 +47,7 @@ spec:
 """
 WEBSOCKET: dict[str, str] = {}
 SPDY = {"KUBECTL_REMOTE_COMMAND_WEBSOCKETS": "false", "KUBECTL_PORT_FORWARD_WEBSOCKETS": "false"}
-TIMEOUT_S = 20
+TIMEOUT_S = 45
 LATE_DESCRIPTORS = 12  # Of pods that tests have left, debuggers for one, and of the lab's own connections.
 
 
@@ -110,8 +109,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLab]:
         journal = lab.journal_copy()
         kubectl = Kubectl(lab)
         kubectl.run("apply", "-f", "-", stdin=PODS.encode())
-        kubectl.run("wait", "--for=condition=Ready", "pod", "--all", "--timeout=15s")
-        kubectl.run("exec", "shell", "--", "true")
+        kubectl.run("wait", "--for=condition=Ready", "pod", "--all", "--timeout=40s")
+        # The container is ready before the server in it.
+        listening = "until (: < /dev/tcp/127.0.0.1/8000) 2>/dev/null; do :; done"
+        kubectl.run("exec", "web", "-c", "main", "--", "bash", "-c", listening)
         descriptors = len(open_descriptors(lab))
         yield lab
         until(lambda: len(open_descriptors(lab)) <= descriptors + LATE_DESCRIPTORS)
@@ -132,12 +133,6 @@ def kubectl(lab: RunningLab, request: pytest.FixtureRequest) -> Kubectl:
 @pytest.fixture
 def any_kubectl(lab: RunningLab) -> Kubectl:
     return Kubectl(lab)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def open_descriptors(lab: RunningLab) -> list[Path]:

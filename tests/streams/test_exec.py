@@ -8,7 +8,7 @@ from pathlib import Path
 import pexpect
 import pytest
 from sleeping import is_running, unlikely_seconds
-from stream_lab import Kubectl, until
+from stream_lab import TIMEOUT_S, Kubectl, until
 
 pytestmark = pytest.mark.root
 MEGABYTES_10 = os.urandom(1024) * 10 * 1024
@@ -51,7 +51,9 @@ def test_a_command_that_cannot_be_executed(any_kubectl: Kubectl) -> None:
 
 def test_a_container_that_has_ended_takes_no_commands(any_kubectl: Kubectl) -> None:
     any_kubectl.run("run", "ended", "--image=kubelab/shell", "--", "true")
-    any_kubectl.run("wait", "pod/ended", "--for=jsonpath={.status.containerStatuses[0].restartCount}=1")
+    # Ended for good: for a while nobody starts it again.
+    reason = "{.status.containerStatuses[0].state.waiting.reason}"
+    any_kubectl.run("wait", "pod/ended", f"--for=jsonpath={reason}=CrashLoopBackOff", "--timeout=40s")
     why = any_kubectl.refused("exec", "ended", "--", "true")
     any_kubectl.run("delete", "pod", "ended", "--wait=false")
     assert why == 'error: unable to upgrade connection: container not found ("ended")'
@@ -87,12 +89,12 @@ def test_a_command_does_not_outlive_a_killed_client(any_kubectl: Kubectl, option
 
 def test_a_command_ends_with_its_pod(any_kubectl: Kubectl) -> None:
     any_kubectl.run("run", "passing", "--image=kubelab/shell", "--", "sleep", "infinity")
-    any_kubectl.run("wait", "--for=condition=Ready", "pod/passing")
+    any_kubectl.run("wait", "--for=condition=Ready", "pod/passing", "--timeout=40s")
     client = any_kubectl.start("exec", "passing", "--", "sh", "-c", "echo here; sleep infinity")
     assert client.stdout
     assert client.stdout.readline() == b"here\n"
     any_kubectl.run("delete", "pod", "passing", "--force", "--grace-period=0")
-    said, _ = client.communicate(timeout=20)
+    said, _ = client.communicate(timeout=TIMEOUT_S)
     assert (client.returncode, said) == (137, b"command terminated with exit code 137\n")
 
 
@@ -135,7 +137,7 @@ def test_a_debugger_sees_the_processes_of_its_target(any_kubectl: Kubectl) -> No
     shell.expect(pexpect.EOF)
     shell.close()
     code = "{.status.ephemeralContainerStatuses[0].state.terminated.exitCode}"
-    any_kubectl.run("wait", "pod/web", f"--for=jsonpath={code}=2")
+    any_kubectl.run("wait", "pod/web", f"--for=jsonpath={code}=2", "--timeout=40s")
 
 
 def test_a_debugger_of_a_node_sees_its_processes(any_kubectl: Kubectl) -> None:

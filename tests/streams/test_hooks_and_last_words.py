@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from stream_lab import Kubectl
+from stream_lab import TIMEOUT_S, Kubectl
 
 pytestmark = pytest.mark.root
 LAST_WORDS = """
@@ -47,7 +47,7 @@ spec:
 
 def test_a_container_says_why_it_has_ended(any_kubectl: Kubectl) -> None:
     any_kubectl.run("apply", "-f", "-", stdin=LAST_WORDS.encode())
-    any_kubectl.run("wait", "pod/last-words", "--for=jsonpath={.status.phase}=Failed")
+    any_kubectl.run("wait", "pod/last-words", "--for=jsonpath={.status.phase}=Failed", "--timeout=40s")
     pod = json.loads(any_kubectl.run("get", "pod", "last-words", "-o", "json"))
     ended = {each["name"]: each["state"]["terminated"] for each in pod["status"]["containerStatuses"]}
     assert (ended["writes"]["message"], ended["writes"]["exitCode"]) == ("no disk", 3)
@@ -58,10 +58,10 @@ def test_a_container_says_why_it_has_ended(any_kubectl: Kubectl) -> None:
 
 def test_hooks_run_in_the_container_and_from_inside_its_pod(any_kubectl: Kubectl) -> None:
     any_kubectl.run("apply", "-f", "-", stdin=HOOKED.encode())
-    any_kubectl.run("wait", "--for=condition=Ready", "pod/hooked")
+    any_kubectl.run("wait", "--for=condition=Ready", "pod/hooked", "--timeout=40s")
     follower = any_kubectl.start("logs", "-f", "hooked")
     assert follower.stdout
     assert follower.stdout.readline().startswith(b"Serving HTTP")
     any_kubectl.run("delete", "pod", "hooked")
-    said, _ = follower.communicate(timeout=20)
+    said, _ = follower.communicate(timeout=TIMEOUT_S)
     assert b'"GET /farewell HTTP/1.1"' in said

@@ -10,7 +10,7 @@ PODS = "/api/v1/namespaces/default/pods"
 
 def test_a_pods_program_is_asked_by_way_of_the_server(any_kubectl: Kubectl) -> None:
     any_kubectl.run("run", "site", "--image=kubelab/shell", "--port=8000", "--", *SERVER)
-    any_kubectl.run("wait", "--for=condition=Ready", "pod/site", "--timeout=15s")
+    any_kubectl.run("wait", "--for=condition=Ready", "pod/site", "--timeout=40s")
     listening = "until (: < /dev/tcp/127.0.0.1/8000) 2>/dev/null; do :; done"
     any_kubectl.run("exec", "site", "--", "bash", "-c", listening)
     assert b"Directory listing for /" in any_kubectl.run("get", "--raw", f"{PODS}/site/proxy/")

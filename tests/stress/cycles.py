@@ -28,7 +28,7 @@ from kubelab.cluster.runtime.pods import PodRuntime, start_pods
 
 IMAGES = ("kubelab/shell", "kubelab/web:1")
 SHIM_KILLED, CANCELLED, PAUSE_KILLED, OWN_USERS = 0.04, 0.2, 0.15, 0.1
-SETTLE_S = 5.0
+SETTLE_S = 30.0
 COMMANDS = (("sleep", "100"), ("sh", "-c", "sleep 50 & exec sleep 100"), ("true",), ("no-such-command",))
 
 

@@ -35,7 +35,7 @@ SEED = int(os.environ.get("KUBELAB_STRESS_SEED", "1"))
 OCI_CYCLES = max(6, CYCLES // 10)  # Each runs three programs or four.
 PROGRAM = Path(__file__).with_name("cycles.py")
 CYCLES_UNTIL_KILLED = 40
-SETTLE_S = 10.0
+SETTLE_S = 30.0
 RSS_GROWTH_BYTES_MAX = 6 << 20
 
 
@@ -165,7 +165,7 @@ def test_nothing_is_left_of_a_container_whose_oci_runtime_was_killed(tmp_path: P
     mounts, pids = host_mounts(), set[tuple[int, int]]()
     runtime.root.mkdir()
     for number in range(OCI_CYCLES):
-        id_ = f"killed-{SEED}-{number}"
+        id_ = f"killed-{os.getpid()}-{number}"
         runtime.ids.append(id_)
         for command in (("create", "-b", str(bundle.path)), ("start",), ("delete", "--force")):
             _run_and_kill(runtime, chance, *command, id_)
@@ -175,7 +175,7 @@ def test_nothing_is_left_of_a_container_whose_oci_runtime_was_killed(tmp_path: P
         if chance.random() < 0.5:
             runtime("delete", "--force", id_)
             assert not (runtime.root / id_).exists(), (SEED, number)
-    runtime.create(bundle, f"last-{SEED}")
+    runtime.create(bundle, f"last-{os.getpid()}")
     for id_ in filter(None, runtime("list", "-q").stdout.split()):
         runtime("delete", "--force", id_)
     story = f"KUBELAB_STRESS_SEED={SEED}"
