@@ -325,7 +325,8 @@ def test_what_a_killed_one_was_staging_goes_with_the_next_change_and_what_is_at_
 KILLED_AT_MANY_MOMENTS = """
 import itertools, os, shutil, signal, sys
 from pathlib import Path
-from kubelab.cli import kubelab_command, track
+from kubelab.cli import track
+from kubelab.cli.command_line import kubelab_command
 from kubelab.lessons import catalog
 from kubelab.lessons.thirdparty import fetching, installed, offer
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from member_cluster import store_members
 
-from kubelab.cli import kubelab_command
+from kubelab.cli.command_line import kubelab_command
 from kubelab.cluster.errors import LabError
 from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.cluster.lab.stopped_store import TOKEN, member_directories
