@@ -5,7 +5,7 @@ import yaml
 from api_manifests import configmap
 from served_cluster import Cluster, admin
 
-from kubelab.cluster.apiserver import transcoding
+from kubelab.cluster.apiserver import yaml_encoding
 from kubelab.cluster.apiserver.negotiation import JSON, PROTOBUF, YAML, Accepted, Form, accepted, of_document
 from kubelab.cluster.errors import ApiError
 
@@ -55,7 +55,7 @@ def test_a_refusal_comes_even_to_whom_nothing_suits(accept: str, gets: str) -> N
     "text", ["1e3", "0o17", "1_000", "2026-01-01", "yes", "No", "~", "", "=", ".5", "0x1", "a: b"]
 )
 def test_text_that_a_reader_of_yaml_may_mistake_is_quoted(text: str) -> None:
-    assert transcoding.as_yaml({"a": text, text: 1}).count(b'"') >= 4
+    assert yaml_encoding.as_yaml({"a": text, text: 1}).count(b'"') >= 4
 
 
 async def test_yaml_is_to_be_had(cluster: Cluster) -> None:

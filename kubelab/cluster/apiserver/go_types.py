@@ -15,7 +15,7 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from mmap import ACCESS_READ, mmap
+from mmap import ACCESS_READ, MADV_DONTNEED, mmap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -103,6 +103,7 @@ class GoTypes:
         self._fields: dict[str, tuple[GoField, ...]] = {}
         self._json_fields: dict[str, Mapping[str, GoField]] = {}
         self._named = self._index()
+        self._let_go()
 
     def has(self, name: str) -> bool:
         return name in self._named
@@ -122,6 +123,7 @@ class GoTypes:
         """Return the fields of a struct in their order; an embedded struct is one of them, named ""."""
         if type_.name not in self._fields:
             self._fields[type_.name] = tuple(self._read_fields(type_))
+            self._let_go()
         return self._fields[type_.name]
 
     def json_fields(self, type_: GoType) -> Mapping[str, GoField]:
@@ -170,6 +172,10 @@ class GoTypes:
                 if package.startswith(("k8s.io/api", "k8s.io/metrics/")):
                     named[self._qualified(element, package)] = element
         return named
+
+    def _let_go(self) -> None:
+        """Give back the pages of the file that reading has brought in: 7 MiB for the index alone."""
+        self._memory.madvise(MADV_DONTNEED)
 
     def _read(self, address: int) -> GoType:
         place = address + self._shift

@@ -19,7 +19,6 @@ from ssl import SSLContext
 from urllib.parse import urlsplit
 
 import aiohttp
-from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -30,6 +29,7 @@ from kubelab.cluster.apiserver.routes import Route
 from kubelab.cluster.client.sent_once import sent_once
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import ENDPOINTSLICES, NODES, PODS, SERVICES, Object
+from kubelab.cluster.streams import web
 
 _SCHEMES = ("http", "https")
 _OF_ONE_HOP = (

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from ssl import SSLContext
 from urllib.parse import urlencode
 
-from aiohttp import web
 from multidict import MultiMapping
 
 from kubelab.cluster.apiserver import refusals, upgrading
@@ -24,6 +23,7 @@ from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.apiserver.routes import Route
 from kubelab.cluster.apiserver.upgrading import Backend
 from kubelab.cluster.objects import NODES, PODS, Object
+from kubelab.cluster.streams import web
 
 SUBRESOURCES = ("attach", "exec", "portforward")
 _ASKED = ("stdin", "stdout", "stderr", "tty")

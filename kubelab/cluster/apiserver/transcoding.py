@@ -1,14 +1,10 @@
 """Answers in other forms than JSON: what is to be sent is made as JSON, and told anew for who takes no JSON.
 
 Source: kubernetes, staging/src/k8s.io/apimachinery/pkg/runtime/serializer/{protobuf,json} and
-runtime/serializer/codec_factory.go. As there, YAML has its keys sorted.
+runtime/serializer/codec_factory.go.
 """
 
-import re
-from typing import Any
-
 import msgspec
-import yaml
 
 from kubelab.cluster.apiserver import protobuf_encoding, refusals, schema
 from kubelab.cluster.apiserver.bodies import SCALE
@@ -26,10 +22,6 @@ _DISCOVERY = {
     ("v1", kind): f"{schema.META}.{kind}"
     for kind in ("APIVersions", "APIGroupList", "APIGroup", "APIResourceList")
 }
-# What no reader of YAML takes for anything but text: not a number, a date, a boolean of 1.1, a key.
-_PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9/._-]*")
-_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
-_LINE = 2**20
 
 
 def has_protobuf(kind: Kind) -> bool:
@@ -46,7 +38,11 @@ def transcoded(body: bytes, media_type: str, kind: Kind | None = None) -> bytes:
     if media_type == JSON:
         return body
     obj = msgspec.json.decode(body)
-    return as_protobuf(obj, kind) if media_type == PROTOBUF else as_yaml(obj)
+    if media_type == PROTOBUF:
+        return as_protobuf(obj, kind)
+    from kubelab.cluster.apiserver.yaml_encoding import as_yaml  # 1 MiB, and hardly anybody asks for it.
+
+    return as_yaml(obj)
 
 
 def as_protobuf(obj: Object, kind: Kind | None = None) -> bytes:
@@ -71,23 +67,3 @@ def go_type_of(api_version: str, name: str, kind: Kind | None) -> str | None:
     go_type = known.get((api_version, name), "")
     bundled = schema.bundled()
     return go_type if bundled.types.has(go_type) and bundled.has_protobuf(go_type) else None
-
-
-def as_yaml(value: Any) -> bytes:
-    text: str = yaml.dump(value, Dumper=_Dumper, width=_LINE, allow_unicode=True, default_flow_style=False)
-    return text.encode()
-
-
-class _Dumper(yaml.SafeDumper):
-    """Text stays text whoever reads it: readers differ in what they take for numbers, dates and booleans."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    is_plain = _PLAIN.fullmatch(text) and text.lower() not in _WORDS
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if is_plain else '"')
-
-
-_Dumper.add_representer(str, _text)

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from ssl import SSLContext, SSLError
 from typing import Protocol
 
-from aiohttp import web
-
 from kubelab.cluster.apiserver import refusals
 from kubelab.cluster.apiserver.logs import CONNECT_TIMEOUT_S, Dial
 from kubelab.cluster.errors import ApiError
+from kubelab.cluster.streams import web
 from kubelab.cluster.streams.hijack import Finished, HijackedConnection
 from kubelab.cluster.streams.until import done_before
 

@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol, cast
 
-from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
+from kubelab.cluster.streams import web
 from kubelab.cluster.streams.hang_up import hung_up
 
 if TYPE_CHECKING:

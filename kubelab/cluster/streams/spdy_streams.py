@@ -8,10 +8,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
-from aiohttp import web
-
 from kubelab.cluster.linux.background import background
-from kubelab.cluster.streams import remote_command
+from kubelab.cluster.streams import remote_command, web
 from kubelab.cluster.streams.hijack import HijackedConnection, switching_protocols
 from kubelab.cluster.streams.inbox import Inbox
 from kubelab.cluster.streams.remote_command import OutputName, Status, StreamOptions

@@ -8,10 +8,10 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSMsgType
 
 from kubelab.cluster.linux.background import background
-from kubelab.cluster.streams import channels, remote_command
+from kubelab.cluster.streams import channels, remote_command, web
 from kubelab.cluster.streams.channels import Subprotocol
 from kubelab.cluster.streams.hang_up import hung_up, ping
 from kubelab.cluster.streams.inbox import Inbox
