@@ -19,6 +19,7 @@ from kubelab.cluster.objects import (
     ROLES,
     SERVICEACCOUNTS,
     Object,
+    Resource,
 )
 
 
@@ -27,12 +28,17 @@ async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Clu
     """One cluster for all tests here; each has users of its own."""
     home = tmp_path_factory.mktemp("auth")
     async with serving(home) as cluster, controlled(cluster):
-        async with cluster.api.watch(CLUSTERROLES, resource_version="", initial_events=True) as events:
-            async for event in events:
-                metadata = event.object["metadata"]
-                if metadata.get("name") == "admin" and event.object.get("rules"):
-                    break
+        await made(cluster, CLUSTERROLES, "admin", "rules")
+        await made(cluster, CONFIGMAPS, "kube-root-ca.crt", "data", namespace="default")
         yield cluster
+
+
+async def made(cluster: Cluster, resource: Resource, name: str, field: str, *, namespace: str = "") -> None:
+    """Wait until a controller has made the object, and filled the field in."""
+    async with cluster.api.watch(resource, namespace, resource_version="", initial_events=True) as events:
+        async for event in events:
+            if event.object["metadata"].get("name") == name and event.object.get(field):
+                return
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
