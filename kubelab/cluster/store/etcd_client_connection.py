@@ -12,6 +12,7 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 
+from kubelab.cluster.linux.connecting import becoming_transport
 from kubelab.cluster.store.etcd_client_http2 import Code, Http2, Http2Error, Status, Stream, header_block
 
 PING_AFTER_S = 5.5
@@ -228,15 +229,16 @@ async def connect(
     try:
         _notice_silence(opened)
         await loop.sock_connect(opened, (host, port))
+    except BaseException:
+        opened.close()
+        raise
+    with becoming_transport(opened):
         _, connection = await loop.create_connection(
             lambda: Connection("https" if tls else "http", f"{host}:{port}"),
             sock=opened,
             ssl=tls,
             server_hostname=host if tls else None,
         )
-    except BaseException:
-        opened.close()
-        raise
     return connection
 
 

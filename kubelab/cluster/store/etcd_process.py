@@ -23,6 +23,7 @@ from typing import Literal
 
 from kubelab.cluster.errors import LabError
 from kubelab.cluster.linux.background import background, forever
+from kubelab.cluster.linux.connecting import becoming_transport
 from kubelab.cluster.runtime.client import MachineGoneError
 from kubelab.cluster.store.etcd_process_place import Place, Process
 from kubelab.language import Text
@@ -213,12 +214,13 @@ class EtcdMember:
         opened = self._place.socket()
         try:
             await asyncio.get_running_loop().sock_connect(opened, (self.spec.address, self.spec.client_port))
-            reader, writer = await asyncio.open_connection(
-                sock=opened, ssl=self._tls, server_hostname=self.spec.address if self._tls else None
-            )
         except BaseException:
             opened.close()
             raise
+        with becoming_transport(opened):
+            reader, writer = await asyncio.open_connection(
+                sock=opened, ssl=self._tls, server_hostname=self.spec.address if self._tls else None
+            )
         try:
             writer.write(f"GET {path} HTTP/1.1\r\nHost: {self.spec.address}\r\n\r\n".encode())
             return await reader.readuntil(b"\r\n")
