@@ -56,7 +56,7 @@ async def kubectl(lab: Lab, *arguments: str) -> str:
         kubectl_path(),
         "--kubeconfig",
         lab.directory.kubeconfig,
-        "--request-timeout=20s",
+        "--request-timeout=40s",
         *arguments,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -204,7 +204,7 @@ async def test_a_killed_leader_that_is_started_again_leads_at_once(lab):
 async def test_a_killed_kubelet_leaves_its_pods_running(lab):
     kubelet = component(lab, "minion-1", "kubelet")
     await kubectl(lab, "run", "stays", "--image=kubelab/shell", "--", "sleep", "1000")
-    await kubectl(lab, "wait", "--for=condition=Ready", "pod/stays", "--timeout=30s")
+    await kubectl(lab, "wait", "--for=condition=Ready", "pod/stays", "--timeout=40s")
     await until(lambda: bool(pids_of(lab, "stays")))
     pids = pids_of(lab, "stays")
     await kubelet.kill()

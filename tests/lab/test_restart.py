@@ -53,7 +53,7 @@ async def reached(informer: Informer, holds: Callable[[], bool]) -> None:
     changed = asyncio.Event()
     unsubscribe = informer.on_change(lambda old, new: changed.set())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             while not holds():
                 changed.clear()
                 await changed.wait()
@@ -139,7 +139,7 @@ async def test_restarts_leave_no_descriptor_process_or_link(lab):
     for _ in range(3):
         await lab.restart("minion-1")
         await lab.restart("master-1")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while await left(0.05) > before:
             pass  # A connection closes when its other end has gone.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pexpect
 import pytest
 import pytest_asyncio
-from lab_program import command, environment, kubelab
+from lab_program import TIMEOUT_S, command, environment, kubelab
 
 from kubelab.cluster.lab.config import LabConfig
 from kubelab.cluster.lab.control import ShellOffer
@@ -36,7 +36,8 @@ async def typed(lab: Lab, lines: str, *arguments: str) -> str:
 
 def _type(place: Path, lines: str, arguments: tuple[str, ...]) -> str:
     program, *rest = command("shell", *arguments)
-    child = pexpect.spawn(program, rest, env=environment(place), encoding="utf-8", dimensions=(24, 200))
+    settings = {"env": environment(place), "encoding": "utf-8", "dimensions": (24, 200), "timeout": TIMEOUT_S}
+    child = pexpect.spawn(program, rest, **settings)
     child.expect("# ")
     child.sendline(f"{lines}; exit 7")
     child.expect(pexpect.EOF)
