@@ -103,6 +103,16 @@ class Raft:
             if self._may_campaign():
                 self._campaign()
 
+    @property
+    def ticks_until_due(self) -> int:
+        """How many ticks there are until one may do more than count: a leader's next heartbeat, or for a
+        follower when it has missed one. They need not come one by one, but all before the next `step`."""
+        if self._leadership is not None:
+            return self._config.heartbeat_ticks - self._ticks % self._config.heartbeat_ticks
+        if self.leader == NOBODY:
+            return 1
+        return max(1, self._config.election_ticks - self._config.heartbeat_ticks - self._elapsed)
+
     def step(self, message: Message) -> None:
         """Take in what another member sent."""
         kind = message.type

@@ -108,6 +108,7 @@ class Member:
         self._reads = WaitingReads(secrets.randbits(64))
         self._changes = Changes()
         self._lessor = Lessor()
+        self._looked_for_expired_ticks = 0
         self._watches = MemberWatches(self._mvcc)
         self._snapshots = SnapshotKeeper(self._mvcc, self._driver, disk.snapshots, config.snapshot_entries)
         self._leader: MemberId = NOBODY
@@ -306,6 +307,7 @@ class Member:
         return self._raft.role is Role.LEADER
 
     def view(self) -> MemberView:
+        self._driver.catch_up()
         return MemberView(
             id=self.config.id,
             name=self.config.name,
@@ -439,9 +441,14 @@ class Member:
         self._proposals.expire(now_s)
         self._reads.expire(now_s, has_leader=self._leader != NOBODY)
         self._reads.ask_again(self._driver.ticks - self.config.election_ticks)
-        if self._driver.ticks % EXPIRY_TICKS == 0 and self._lessor.is_primary:
+        if self._lessor.is_primary and self._driver.ticks - self._looked_for_expired_ticks >= EXPIRY_TICKS:
+            self._looked_for_expired_ticks = self._driver.ticks
             for lease in self._lessor.expired(now_s):
                 self._propose_quietly(LeaseRevoke(lease))
+
+    @property
+    def is_asking(self) -> bool:
+        return self._reads.is_asking
 
     def _note_leader(self) -> None:
         self._leader = self._raft.leader

@@ -7,10 +7,12 @@ a hint, and goes along with the next write. Nor do followers hear of it at once 
 whose writes it answers often write again right away, so it waits for one round of the loop, and goes along
 with their entries.
 
-Time: a tick is never made up for. After the loop was held up, this member counts one tick, like the peers who
-share its loop or its machine, so that nobody is deposed for being slow together with all others. A lease,
-which is counted in ticks, must not outlive real time through that: it is not trusted until a round that was
-sent afterwards has been confirmed.
+Time: a member wakes when something may be due, for as many ticks at once as have passed, and counts those
+before Raft hears or is asked anything in between. But a tick is never made up for: after the loop was held
+up no more are counted than were to be slept through, and near an election they are slept through one by one.
+The peers who share its loop or its machine do likewise, so that nobody is deposed for being slow together
+with all others. A lease, which is counted in ticks, must not outlive real time through that: it is not
+trusted until a round that was sent afterwards has been confirmed.
 Source: etcd, server/etcdserver/raft.go; thesis, section 10.2.1; the contract is raft/ready.py.
 """
 
@@ -33,8 +35,9 @@ from kubelab.cluster.store.transport import Transport
 from kubelab.cluster.store.wal import Batch, Mark
 from kubelab.cluster.store.wal_writer import WalWriter
 
-STALL_TICKS = 2  # That late a tick shows that the loop was held up.
+STALL_TICKS = 2  # A tick that comes so long after the one before shows that the loop was held up.
 ALONE_TICKS = 10
+EARLY_TICKS = 0.01  # That much before its time, as clocks round it, a tick has come.
 READIES_MAX = 4  # Then the loop's other tasks have their turn.
 
 
@@ -51,6 +54,10 @@ class StateMachine(Protocol):
 
     def ticked(self) -> None:
         """Time has passed."""
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether it waits for an answer that may have got lost: then time is to be told tick by tick."""
 
     def before_ready(self) -> None:
         """Hand over what is asked of Raft."""
@@ -77,6 +84,7 @@ class Driver:
         self.snapshot_index = disk.snapshot.index
         """Of the newest snapshot that was handed to the log."""
         self.clock = clock
+        self._monotonic_s = clock.monotonic_s
         self.raft = Raft(
             config.raft,
             hard_state=disk.hard_state,
@@ -96,7 +104,8 @@ class Driver:
         self._is_running = False
         self._is_stopped = False
         self._hard_state: HardState | None = None  # What the log lacks: a commit index.
-        self._ticked_s = clock.monotonic_s()
+        self._ticked_s = clock.monotonic_s()  # When the last tick was due.
+        self._ticks_left = 1  # That are slept through now.
         self._stalled_at_ticks: int | None = None
         self._is_readable = False  # Found so since it was last woken.
         self._readable_until_s = 0.0
@@ -126,23 +135,25 @@ class Driver:
     def receive(self, messages: Sequence[Message]) -> None:
         if self._is_stopped:
             return
+        self.catch_up()
         for message in messages:
             self.raft.step(message)
         self.wake_at_once()
 
     def is_readable(self, applied: int) -> bool:
         """Whether linearizable reads may be answered now by a state that has applied up to *applied*."""
-        if self._is_readable:
-            return self.clock.monotonic_s() <= self._readable_until_s
+        if self._is_readable and self._monotonic_s() <= self._readable_until_s:
+            return True
         if self._is_stopped or self._stalled_at_ticks is not None:
             return False
+        self.catch_up()
         index = self.raft.read_at_once()
         if index is None or index > applied:
             return False
         self._is_readable = not self._is_awake
         until_s = self._ticked_s + STALL_TICKS * self._config.tick_s
         self._readable_until_s = float("inf") if self._is_alone else until_s
-        return self.clock.monotonic_s() <= self._readable_until_s
+        return self._monotonic_s() <= self._readable_until_s
 
     def confirmed(self, asked_at_ticks: int) -> None:
         """A round was confirmed that this leader sent after that many ticks."""
@@ -155,32 +166,48 @@ class Driver:
 
     async def run_ticks(self) -> None:
         """Tick until cancelled."""
-        tick_s, clock = self._config.tick_s, self.clock
+        tick_s = self._config.tick_s
         self._hurry_if_alone()
-        next_s = clock.monotonic_s()
+        self._ticked_s = self._monotonic_s()
         while True:
-            count = self._ticks_at_once
-            next_s += count * tick_s
-            await clock.sleep(next_s - clock.monotonic_s())
-            now_s = clock.monotonic_s()
-            if now_s - self._ticked_s > (count - 1 + STALL_TICKS) * tick_s:
-                self._stalled_at_ticks = None if self._is_alone else self.ticks + 1
-                next_s = now_s
-            self._ticked_s = now_s
-            self._tick(count)
+            self._ticks_left = self._ticks_until_due
+            await self.clock.sleep(self._ticked_s + self._ticks_left * tick_s - self._monotonic_s())
+            self._tick()
 
     @property
-    def _ticks_at_once(self) -> int:
-        """How many ticks there are to a wake: where there is nobody to hear from, nothing is due soon.
-        Learners are somebody: what they have missed is sent again by the tick."""
-        return ALONE_TICKS if members(self.raft.configuration) == {self._config.id} else 1
+    def _ticks_until_due(self) -> int:
+        """Where there is nobody to hear from, nothing is due soon. Learners are somebody: what they have
+        missed is sent again by the tick."""
+        if members(self.raft.configuration) == {self._config.id}:
+            return ALONE_TICKS
+        return 1 if self._machine.is_asking else self.raft.ticks_until_due
 
-    def _tick(self, count: int) -> None:
+    def _tick(self) -> None:
+        """Count what is left of the ticks that were slept through."""
+        now_s = self._monotonic_s()
+        count = min(self._passed_ticks(now_s), self._ticks_left)
+        if now_s - self._ticked_s > (count - 1 + STALL_TICKS) * self._config.tick_s:
+            self._stalled_at_ticks = None if self._is_alone else self.ticks + 1
+            self._ticked_s = now_s - count * self._config.tick_s
+        self._count(count)
+        self._machine.ticked()
+        self.wake_at_once()
+
+    def catch_up(self) -> None:
+        """Count the ticks that have passed, but for the last that is slept through: it may do something, and
+        `run_ticks` is about to count it, behind all that has come from peers."""
+        if self._ticks_left > 1:
+            self._count(min(self._passed_ticks(self._monotonic_s()), self._ticks_left - 1))
+
+    def _passed_ticks(self, now_s: float) -> int:
+        return int((now_s - self._ticked_s) / self._config.tick_s + EARLY_TICKS)
+
+    def _count(self, count: int) -> None:
+        self._ticks_left -= count
+        self._ticked_s += count * self._config.tick_s
         for _ in range(count):
             self.ticks += 1
             self.raft.tick()
-            self._machine.ticked()
-        self.wake_at_once()
 
     def _hurry_if_alone(self) -> None:
         """Nobody else leads, and nobody was promised anything: no need to wait for an election time-out."""

@@ -33,6 +33,11 @@ class WaitingReads:
     def has_new(self) -> bool:
         return bool(self._new)
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether a round has been asked for that is not confirmed yet, or is to be asked for."""
+        return bool(self._new or self._asked)
+
     def next_round(self) -> bytes:
         """Return the name of the round that those wait for who have come up to now."""
         return ((self._round + 1) % (1 << 64)).to_bytes(8, "big")
