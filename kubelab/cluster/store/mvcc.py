@@ -21,7 +21,7 @@ from kubelab.cluster.store.mvcc_checks import check
 from kubelab.cluster.store.mvcc_image import Header, Image
 from kubelab.cluster.store.mvcc_keys import Keys
 from kubelab.cluster.store.mvcc_range import check_revision, read_range
-from kubelab.cluster.store.mvcc_txn import Plan, cost_bytes, plan
+from kubelab.cluster.store.mvcc_txn import Plan, cost_bytes, plan, taken
 from kubelab.cluster.store.requests import (
     Alarm,
     AlarmAction,
@@ -118,7 +118,9 @@ class Mvcc:
     def read_txn(self, request: Txn) -> TxnResponse:
         """Answer a transaction that `is_read_only`, as `apply` would. Raises what `range` does."""
         check(request)
-        return self._txn(request)
+        succeeded, steps = taken(self._keys, request)
+        responses = [read_range(self._keys, step) for step in steps if isinstance(step, Range)]
+        return TxnResponse(self._keys.read_revision, succeeded, tuple(responses))
 
     def apply(self, request: Write, index: int = 0) -> Answer:
         """Carry *request* out, which is the log's entry at *index*, and tell the watchers.

@@ -61,9 +61,16 @@ class Plan:
 
 
 def plan(keys: Keys, txn: Txn) -> Plan:
-    succeeded = all(_holds(keys, comparison) for comparison in txn.compare)
-    branch = txn.success if succeeded else txn.failure
+    succeeded, branch = taken(keys, txn)
     return Plan(succeeded, tuple([plan(keys, step) if isinstance(step, Txn) else step for step in branch]))
+
+
+def taken(keys: Keys, txn: Txn) -> "tuple[bool, tuple[Range | Put | DeleteRange | Txn, ...]]":
+    """Return whether all comparisons hold, and the branch that is taken then."""
+    for comparison in txn.compare:
+        if not _holds(keys, comparison):
+            return False, txn.failure
+    return True, txn.success
 
 
 def _holds(keys: Keys, comparison: Compare) -> bool:
