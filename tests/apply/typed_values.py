@@ -4,6 +4,7 @@ from typing import Any
 
 from kubelab.cluster.apply import ListType, MapType, Scalar, Type, fields, updater
 from kubelab.cluster.apply.managed_fields import Manager, Owned
+from kubelab.cluster.apply.versions import Version, Versions
 from kubelab.cluster.objects import Object
 
 STRING = Type(Scalar.STRING)
@@ -55,14 +56,18 @@ class Written:
         self.object: Object = {}
         self.owners: dict[Manager, Owned] = {}
 
+    @property
+    def versions(self) -> Versions:
+        return Versions(Version("v1", self.type, {}))
+
     def apply(self, manager: str, config: Object, *, force: bool = False) -> None:
         new, owners = updater.apply(
-            self.type, self.object, config, self.owners, Manager(manager, "Apply"), "v1", {}, force=force
+            self.versions, self.object, config, self.owners, Manager(manager, "Apply"), force=force
         )
         self.object, self.owners = new, dict(owners)
 
     def update(self, manager: str, new: Object) -> None:
-        others, written = updater.update(self.type, self.object, new, self.owners, {})
+        others, written = updater.update(self.versions, self.object, new, self.owners)
         self.object, self.owners = new, dict(others)
         who = Manager(manager, "Update", "v1")
         before = self.owners[who].fields if who in self.owners else {}

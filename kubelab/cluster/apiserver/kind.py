@@ -50,13 +50,15 @@ class Call:
 class Write:
     """Who writes an object, or that part of it which `subresource` stands for, and when.
 
-    With `applied` the new object comes of a configuration, and tells already who owns what.
+    With `applied` the new object comes of a configuration, and tells already who owns what. `through` is the
+    kind that was asked for, if its objects are kept as another one's.
     """
 
     caller: Caller
     now: datetime
     subresource: str = ""
     applied: bool = False
+    through: "Kind | None" = None
 
 
 class Claims(Protocol):
@@ -119,7 +121,9 @@ class Custom:
     `schema` is its structural schema (OpenAPI v3) as the definition has it. `fit` returns an object with its
     known fields alone, and what was strictly wrong with it. `read` returns an object as this version shows
     what is stored, `write` as it is stored; both leave what they are handed as it is. `deprecation` is told
-    with every answer. A `terminating` one takes no new objects.
+    with every answer. A `terminating` one takes no new objects. `versions` are the kinds of all versions that
+    the definition knows, by apiVersion, also those that are not served: an object's fields may be owned in
+    any of them.
     """
 
     schema: Object
@@ -130,6 +134,7 @@ class Custom:
     scale: ScalePaths | None = None
     deprecation: str = ""
     terminating: bool = False
+    versions: Mapping[str, "Kind"] = field(default_factory=dict, repr=False, compare=False)
 
 
 def _nothing(_: Object) -> None:
@@ -224,9 +229,13 @@ class Kind:
     def has_status(self) -> bool:
         return "status" in self.subresources
 
+    @property
+    def stored_as(self) -> Resource:
+        return self.conversion.storage if self.conversion else self.resource
+
     def prefix(self, namespace: str = "") -> bytes:
         """Return where the store keeps these objects, as a real etcd of Kubernetes shows it."""
-        resource = self.conversion.storage if self.conversion else self.resource
+        resource = self.stored_as
         group = f"{resource.group}/" if self.custom else ""
         root = f"/registry/{group}{_STORED_AS.get(resource, resource.plural)}/"
         return (f"{root}{namespace}/" if namespace else root).encode()

@@ -56,12 +56,13 @@ def begin_create(
     now: datetime,
     caller: Caller = SYSTEM,
     applied: bool = False,
+    through: Kind | None = None,
 ) -> Object:
     """Return *obj* named, with its defaults and with what only the server may set.
 
     *suffix* makes the end of a generated name; it is asked only for such a one.
     """
-    write = Write(caller, now, applied=applied)
+    write = Write(caller, now, applied=applied, through=through)
     given = obj.get("metadata") or {}
     if given.get("resourceVersion"):
         raise refusals.bad_request("resourceVersion should not be set on objects to be created")

@@ -3,16 +3,23 @@
 Source: kubernetes, staging/src/k8s.io/apiserver/pkg/endpoints/handlers/{create,update,patch}.go (where
 upstream follows a write: behind the defaults, before admission and before what only the server sets);
 fieldmanager/equality.go; pkg/registry/*/*/strategy.go (GetResetFields).
-Left out: bindings, deletions and the server's own changes are nobody's, as upstream. A kind that is kept as
-another one (a `Conversion`) has its updates noted in the version in which it is kept.
+As there, a write is noted in the version in which it came, whichever the object is kept in.
+Left out: bindings, deletions and the server's own changes are nobody's, as upstream.
 """
 
 from functools import lru_cache
 from typing import Any
 
-from kubelab.cluster.apiserver import field_types, refusals
+from kubelab.cluster.apiserver import field_types, kinds, refusals
 from kubelab.cluster.apiserver.kind import Kind, Write
-from kubelab.cluster.apply import ApplyError, ConflictError, FieldManager, Type, from_structural_schema
+from kubelab.cluster.apply import (
+    ApplyError,
+    ConflictError,
+    FieldManager,
+    Type,
+    Version,
+    from_structural_schema,
+)
 from kubelab.cluster.clock import rfc3339
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import Object
@@ -27,9 +34,11 @@ def note(kind: Kind, live: Object | None, new: Object, write: Write) -> None:
     """Set the managedFields of *new*, which *write* makes of *live* (None: creates), in place."""
     if write.applied:
         return
-    manager = field_manager(kind, write.subresource)
+    asked = write.through or kind
+    manager = field_manager(asked, write.subresource)
+    before, after = live and _shown(asked, live), _shown(asked, new)
     try:
-        entries = manager.updated(live, new, write.caller.field_manager, rfc3339(write.now))
+        entries = manager.updated(before, after, write.caller.field_manager, rfc3339(write.now))
     except RecursionError as error:
         raise refusals.bad_request(_TOO_DEEP) from error
     metadata = new["metadata"]
@@ -77,11 +86,50 @@ def _timeless(entries: list[Object]) -> list[Object]:
 @lru_cache(_MANAGERS_KEPT)
 def field_manager(kind: Kind, subresource: str) -> FieldManager:
     """Return who follows the writes to objects of *kind*, or to their *subresource*."""
-    ignored = _STATUS if kind.has_status and not subresource else _SPEC if subresource == "status" else {}
     resource = kind.resource
     return FieldManager(
-        _type(kind), resource.api_version, resource.kind, _empty(kind), subresource, ignored=ignored
+        *(_type(kind), resource.api_version, resource.kind, _empty(kind), subresource),
+        ignored=_ignored(kind, subresource),
+        other_version=lambda api_version: _other_version(kind, api_version, subresource),
     )
+
+
+def _ignored(kind: Kind, subresource: str) -> Object:
+    return _STATUS if kind.has_status and not subresource else _SPEC if subresource == "status" else {}
+
+
+def _other_version(kind: Kind, api_version: str, subresource: str) -> Version | None:
+    other = _sibling(kind, api_version)
+    if other is None:
+        return None
+    return Version(
+        api_version,
+        _type(other),
+        _ignored(other, subresource),
+        told=lambda obj: _shown(other, _stored(kind, obj)),
+        back=lambda obj: _shown(kind, _stored(other, obj)),
+    )
+
+
+def _sibling(kind: Kind, api_version: str) -> Kind | None:
+    """Return the kind whose objects those of *kind* are, too, in another version."""
+    if kind.custom:
+        return kind.custom.versions.get(api_version)
+    same = (each for each in kinds.KINDS if each.resource.api_version == api_version)
+    return next((each for each in same if each.stored_as == kind.stored_as), None)
+
+
+def _shown(kind: Kind, stored: Object) -> Object:
+    """Return what is stored as *kind* shows it; of a custom resource, as upstream, with no more defaults."""
+    if kind.conversion:
+        return kind.conversion.from_storage(stored)
+    if kind.custom and stored.get("apiVersion") != kind.resource.api_version:
+        return stored | {"apiVersion": kind.resource.api_version}
+    return stored
+
+
+def _stored(kind: Kind, shown: Object) -> Object:
+    return kind.conversion.to_storage(shown) if kind.conversion else shown
 
 
 def _type(kind: Kind) -> Type:

@@ -245,18 +245,19 @@ class Registry:
         dry_run: bool = False,
         applied: bool = False,
         look: Look | None = None,
+        through: Kind | None = None,
     ) -> Version:
         """Store a new object; parts of *obj* become parts of it.
 
         An *applied* one tells already who owns what in it. *look* is shown what was stored, which nobody
-        needs to decode then.
+        needs to decode then. *through* is the kind that was asked for, if it is kept as this one.
         """
         if kind.conversion:
             kind.set_defaults(obj)
             stored = self.kinds[kind.conversion.storage]
             converted = kind.conversion.to_storage(obj)
             version = await self.create(
-                stored, namespace, converted, caller=caller, dry_run=dry_run, applied=applied
+                stored, namespace, converted, caller=caller, dry_run=dry_run, applied=applied, through=kind
             )
             if look is not None:
                 look(_seen(kind, version).object)
@@ -271,6 +272,7 @@ class Registry:
             now=self.clock.now(),
             caller=caller,
             applied=applied,
+            through=through,
         )
         if kind.custom and kind.custom.terminating:
             why = "create not allowed while custom resource definition is terminating"
@@ -354,11 +356,13 @@ class Registry:
         caller: Caller = SYSTEM,
         dry_run: bool = False,
         applied: bool = False,
+        through: Kind | None = None,
     ) -> Version:
         """Write what *change* makes of the object, which may be asked again when another write came between.
 
         When the changed object names a resource version, it must be the stored one (409 otherwise). What
-        does not change anything writes nothing. An object whose last finalizer goes, goes with it.
+        does not change anything writes nothing. An object whose last finalizer goes, goes with it. *through*
+        is the kind that was asked for, if it is kept as this one.
         """
         if conversion := kind.conversion:
             version = await self.change(
@@ -370,9 +374,10 @@ class Registry:
                 caller=caller,
                 dry_run=dry_run,
                 applied=applied,
+                through=kind,
             )
             return _seen(kind, version)
-        write_by = Write(caller, self.clock.now(), subresource, applied)
+        write_by = Write(caller, self.clock.now(), subresource, applied, through)
         key = kind.key(namespace, name)
         kv = await self._kv(kind, namespace, name)
         while True:

@@ -8,20 +8,21 @@ structural schema (`structural`), or deduced from the value.
 
 - `fields`, `path_element`: sets of fields, held as the FieldsV1 JSON that they are written in.
 - `validation`, `leaves`, `comparison`, `merging`, `removal`, `migration`: what is done to typed values.
-- `updater`: one write, as a change of owners; `field_manager`: one request, with upstream's rules around it;
+- `updater`: one write, as a change of owners, and `pruning`: what it leaves out; `versions`: owners of one
+  object in several versions; `field_manager`: one request, with upstream's rules around it;
   `managed_fields`: the entries in the object's metadata.
 
 Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/;
 kubernetes-sigs/structured-merge-diff (fieldpath, typed, merge); kubernetes,
 apimachinery/pkg/util/managedfields.
-Left out: fields of one object that are owned in several versions are not converted from one to the other (a
-version's fields are taken to be those of all); clients' extraction of what they applied.
+Left out: clients' extraction of what they applied.
 """
 
 from kubelab.cluster.apply.conflict import Conflict, ConflictError
 from kubelab.cluster.apply.field_manager import ApplyError, FieldManager
 from kubelab.cluster.apply.structural import from_structural_schema
 from kubelab.cluster.apply.types import DEDUCED, ListType, MapType, Scalar, Type
+from kubelab.cluster.apply.versions import Version
 
 __all__ = [
     "DEDUCED",
@@ -33,5 +34,6 @@ __all__ = [
     "MapType",
     "Scalar",
     "Type",
+    "Version",
     "from_structural_schema",
 ]

@@ -14,7 +14,7 @@ managedfieldsupdater.go, capmanagers.go, skipnonapplied.go, lastappliedmanager.g
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,7 @@ from kubelab.cluster.apply.leaves import leaves
 from kubelab.cluster.apply.managed_fields import APPLY, UPDATE, Manager, Owned, Owners
 from kubelab.cluster.apply.path_element import PathElementError
 from kubelab.cluster.apply.types import Type
+from kubelab.cluster.apply.versions import Version, Versions, no_other
 
 Object = dict[str, Any]
 
@@ -71,7 +72,8 @@ class FieldManager:
     """Whose fields are whose, for one kind in one version, written by itself or a *subresource*.
 
     `empty` is the object that nobody has filled in yet: what a Go type of the kind has when nothing was set.
-    `ignored` are the fields that writes to this (sub)resource cannot change.
+    `ignored` are the fields that writes to this (sub)resource cannot change. `other_version` finds another
+    version of the kind, in which somebody may own fields, by its name.
     """
 
     type: Type
@@ -80,6 +82,11 @@ class FieldManager:
     empty: Object
     subresource: str = ""
     ignored: Fields = field(default_factory=dict)
+    other_version: Callable[[str], Version | None] = no_other
+
+    @property
+    def _versions(self) -> Versions:
+        return Versions(Version(self.api_version, self.type, self.ignored), self.other_version)
 
     def updated(self, live: Object | None, new: Object, name: str, now: str) -> list[Any]:
         """Return the managedFields of *new*, which the manager called *name* makes of *live* (None: creates).
@@ -92,7 +99,7 @@ class FieldManager:
         before = _bare(live) if live is not None else self.empty
         if live is not None and not owners:
             return []  # Nobody applied to it, and it was not followed from the start.
-        others, changed = updater.update(self.type, before, _bare(new), owners, self.ignored)
+        others, changed = updater.update(self._versions, before, _bare(new), owners)
         if not changed:
             return self._encoded(others, owners, tracked)
         manager = Manager(name or UNKNOWN, UPDATE, self.api_version, self.subresource)
@@ -116,7 +123,7 @@ class FieldManager:
         alike = (self, _encode(new | {"metadata": metadata}))
         if (known := _creations.get(alike)) is not None:
             return known
-        _, changed = updater.update(self.type, self.empty, _bare(new), {}, self.ignored)
+        _, changed = updater.update(self._versions, self.empty, _bare(new), {})
         made = difference(changed, UNOWNED)
         if len(alike[1]) <= _CREATION_BYTES_MAX:
             if len(_creations) >= _CREATIONS_KEPT:
@@ -181,7 +188,7 @@ class FieldManager:
             return {}
         if owners := managed_fields.decode(live["metadata"].get("managedFields"), trusted=True):
             return owners
-        _, changed = updater.update(self.type, self.empty, _bare(live), {}, self.ignored)
+        _, changed = updater.update(self._versions, self.empty, _bare(live), {})
         if not (changed := difference(changed, UNOWNED)):
             return {}
         manager = Manager(BEFORE_FIRST_APPLY, UPDATE, self.api_version, self.subresource)
@@ -205,9 +212,7 @@ class FieldManager:
         self, before: Object, config: Object, owners: Owners, name: str, force: bool
     ) -> tuple[Object, Owners]:
         manager = self._applier(name)
-        new, after = updater.apply(
-            self.type, before, config, owners, manager, self.api_version, self.ignored, force=force
-        )
+        new, after = updater.apply(self._versions, before, config, owners, manager, force=force)
         kept = dict(after)
         if manager in kept:
             mine = kept.pop(manager)

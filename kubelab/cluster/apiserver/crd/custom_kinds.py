@@ -6,8 +6,9 @@ between versions only apiVersion changes (conversion None).
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -32,9 +33,14 @@ _STAGES = {"alpha": 0, "beta": 1, None: 2}
 
 def kinds_of(crd: Object) -> tuple[Kind, ...]:
     """Return the kinds of an established definition, the version that clients prefer first."""
-    served = [each for each in crd["spec"]["versions"] if each.get("served")]
-    served.sort(key=lambda each: version_order(each["name"]))
-    return tuple(_kind(crd, each) for each in served)
+    versions = sorted(crd["spec"]["versions"], key=lambda each: version_order(each["name"]))
+    kinds: dict[str, Kind] = {}
+    for version in versions:
+        kind = _kind(crd, version, MappingProxyType(kinds))
+        kinds[kind.resource.api_version] = kind
+    return tuple(
+        kind for kind, version in zip(kinds.values(), versions, strict=True) if version.get("served")
+    )
 
 
 def version_order(name: str) -> tuple[Any, ...]:
@@ -48,7 +54,7 @@ def version_order(name: str) -> tuple[Any, ...]:
     return (0, -_STAGES[match[2]], -int(match[1]), -int(match[3] or 0), name)
 
 
-def _kind(crd: Object, version: Object) -> Kind:
+def _kind(crd: Object, version: Object, all_versions: Mapping[str, Kind]) -> Kind:
     spec, names = crd["spec"], crd["status"]["acceptedNames"]
     resource = Resource(
         spec["group"],
@@ -90,6 +96,7 @@ def _kind(crd: Object, version: Object) -> Kind:
             rules.scale,
             _deprecation(crd, version),
             terminating="deletionTimestamp" in crd["metadata"] or is_true(crd, "Terminating"),
+            versions=all_versions,
         ),
     )
 
