@@ -1,8 +1,9 @@
-"""One client's connection: what can be answered at once is, in the callback that brings the question.
+"""One client's connection: what needs none of aiohttp's request and response objects is answered without.
 
-aiohttp makes a task of each request, and request and response objects, which is worth it where something is
-waited for. To read an object from this server's own memory takes a fraction of that. So a request that comes
-when nothing else is under way is shown to `Answers` first; whatever that has no answer to goes aiohttp's way.
+aiohttp makes a task of each request, and request and response objects, which is worth it where a body is
+still to come, or the answer is a stream. To read an object from this server's own memory takes a fraction of
+that; and a write whose body came with its head needs a task alone. So a request that comes when nothing else
+is under way is shown to `Answers` first; whatever is not for there goes aiohttp's way.
 Source: aiohttp, web_protocol.py: the queue of parsed messages, and the future by which a task waits for one.
 """
 
@@ -11,9 +12,11 @@ from asyncio import sslproto
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.http import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD
+
+from kubelab.cluster.apiserver import plain_request
 
 # What each TLS connection keeps to read into, and asks OpenSSL for at once; asyncio has no argument for it.
 # With its 256 KiB a thousand idle watches take 256 MiB; a record of TLS has 16 KiB.
@@ -24,42 +27,96 @@ class Answers(Protocol):
     def answer(self, message: RawRequestMessage, transport: asyncio.Transport) -> bytes | None:
         """Return the whole answer to a GET without a body, head and all; None if it is not for here."""
 
+    async def write(self, message: RawRequestMessage, body: bytes, transport: asyncio.Transport) -> bytes:
+        """Carry out a write that `plain_request.is_plain`, and return the whole answer to it."""
+
 
 class Connection(web.RequestHandler):
-    __slots__ = ("_answers",)
+    __slots__ = ("_answers", "_writing")
 
     def __init__(self, server: web.Server, answers: Answers) -> None:
         super().__init__(server, loop=asyncio.get_running_loop())
         self._answers = answers
+        self._writing: asyncio.Task[None] | None = None
 
     def data_received(self, data: bytes) -> None:
         waiter = self._waiter
-        if waiter is None or waiter.done() or self._messages:
+        if waiter is None or waiter.done() or (self._messages and self._writing is None):
             super().data_received(data)  # Requests are answered in their order.
             return
         self._waiter = None  # So that nobody is woken before the message was looked at here.
         super().data_received(data)
         self._waiter = waiter
-        if self._messages and not self._is_answered() and not waiter.done():
+        if self._writing is None:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """See who is to answer the next request, if there is one."""
+        waiter = self._waiter
+        if self._messages and waiter is not None and not waiter.done() and not self._is_taken():
             waiter.set_result(None)
 
-    def _is_answered(self) -> bool:
-        """Answer at once, if there is but one message and it can be."""
+    def _is_taken(self) -> bool:
+        """Answer at once or begin to, if there is but one message and it can be."""
         message, payload = self._messages[0]
         transport = self.transport
-        if len(self._messages) > 1 or payload is not EMPTY_PAYLOAD or transport is None or self._paused:
+        if len(self._messages) > 1 or transport is None or self._paused:
             return False
         if not isinstance(message, RawRequestMessage) or message.should_close or message.upgrade:
+            return False
+        if plain_request.is_plain(message):
+            return self._is_begun(message, payload, transport)
+        if payload is not EMPTY_PAYLOAD:
             return False
         answer = self._answers.answer(message, transport)
         if answer is None:
             return False
+        self._take()
+        self._send(transport, answer)
+        return True
+
+    def _is_begun(
+        self, message: RawRequestMessage, payload: StreamReader, transport: asyncio.Transport
+    ) -> bool:
+        """Begin to carry out a write, if all of it is there."""
+        is_whole = payload.is_eof() and payload.exception() is None
+        if not is_whole or payload.total_bytes > plain_request.BODY_BYTES_MAX:
+            return False
+        self._take()
+        self._writing = self._loop.create_task(self._write(message, payload.read_nowait(), transport))
+        return True
+
+    def _take(self) -> None:
         self._messages.popleft()
         if self._parser is not None:
             self._parser.message_consumed()
+
+    async def _write(self, message: RawRequestMessage, body: bytes, transport: asyncio.Transport) -> None:
+        answer = None
+        try:
+            answer = await self._answers.write(message, body, transport)
+        finally:
+            self._writing = None
+            if answer is None:
+                transport.abort()  # Whoever waits for it need not go on.
+        self._send(transport, answer)
+        self._go_on()
+
+    def _send(self, transport: asyncio.Transport, answer: bytes) -> None:
         transport.write(answer)
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        return True
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+        super().connection_lost(exc)
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:
+        if (writing := self._writing) is not None:
+            self._force_close = True  # No more is taken in.
+            await asyncio.wait([writing], timeout=timeout)
+            writing.cancel()
+        await super().shutdown(timeout)
 
 
 class Server(web.Server):

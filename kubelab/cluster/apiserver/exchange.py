@@ -10,6 +10,7 @@ from datetime import datetime
 from aiohttp import web
 
 from kubelab.cluster.apiserver.caller import User
+from kubelab.cluster.apiserver.plain_request import PlainRequest
 from kubelab.cluster.apiserver.request_log import RequestLog, RequestRecord, Stage
 from kubelab.cluster.apiserver.routes import Route
 
@@ -32,7 +33,9 @@ class Exchange:
         "user",
     )
 
-    def __init__(self, request: web.BaseRequest, received: datetime, revision: int, log: RequestLog) -> None:
+    def __init__(
+        self, request: web.BaseRequest | PlainRequest, received: datetime, revision: int, log: RequestLog
+    ) -> None:
         self._request = request
         self._received = received
         self._revision = revision

@@ -55,6 +55,7 @@ from kubelab.cluster.apiserver.logs import Dial, Kubelets
 from kubelab.cluster.apiserver.metrics import Metrics
 from kubelab.cluster.apiserver.metrics_api import MetricsApi
 from kubelab.cluster.apiserver.negotiation import JSON
+from kubelab.cluster.apiserver.plain_request import PlainRequest, Reply
 from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.apiserver.request_log import RequestLog
 from kubelab.cluster.apiserver.resources import Answer, Request, Resources
@@ -68,13 +69,16 @@ from kubelab.cluster.linux.listening import Listening, taking_in
 
 BODY_BYTES_MAX = 3 * 1024 * 1024  # As upstream's limit for a request.
 SHUTDOWN_TIMEOUT_S = 0.2  # aiohttp waits that long for an idle connection, and for a request to be done.
-_PLAIN = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"}
-_METRICS = {"Content-Type": metrics.CONTENT_TYPE}
+_PLAIN = [("Content-Type", "text/plain; charset=utf-8"), ("X-Content-Type-Options", "nosniff")]
+_METRICS = [("Content-Type", metrics.CONTENT_TYPE)]
+_IMPERSONATE = b"impersonate-"
 GZIP_FROM_BYTES = 128 * 1024  # As upstream: below that the wire is quicker than the compressor.
 _GZIP_LEVEL = 1
 _LINE_END = b"\n"
 _YEAR_S = 31536000
 _STORE_ANSWERS_S = 2
+
+Asked = web.BaseRequest | PlainRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,7 @@ async def serve(
             await stack.enter_async_context(background(measured.run()))
         handler = _Handler(registry, kubelets, streams, proxy, measured, deadlines, requests)
         stack.enter_context(requests.listening(handler.metrics.note))
-        server = Server(handler.handle, handler.at_once, _request)
+        server = Server(handler.handle, handler, _request)
         try:
             async with taking_in(server, listening, security.tls):
                 try:
@@ -174,37 +178,48 @@ class _Handler:
         self._requests = requests
         self._in_flight = InFlight()
         self.metrics = Metrics(self._in_flight, registry.counts)
-        self.at_once = AtOnce(registry, self._in_flight, requests, GZIP_FROM_BYTES)
+        self._at_once = AtOnce(registry, self._in_flight, requests, GZIP_FROM_BYTES)
         self._health = Health(_checks(registry, deadlines))
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        answer = await self._answer(request)
+        return answer.response() if isinstance(answer, Reply) else answer
+
+    def answer(self, message: RawRequestMessage, transport: asyncio.Transport) -> bytes | None:
+        """See `connection.Answers`."""
+        return self._at_once.answer(message, transport)
+
+    async def write(self, message: RawRequestMessage, body: bytes, transport: asyncio.Transport) -> bytes:
+        """See `connection.Answers`."""
+        answer = await self._answer(PlainRequest(message, body, transport))
+        assert isinstance(answer, Reply), "a write is answered by a stream"
+        return answer.encoded()
+
+    async def _answer(self, request: Asked) -> Reply | web.StreamResponse:
         exchange = Exchange(
             request, self._registry.clock.now(), self._registry.store.revision, self._requests
         )
         try:
-            response = await self._answered(request, exchange)
+            answer = await self._answered(request, exchange)
         except asyncio.CancelledError:
             exchange.ended(499)  # nginx' word for a client that went away.
             raise
-        exchange.ended(response.status, _body_bytes(response))
-        return response
+        exchange.ended(answer.status, _body_bytes(answer))
+        return answer
 
-    async def _answered(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
+    async def _answered(self, request: Asked, exchange: Exchange) -> Reply | web.StreamResponse:
         try:
             return await self._dispatch(request, exchange)
         except ApiError as error:
             exchange.reason = error.reason
-            response = _refused(request, error)
-            if after_s := error.details.get("retryAfterSeconds"):
-                response.headers["Retry-After"] = str(after_s)
-            return response
+            return _refused(request, error)
         except web.HTTPRequestEntityTooLarge:
             return _refused(request, refusals.too_large_body(BODY_BYTES_MAX))
 
-    async def _dispatch(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
+    async def _dispatch(self, request: Asked, exchange: Exchange) -> Reply | web.StreamResponse:
         access = self._registry.access
         user = exchange.user = await _user(request, self._registry)
-        if wanted := impersonation.wanted(_headers(request)):
+        if wanted := impersonation.wanted(_impersonating(request)):
             check = access.authorizer.check
             exchange.impersonator = user
             user = exchange.user = impersonation.impersonated(user, wanted, check)
@@ -215,7 +230,8 @@ class _Handler:
             with self._in_flight.place(writes=False, exempt=MASTERS in user.groups):
                 return await self._not_a_resource(request)
         caller = Caller(user, _field_manager(request))
-        if route.is_long_running(request.query):
+        if route.is_long_running(query):
+            assert isinstance(request, web.BaseRequest)
             with self._in_flight.long():
                 return await self._stream(request, route, caller, exchange)
         with self._in_flight.place(writes=route.writes, exempt=MASTERS in user.groups):
@@ -248,30 +264,32 @@ class _Handler:
         return await self._streams.answer(request, location, limit, exchange.began)
 
     async def _within_time(
-        self, request: web.BaseRequest, route: routes.Route, caller: Caller
-    ) -> web.StreamResponse:
+        self, request: Asked, route: routes.Route, caller: Caller
+    ) -> Reply | web.StreamResponse:
         try:
             async with asyncio.timeout(queries.timeout_s(request.query)):
                 if route.subresource == "log":
+                    assert isinstance(request, web.BaseRequest)
                     return await self._log(request, route)
                 answer = await self._resources.answer(await _read(request, route, caller))
                 if answer.listed is None or not _comes_in_pieces(request, answer.listed):
-                    return await _compressed(request, _answer(answer))
+                    return await _compressed(request, _reply(answer))
         except TimeoutError:
             raise refusals.timeout() from None
+        assert isinstance(request, web.BaseRequest)
         return await _in_pieces(request, answer, answer.listed)
 
-    async def _not_a_resource(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _not_a_resource(self, request: Asked) -> Reply:
         """Answer for what is no object: health, version, metrics, discovery, schemas."""
         path = request.path.rstrip("/")
-        if request.method not in {"GET", "HEAD"}:
+        if isinstance(request, PlainRequest) or request.method not in {"GET", "HEAD"}:
             raise refusals.no_such_path()
         query = request.query
         verdict = await self._health.answer(path, query.getall("exclude", ()), verbose="verbose" in query)
         if verdict is not None:
-            return web.Response(text=verdict.text, status=verdict.status, headers=_PLAIN)
+            return Reply(verdict.status, verdict.text.encode(), _PLAIN)
         if path == "/metrics":
-            return web.Response(body=await self.metrics.text(), headers=_METRICS)
+            return Reply(200, await self.metrics.text(), _METRICS)
         if path == "/version":
             return _json(encode(discovery.version()))
         if path == openid.CONFIGURATION_PATH:
@@ -280,7 +298,7 @@ class _Handler:
             return _json(encode(openid.keys(self._registry.access.key)), content_type=openid.KEYS_TYPE)
         accept = request.headers.get("Accept", "")
         if self._measured and (measured := await self._measured.answer(path, query, accept)):
-            return await _compressed(request, _answer(measured))
+            return await _compressed(request, _reply(measured))
         kinds = self._registry.kinds.all
         if self._measured:
             kinds = (*kinds, *metrics_api.KINDS)
@@ -344,18 +362,17 @@ def _checks(registry: Registry, deadlines: Deadlines) -> dict[str, dict[str, Che
     return {"healthz": live, "livez": live, "readyz": live | {"shutdown": shutdown}}
 
 
-async def _compressed(request: web.BaseRequest, response: web.Response) -> web.Response:
-    """Return *response* gzipped, if it is worth it and the client can read that."""
-    body = response.body
-    if not isinstance(body, bytes) or len(body) < GZIP_FROM_BYTES or not _takes_gzip(request):
-        return response
-    response.body = await asyncio.to_thread(gzip.compress, body, _GZIP_LEVEL, mtime=0)
-    response.headers["Content-Encoding"] = "gzip"
-    response.headers["Vary"] = "Accept-Encoding"
-    return response
+async def _compressed(request: Asked, reply: Reply) -> Reply:
+    """Return *reply* gzipped, if it is worth it and the client can read that."""
+    if len(reply.body) < GZIP_FROM_BYTES or not _takes_gzip(request):
+        return reply
+    body = await asyncio.to_thread(gzip.compress, reply.body, _GZIP_LEVEL, mtime=0)
+    headers = [each for each in reply.headers if each[0] != "Vary"]
+    headers += [("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")]
+    return Reply(reply.status, body, headers)
 
 
-def _comes_in_pieces(request: web.BaseRequest, listed: Listed) -> bool:
+def _comes_in_pieces(request: Asked, listed: Listed) -> bool:
     return request.method == "GET" and not _takes_gzip(request) and listed.size_bytes >= GZIP_FROM_BYTES
 
 
@@ -370,17 +387,15 @@ async def _in_pieces(request: web.BaseRequest, answer: Answer, listed: Listed) -
     return stream
 
 
-def _takes_gzip(request: web.BaseRequest) -> bool:
+def _takes_gzip(request: Asked) -> bool:
     return "gzip" in request.headers.get("Accept-Encoding", "")
 
 
-def _body_bytes(response: web.StreamResponse) -> int:
-    if isinstance(response, web.Response):
-        return len(response.body) if isinstance(response.body, bytes) else 0
-    return response.content_length or 0
+def _body_bytes(answer: Reply | web.StreamResponse) -> int:
+    return len(answer.body) if isinstance(answer, Reply) else answer.content_length or 0
 
 
-async def _user(request: web.BaseRequest, registry: Registry) -> User:
+async def _user(request: Asked, registry: Registry) -> User:
     """Return who asks, or refuse one that cannot be told."""
     tls = request.get_extra_info("ssl_object")
     certificate = tls.getpeercert(binary_form=True) if tls else None
@@ -391,61 +406,63 @@ async def _user(request: web.BaseRequest, registry: Registry) -> User:
     return user
 
 
-def _headers(request: web.BaseRequest) -> dict[str, tuple[str, ...]]:
+def _impersonating(request: Asked) -> dict[str, tuple[str, ...]]:
     """Return the headers that ask for another user, by their names in lower case."""
+    if not any(name[:12].lower() == _IMPERSONATE for name, _ in request.raw_headers):
+        return {}
     names = {name.lower() for name in request.headers if name.lower().startswith("impersonate-")}
     return {name: tuple(request.headers.getall(name)) for name in names}
 
 
-async def _read(request: web.BaseRequest, route: routes.Route, caller: Caller) -> Request:
+async def _read(request: Asked, route: routes.Route, caller: Caller) -> Request:
     headers = request.headers
-    return Request(
-        route,
-        request.query,
-        caller,
-        headers.get("Accept", ""),
-        headers.get("Content-Type", ""),
-        await request.read() if request.can_read_body else b"",
-    )
+    if isinstance(request, PlainRequest):
+        body = request.body
+    else:
+        body = await request.read() if request.can_read_body else b""
+    accept, content_type = headers.get("Accept", ""), headers.get("Content-Type", "")
+    return Request(route, request.query, caller, accept, content_type, body)
 
 
-def _field_manager(request: web.BaseRequest) -> str:
+def _field_manager(request: Asked) -> str:
     named = request.query.get("fieldManager")
     return named or applying.manager_of(request.headers.get("User-Agent", ""))
 
 
-async def _told(request: web.BaseRequest, document: Document) -> web.Response:
+async def _told(request: Asked, document: Document) -> Reply:
     """Answer with *document*, or that the client has it already; one asked for by its hash never changes."""
-    headers = {"Content-Type": document.media_type, "ETag": f'"{document.etag}"', "Vary": "Accept"}
-    headers["Cache-Control"] = document.cache_control
+    etag, cache_control = f'"{document.etag}"', document.cache_control
+    headers = [("Content-Type", document.media_type), ("ETag", etag), ("Vary", "Accept")]
     if asked := request.query.get("hash") if document.path else None:
         if asked != document.etag:
-            headers["Location"] = f"{document.path}?hash={document.etag}"
-            return web.Response(status=301, headers=headers)
-        headers["Cache-Control"] = f"public, immutable, max-age={_YEAR_S}"
-    if request.headers.get("If-None-Match") == headers["ETag"]:
-        return web.Response(status=304, headers=headers)
-    return await _compressed(request, web.Response(body=document.body, headers=headers))
+            location = f"{document.path}?hash={document.etag}"
+            headers += [("Cache-Control", cache_control), ("Location", location)]
+            return Reply(301, b"", headers)
+        cache_control = f"public, immutable, max-age={_YEAR_S}"
+    headers.append(("Cache-Control", cache_control))
+    if request.headers.get("If-None-Match") == etag:
+        return Reply(304, b"", headers)
+    return await _compressed(request, Reply(200, document.body, headers))
 
 
-def _refused(request: web.BaseRequest, error: ApiError) -> web.Response:
+def _refused(request: Asked, error: ApiError) -> Reply:
     """Return what *error* tells, as JSON unless the client takes none."""
     body, wanted = encode(error.status()), negotiation.of_document(request.headers.get("Accept", ""))
-    return _answer(Answer(error.code, transcoding.transcoded(body, wanted), media_type=wanted))
+    reply = _reply(Answer(error.code, transcoding.transcoded(body, wanted), media_type=wanted))
+    if after_s := error.details.get("retryAfterSeconds"):
+        reply.headers.append(("Retry-After", str(after_s)))
+    return reply
 
 
-def _answer(answer: Answer) -> web.Response:
+def _reply(answer: Answer) -> Reply:
     body = answer.body if answer.listed is None else b"".join(answer.listed)
-    response = _json(body, answer.status, answer.warnings, content_type=answer.media_type)
-    if answer.media_type != JSON:
-        response.body = answer.body  # No line ends it: a message would have that as a field.
-    return response
+    if answer.media_type != JSON:  # No line ends it: a message would have that as a field.
+        return Reply(answer.status, body, _json_headers(answer.warnings, answer.media_type))
+    return Reply(answer.status, body + _LINE_END, _json_headers(answer.warnings))
 
 
-def _json(
-    body: bytes, status: int = 200, warnings: Sequence[str] = (), *, content_type: str = JSON
-) -> web.Response:
-    return web.Response(body=body + _LINE_END, status=status, headers=_json_headers(warnings, content_type))
+def _json(body: bytes, *, content_type: str = JSON) -> Reply:
+    return Reply(200, body + _LINE_END, _json_headers((), content_type))
 
 
 def _json_headers(warnings: Sequence[str], content_type: str = JSON) -> list[tuple[str, str]]:

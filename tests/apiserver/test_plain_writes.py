@@ -1,0 +1,190 @@
+"""A write that comes whole is answered as one that comes in pieces: same words, rights, order and record."""
+
+import asyncio
+import json
+import random
+import re
+from dataclasses import dataclass
+
+import pytest
+from api_manifests import configmap, deployment, pod
+from served_cluster import Cluster
+
+from kubelab.cluster.apiserver.pki import KeyPair, client_context
+from kubelab.cluster.apiserver.plain_request import BODY_BYTES_MAX
+from kubelab.cluster.objects import NAMESPACES, Object
+
+CONTENT = {"Content-Type": "application/json"}
+MERGE = {"Content-Type": "application/merge-patch+json"}
+CLOSES = {"Connection": "close"}  # Such a request goes aiohttp's way.
+NAMESPACE = "space-%s"
+WAYS = ("quick", "usual")
+_OWN = (
+    (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<uid>"),
+    (re.compile(r"resourceVersion: ?\d+"), "<version>"),
+    (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "<time>"),
+    (re.compile(r"kube-api-access-\w{5}"), "<volume>"),
+    (re.compile(r"space-(quick|usual)"), "<namespace>"),
+    (re.compile(r"Date: .*?GMT"), "<date>"),
+    (re.compile(r"Connection: close\r\n"), ""),
+    (re.compile(r"Content-Length: \d+"), "<length>"),
+)
+
+
+@dataclass(frozen=True)
+class Write:
+    method: str
+    path: str
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = tuple(CONTENT.items())
+
+    def encoded(self, **more: str) -> bytes:
+        fields = dict(self.headers) | {"Host": "localhost", "Content-Length": str(len(self.body))} | more
+        lines = (f"{self.method} {self.path} HTTP/1.1", *(f"{k}: {v}" for k, v in fields.items()), "", "")
+        return "\r\n".join(lines).encode() + self.body
+
+    def way(self, name: str) -> "Write":
+        """Return the same for the namespace of that *name*."""
+        return Write(self.method, self.path.replace("@", NAMESPACE % name), self.body, self.headers)
+
+
+def post(plural: str, obj: Object, query: str = "", group: str = "/api/v1", **headers: str) -> Write:
+    stripped = obj | {"metadata": {k: v for k, v in obj["metadata"].items() if k != "namespace"}}
+    fields = tuple((CONTENT | headers).items())
+    return Write("POST", f"{group}/namespaces/@/{plural}{query}", json.dumps(stripped).encode(), fields)
+
+
+def on(method: str, path: str, obj: object = None, headers: dict[str, str] = CONTENT) -> Write:
+    body = b"" if obj is None else json.dumps(obj).encode()
+    return Write(method, f"/api/v1/namespaces/@/{path}", body, tuple(headers.items()))
+
+
+WRITES = (
+    *[post("pods", pod(name)) for name in ("a", "b", "c", "d", "e", "a")],
+    post("pods", pod("strict") | {"unknown": 1}, "?fieldValidation=Strict"),
+    post("pods", pod("warned") | {"unknown": "á"}),
+    post("pods", pod("dry"), "?dryRun=All&fieldManager=me"),
+    post("pods", pod("Not_A_Name")),
+    post("pods", pod("no-accept"), Accept="text/nothing"),
+    post("pods", pod("as-yaml"), Accept="application/yaml"),
+    post("pods", pod("nobody"), **{"Impersonate-User": "nobody"}),
+    post("deployments", deployment("d"), group="/apis/apps/v1"),
+    post("deployments", deployment("d"), group="/apis/apps/v2"),
+    post("configmaps", configmap("c", text="x" * 1000)),
+    on("POST", "pods", ["no", "object"]),
+    on("POST", "pods", {}, {"Content-Type": "text/plain"}),
+    Write("POST", "/api/v1/namespaces/@/pods", b"{nonsense"),
+    Write("POST", "/api/v1/namespaces/@/pods"),
+    on("PATCH", "pods/a", {"metadata": {"labels": {"n": "1"}}}, MERGE),
+    on("PATCH", "pods/a", {"status": {"message": "é"}}, MERGE),
+    on("PATCH", "pods/a/status", {"status": {"message": "é"}}, MERGE),
+    on("PATCH", "pods/a", {"spec": {"nodeName": 7}}, MERGE),
+    on("PUT", "configmaps/c", {"metadata": {"name": "c"}, "data": {"a": "b"}}),
+    on("PUT", "configmaps/c", {"metadata": {"name": "other"}}),
+    on("DELETE", "pods/b"),
+    on("DELETE", "pods/b", {"gracePeriodSeconds": 0}),
+    on("DELETE", "pods/never"),
+    on("DELETE", "configmaps?labelSelector=none"),
+    on("DELETE", "configmaps?gracePeriodSeconds=x"),
+)
+
+
+async def exchanged(cluster: Cluster, data: bytes, pair: KeyPair | None = None) -> bytes:
+    """Send *data* at once; return all that comes until the server closes."""
+    tls = client_context(cluster.authority.certificate_path, pair or cluster.authority.admin())
+    reader, writer = await asyncio.open_connection("localhost", cluster.port, ssl=tls)
+    writer.write(data)
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
+async def one_after_another(cluster: Cluster, data: bytes, count: int) -> str:
+    """Send *data* on a connection that stays; return the answers to its *count* requests."""
+    tls = client_context(cluster.authority.certificate_path, cluster.authority.admin())
+    reader, writer = await asyncio.open_connection("localhost", cluster.port, ssl=tls)
+    writer.write(data)
+    answers = b""
+    for _ in range(count):
+        head = await reader.readuntil(b"\r\n\r\n")
+        found = re.search(rb"Content-Length: (\d+)", head)
+        assert found is not None
+        answers += head + await reader.readexactly(int(found[1]))
+    writer.close()
+    return answers.decode()
+
+
+def compared(answer: str) -> str:
+    answer = re.sub(r'[\\"]', "", answer)  # A uid has quotes in YAML or has none.
+    for pattern, word in _OWN:
+        answer = pattern.sub(word, answer)
+    return answer
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_both_ways_lead_to_the_same(cluster: Cluster, seed: int) -> None:
+    for way in WAYS:
+        await cluster.api.create(NAMESPACES, {"metadata": {"name": NAMESPACE % way}})
+    order = [*WRITES, *WRITES]
+    if seed:
+        random.Random(seed).shuffle(order)
+    for write in order:
+        quick = await one_after_another(cluster, write.way("quick").encoded(), 1)
+        usual = await exchanged(cluster, write.way("usual").encoded(**CLOSES))
+        assert compared(quick) == compared(usual.decode()), write
+        records = [*cluster.requests.recent][-2:]
+        told = {(e.verb, e.resource, e.name, e.code, e.reason, e.user, e.impersonated) for e in records}
+        assert len(told) == 1, told
+
+
+async def test_who_shows_nothing_comes_in_nowhere(cluster: Cluster) -> None:
+    write = WRITES[0].way("quick")
+    pair = cluster.authority.issue("stranger", "mallory")
+    answer = await exchanged(cluster, write.encoded() + write.encoded(**CLOSES), pair)
+    assert answer.count(b"HTTP/1.1 403 Forbidden") == 2
+
+
+async def test_writes_that_come_together_are_answered_in_their_order(cluster: Cluster) -> None:
+    await cluster.api.create(NAMESPACES, {"metadata": {"name": NAMESPACE % "quick"}})
+    writes = [post("configmaps", configmap(name)).way("quick") for name in ("a", "b", "c")]
+    answers = await one_after_another(cluster, b"".join(each.encoded() for each in writes), len(writes))
+    assert re.findall(r'"name":"(\w)"', answers) == ["a", "b", "c"]
+
+
+async def test_what_comes_while_a_write_is_under_way_waits_for_it(cluster: Cluster) -> None:
+    await cluster.api.create(NAMESPACES, {"metadata": {"name": NAMESPACE % "quick"}})
+    tls = client_context(cluster.authority.certificate_path, cluster.authority.admin())
+    reader, writer = await asyncio.open_connection("localhost", cluster.port, ssl=tls)
+    create = post("configmaps", configmap("a")).way("quick").encoded()
+    read = on("GET", "configmaps/a").way("quick").encoded(**CLOSES)
+    writer.write(create)
+    await writer.drain()
+    writer.write(read)
+    answers = (await reader.read()).decode()
+    writer.close()
+    assert re.findall(r"HTTP/1.1 (\d+)", answers) == ["201", "200"]
+
+
+async def test_a_long_body_is_written_too(cluster: Cluster) -> None:
+    await cluster.api.create(NAMESPACES, {"metadata": {"name": NAMESPACE % "quick"}})
+    write = post("configmaps", configmap("long", text="x" * 2 * BODY_BYTES_MAX)).way("quick")
+    answer = await one_after_another(cluster, write.encoded(), 1)
+    assert answer.startswith("HTTP/1.1 201 Created")
+
+
+async def test_a_client_that_goes_away_leaves_its_write_in_the_record(cluster: Cluster) -> None:
+    await cluster.api.create(NAMESPACES, {"metadata": {"name": NAMESPACE % "quick"}})
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def never(*_: object, **__: object) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    cluster.registry.store.txn = never  # type: ignore[assignment,method-assign]
+    tls = client_context(cluster.authority.certificate_path, cluster.authority.admin())
+    _, writer = await asyncio.open_connection("localhost", cluster.port, ssl=tls)
+    with cluster.requests.listening(lambda record: ended.set() if record.code == 499 else None):
+        writer.write(post("configmaps", configmap("a")).way("quick").encoded())
+        await begun.wait()
+        writer.transport.abort()
+        await ended.wait()
