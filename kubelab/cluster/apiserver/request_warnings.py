@@ -17,6 +17,10 @@ def warn(text: str) -> None:
         warnings.append(text)
 
 
+def has_warned() -> bool:
+    return bool(_collected.get())
+
+
 @contextmanager
 def collecting() -> Iterator[list[str]]:
     """Collect what the block warns of."""
