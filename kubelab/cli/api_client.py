@@ -27,7 +27,7 @@ class Connection:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = context.wrap_socket(raw, server_hostname=address.hostname)
         self._host = address.netloc
-        self._waiting = b""
+        self._waiting = bytearray()  # Which grows in place: an answer may come in a hundred pieces.
 
     def send(self, method: str, path: str, body: bytes = b"") -> None:
         head = f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\nAccept: application/json\r\n"
@@ -44,8 +44,7 @@ class Connection:
             return status, b"".join(self.chunks())
         while len(self._waiting) < int(length):
             self._more()
-        body, self._waiting = self._waiting[: int(length)], self._waiting[int(length) :]
-        return status, body
+        return status, self._taken(int(length))
 
     def head(self) -> int:
         """Return the status of an answer whose body is a stream; `chunks` reads on."""
@@ -55,15 +54,18 @@ class Connection:
         while size := int(self._until(b"\r\n"), 16):
             while len(self._waiting) < size + 2:
                 self._more()
-            chunk, self._waiting = self._waiting[:size], self._waiting[size + 2 :]
-            yield chunk
+            yield self._taken(size + 2)[:-2]
         self._until(b"\r\n")
 
     def _until(self, mark: bytes) -> bytes:
         while mark not in self._waiting:
             self._more()
-        found, _, self._waiting = self._waiting.partition(mark)
-        return found
+        return self._taken(self._waiting.index(mark) + len(mark))[: -len(mark)]
+
+    def _taken(self, length: int) -> bytes:
+        taken = bytes(self._waiting[:length])
+        del self._waiting[:length]
+        return taken
 
     def _more(self) -> None:
         received = self._socket.recv(1 << 18)
