@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from kubelab.cli import kubelab_command
+from kubelab.cli.command_line import kubelab_command
 from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.cluster.lab.shape import Shape, write
 from kubelab.cluster.lab.stopped_store import member_directories, restore_lab

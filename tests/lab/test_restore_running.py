@@ -40,3 +40,18 @@ def test_a_running_lab_goes_back_to_a_snapshot(tmp_path: Path, short_path: Path)
         assert "NotFound" in lab.kubectl("get", "deployment", "late", code=1)
         assert revision_of(lab) > before
         deploy(lab, "afterwards", "sleep 99")  # And so have controllers and scheduler.
+
+
+def test_a_lab_on_a_real_etcd_goes_back_to_a_snapshot(tmp_path: Path, short_path: Path) -> None:
+    saved = str(tmp_path / "saved.db")
+    with running(short_path / "lab", "--minions", "1", "--store", "etcd") as lab:
+        lab.kubectl("create", "configmap", "early")
+        until(lambda: lab.can("store", "snapshot", "save", saved))  # Once it was heard how the member is.
+        lab.kubectl("delete", "configmap", "early")
+        lab.kubectl("create", "configmap", "late")
+        before = revision_of(lab)
+        assert "is again what is in" in lab.run("store", "snapshot", "restore", saved, "--yes")
+        assert lab.kubectl("get", "configmaps", "-o", "name").split()[0] == "configmap/early"
+        assert "NotFound" in lab.kubectl("get", "configmap", "late", code=1)
+        assert revision_of(lab) > before
+        deploy(lab, "afterwards", "sleep 99")  # Kubelet, controllers and scheduler have begun anew.

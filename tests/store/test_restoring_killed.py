@@ -7,9 +7,9 @@ import pytest
 from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.cluster.lab.shape import Shape, write
 from kubelab.cluster.lab.stopped_store import (
-    PREPARED,
     finish_restoring,
     member_directories,
+    prepared_at,
     restore_lab,
 )
 from kubelab.cluster.store.member_restore import stopped_store
@@ -28,7 +28,7 @@ def directory(tmp_path: Path) -> LabDirectory:
         write(each.shape, Shape(3, "raft"))
         restore_lab(each, mvcc, force=False)
     for name, prepared in member_directories(new).items():
-        prepared.rename(old.masters / name / PREPARED)
+        prepared.rename(prepared_at(old.masters / name / "member"))
     return old
 
 
@@ -46,7 +46,7 @@ def clusters_in(directory: LabDirectory) -> set[int]:
 def test_what_was_not_prepared_on_all_is_thrown_away(directory: LabDirectory) -> None:
     finish_restoring(directory)
     assert value_in(directory) == b"old"
-    assert not list(directory.masters.rglob(PREPARED))
+    assert not list(directory.masters.rglob("*.restored"))
 
 
 @pytest.mark.parametrize("put_in_place", range(4))
@@ -55,7 +55,7 @@ def test_what_was_prepared_on_all_is_put_in_place_on_all(directory: LabDirectory
     before = clusters_in(directory)
     for path in list(member_directories(directory).values())[:put_in_place]:
         path.rename(path.with_name("member.before"))
-        path.with_name(PREPARED).rename(path)
+        prepared_at(path).rename(path)
     finish_restoring(directory)
     assert value_in(directory) == b"new"
     assert len(clusters_in(directory)) == 1

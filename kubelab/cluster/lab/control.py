@@ -215,12 +215,15 @@ class ControlServer:
         if pieces is None or not descriptors:
             raise RefusedError(_NO_STORE)
         # It takes half of what a client of the socket takes to start, and clients come often.
+        from kubelab.cluster.store.service import StoreError
         from kubelab.cluster.store.snapshot_file import write_pieces
 
         try:
             size_bytes = await write_pieces(pieces, descriptors[0])
         except OSError as error:
             raise KernelError("write", "store snapshot", error.errno or 0) from error
+        except StoreError as error:  # A real etcd ended meanwhile, say.
+            raise RefusedError(_NOT_WHOLE.format(why=error)) from error
         await _send(connection, {"bytes": size_bytes})
 
     async def _restore_store(
@@ -404,10 +407,14 @@ _NO_FAULTS = Text(
     en="Nothing can be broken in this lab: start one with `kubelab up`.",
 )
 _NO_STORE = Text(
-    es="Ningún miembro del almacén propio del laboratorio responde ahora: con --store etcd usa `etcdctl "
-    "snapshot save` en un master; si no, espera a que el laboratorio esté en marcha.",
-    en="No member of the lab's own store answers now: with --store etcd use `etcdctl snapshot save` on a "
-    "master; else wait until the lab runs.",
+    es="Ningún miembro del almacén responde ahora en los masters: espera a que el laboratorio esté en "
+    "marcha; si su etcd está en otro sitio, usa `etcdctl snapshot save` allí.",
+    en="No member of the store answers now on the masters: wait until the lab runs; if its etcd is "
+    "elsewhere, use `etcdctl snapshot save` there.",
+)
+_NOT_WHOLE = Text(
+    es="La copia del almacén se ha cortado ({why}): inténtalo otra vez.",
+    en="The snapshot of the store was cut short ({why}): try again.",
 )
 _NO_LESSON = Text(
     es="No hay ninguna lección abierta: di en qué máquina, {names}.",

@@ -25,6 +25,7 @@ from kubelab.cluster.lab.forwarder import Forwarder, Target
 from kubelab.cluster.lab.keys import ClusterKeys
 from kubelab.cluster.lab.listening import listen
 from kubelab.cluster.lab.local_client import Connections, LocalClient
+from kubelab.cluster.lab.local_store import LocalStore
 from kubelab.cluster.lab.master import PORT, Master
 from kubelab.cluster.lab.raft_member import RaftMember, StoreCluster
 from kubelab.cluster.lab.raft_picture import picture
@@ -213,11 +214,16 @@ class ControlPlane:
         return {name: view for name, view in views.items() if view}
 
     def store_snapshot(self) -> AsyncIterator[bytes] | None:
-        """Yield what `service.snapshot` does, of any member of the lab's own store that answers; None if
-        there is none."""
+        """Yield what `service.snapshot` does, of any member on the masters that answers; None if there is
+        none."""
+        standings = self._etcd.standings if self._etcd else ()
+        answering = {standing.name for standing in standings if standing.status}
         for master in self.masters.values():
-            if isinstance(master.store, RaftMember) and master.store.store and master.store.store.answers:
-                return master.store.store.member.snapshot()
+            match master.store:
+                case RaftMember(store=LocalStore(answers=True) as store):
+                    return store.member.snapshot()
+                case EtcdOnMaster() as etcd if master.name in answering and (pieces := etcd.snapshot()):
+                    return pieces
         return None
 
     @property

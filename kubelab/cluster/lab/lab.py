@@ -50,7 +50,7 @@ from kubelab.cluster.lab.raft_member import RaftMember
 from kubelab.cluster.lab.resize import MembersOfMasters, forget_master, member_list
 from kubelab.cluster.lab.shape import Shape, settle, write
 from kubelab.cluster.lab.snapshot import LabSnapshot
-from kubelab.cluster.lab.stopped_store import finish_restoring, member_directories, restore_lab
+from kubelab.cluster.lab.stopped_store import check_restorable, finish_restoring, last_revision, restore_lab
 from kubelab.cluster.lab.stored_key import stored_key
 from kubelab.cluster.lab.sweep import forget, sweep
 from kubelab.cluster.linux.background import background
@@ -65,7 +65,6 @@ from kubelab.cluster.machine.network import PhysicalNetwork, start_network
 from kubelab.cluster.runtime.pods import PodRuntime, start_pods
 from kubelab.cluster.store.engine import EtcdOnMaster
 from kubelab.cluster.store.etcd_process import find_etcd
-from kubelab.cluster.store.member_restore import stopped_store
 from kubelab.cluster.store.mvcc import Mvcc
 from kubelab.cluster.store.requests import KeyValue
 from kubelab.cluster.store.revision_bump import bumped
@@ -232,22 +231,24 @@ class Lab:
         before: who follows the cluster is told that what it knows is too old, and begins anew.
 
         Raises:
-            LabError: the store is a real etcd, or could not be restored; then the old one runs on.
+            LabError: the store is an etcd elsewhere, or could not be restored; then the old one runs on.
         """
         await self.ready()
-        if self.shape.choice != "raft":
-            raise LabError(_NOT_RAFT.format(store=self.shape.store))
+        await in_thread(check_restorable, self.directory)
+        plane = self._control_plane.result()
         async with self._switching:
-            masters = [name for name in self._programs if name in self._control_plane.result().masters]
+            masters, served = [name for name in self._programs if name in plane.masters], plane.revision
             await self._end_programs(masters)
             try:
-                return await in_thread(self._restored, snapshot)
+                return await in_thread(self._restored, snapshot, served)
             finally:
                 await self._start_programs_of(masters)
+                self._look_soon()
 
-    def _restored(self, snapshot: Mvcc) -> int:
-        known = stopped_store(list(member_directories(self.directory).values())).revision
-        raised = bumped(snapshot, max(known, snapshot.revision) + BUMP_REVISIONS)
+    def _restored(self, snapshot: Mvcc, served: int) -> int:
+        """Restore it beyond whatever the disks know of, and what has been *served*."""
+        known = max(last_revision(self.directory), served, snapshot.revision)
+        raised = bumped(snapshot, known + BUMP_REVISIONS)
         restore_lab(self.directory, raised, force=True)
         return raised.revision
 
@@ -679,10 +680,6 @@ _NO_MACHINE = Text(
 _DIED = Text(
     es="La máquina {name} ha muerto mientras el cluster se levantaba: vuelve a abrir el laboratorio.",
     en="Machine {name} has died while the cluster came up: start the lab again.",
-)
-_NOT_RAFT = Text(
-    es="El almacén de este laboratorio es {store}: restáuralo como etcd, con `etcdutl snapshot restore`.",
-    en="The store of this lab is {store}: restore it as etcd has it, by `etcdutl snapshot restore`.",
 )
 _NAME_TAKEN = Text(
     es="Ya hay una máquina {name}: elige otro nombre.",

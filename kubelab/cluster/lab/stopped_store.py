@@ -2,20 +2,25 @@
 
 All members are restored, as those of a new cluster: beside what is there first, and put in its place when all
 are whole, so that whoever is killed in between leaves the old store or the new one (`finish_restoring`).
+A real etcd's members are made by its own tool (`etcd_restore`).
 Source: https://etcd.io/docs/v3.6/op-guide/recovery/ (all members from the same snapshot; a new cluster id).
 """
 
 import secrets
 import shutil
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from kubelab.cluster.errors import LabError
 from kubelab.cluster.lab.aside import put_aside
 from kubelab.cluster.lab.config import LabConfig
 from kubelab.cluster.lab.directory import LabDirectory
-from kubelab.cluster.lab.shape import settle
+from kubelab.cluster.lab.shape import Shape, settle
+from kubelab.cluster.store import etcd_restore
 from kubelab.cluster.store.member_config import found_cluster
-from kubelab.cluster.store.member_restore import restore_member
+from kubelab.cluster.store.member_restore import restore_member, stopped_store
 from kubelab.cluster.store.mvcc import Mvcc
 from kubelab.cluster.store.peers import PORT as PEER_PORT
 from kubelab.cluster.store.segment import disk_errors, sync_directory
@@ -23,22 +28,44 @@ from kubelab.cluster.store.wal import has_log
 from kubelab.language import Text
 
 TOKEN = "kubelab"  # noqa: S105 - it tells clusters apart, and is no secret
-PREPARED = "member.restored"
+DATA = {"raft": "member", "etcd": "etcd"}
+_PREPARED = ".restored"
+
+
+def prepared_at(path: Path) -> Path:
+    """Return where the directory is made ready that is to be at *path*."""
+    return path.with_name(path.name + _PREPARED)
 
 
 def member_directories(directory: LabDirectory) -> dict[str, Path]:
-    """Return the directories of the members by their masters' names.
+    """Return the directories of the members of the lab's own store by their masters' names.
 
     Raises:
         LabError: there was no lab here, or its store is a real etcd.
     """
-    if not directory.shape.exists():
-        raise LabError(_NONE.format(path=directory.masters))
-    shape = settle(directory.shape, LabConfig(directory=directory))
+    shape = _shape(directory)
     if shape.choice != "raft":
         raise LabError(_ETCD.format(store=shape.store))
-    names = (f"master-{number}" for number in range(1, shape.span + 1))
-    return {name: directory.masters / name / "member" for name in names}
+    return _directories(directory, shape)
+
+
+def check_restorable(directory: LabDirectory) -> None:
+    """Raises LabError: there is nothing here that could be restored, or nothing to do so with."""
+    shape = _shape(directory)
+    _directories(directory, shape)
+    if shape.choice == "etcd":
+        etcd_restore.find_tool()
+
+
+def last_revision(directory: LabDirectory) -> int:
+    """Return the newest revision that the members' disks tell of, none of which runs; 0 if they do not."""
+    shape = _shape(directory)
+    paths = list(_directories(directory, shape).values())
+    if shape.choice == "etcd":
+        return max(map(etcd_restore.last_revision, paths))
+    with suppress(LabError):  # None is left, or too many are damaged.
+        return stopped_store(paths).revision
+    return 0
 
 
 def restore_lab(directory: LabDirectory, mvcc: Mvcc, *, force: bool) -> list[Path]:
@@ -47,23 +74,59 @@ def restore_lab(directory: LabDirectory, mvcc: Mvcc, *, force: bool) -> list[Pat
     What was there is put aside.
 
     Raises:
-        LabError: there is a store, and *force* is not given.
+        LabError: there is a store, and *force* is not given; or a real etcd's tool is missing.
     """
-    directories = member_directories(directory)
-    there = [path for path in directories.values() if has_log(path / "wal")]
+    shape = _shape(directory)
+    directories = _directories(directory, shape)
+    is_etcd = shape.choice == "etcd"
+    there = [path for path in directories.values() if etcd_restore.has_data(path) or has_log(path / "wal")]
     if there and not force:
         raise LabError(_EXISTS.format(path=there[0]))
-    names = {name: f"https://{name}:{PEER_PORT}" for name in directories}
-    cluster_id, cluster = found_cluster(f"{TOKEN}-{secrets.token_hex(8)}", names)
-    for member in cluster:
-        prepared = directories[member.name].with_name(PREPARED)
-        _remove(prepared)
-        restore_member(prepared, member.id, cluster_id, cluster, mvcc)
+    prepared = {name: prepared_at(path) for name, path in directories.items()}
+    for path in prepared.values():
+        _remove(path)
+    (_prepare_etcd if is_etcd else _prepare)(prepared, mvcc)
     _marker(directory).touch()
     with disk_errors(directory.masters):
         sync_directory(directory.masters)
     finish_restoring(directory)
     return list(directories.values())
+
+
+def _prepare(prepared: Mapping[str, Path], mvcc: Mvcc) -> None:
+    cluster_id, cluster = found_cluster(_new_token(), _peer_urls(prepared))
+    for member in cluster:
+        restore_member(prepared[member.name], member.id, cluster_id, cluster, mvcc)
+
+
+def _prepare_etcd(prepared: Mapping[str, Path], mvcc: Mvcc) -> None:
+    token, urls = _new_token(), _peer_urls(prepared)
+    with TemporaryDirectory(prefix="kubelab-") as place:
+        file = Path(place) / "snapshot.db"
+        etcd_restore.write_snapshot_of(mvcc, file)
+        for name, path in prepared.items():
+            etcd_restore.restore_member(path, name, urls, token, file)
+
+
+def _new_token() -> str:
+    return f"{TOKEN}-{secrets.token_hex(8)}"
+
+
+def _peer_urls(names: Iterable[str]) -> dict[str, str]:
+    return {name: f"https://{name}:{PEER_PORT}" for name in names}
+
+
+def _shape(directory: LabDirectory) -> Shape:
+    if not directory.shape.exists():
+        raise LabError(_NONE.format(path=directory.masters))
+    return settle(directory.shape, LabConfig(directory=directory))
+
+
+def _directories(directory: LabDirectory, shape: Shape) -> dict[str, Path]:
+    if not isinstance(shape.choice, str):
+        raise LabError(_ELSEWHERE.format(store=shape.store))
+    names = (f"master-{number}" for number in range(1, shape.span + 1))
+    return {name: directory.masters / name / DATA[shape.choice] for name in names}
 
 
 def finish_restoring(directory: LabDirectory) -> None:
@@ -73,8 +136,8 @@ def finish_restoring(directory: LabDirectory) -> None:
         LabError: the disk refuses.
     """
     is_whole = _marker(directory).exists()
-    for prepared in directory.masters.glob(f"*/{PREPARED}"):
-        path = prepared.with_name("member")
+    for prepared in directory.masters.glob(f"*/*{_PREPARED}"):
+        path = prepared.with_name(prepared.name.removesuffix(_PREPARED))
         if not is_whole:
             _remove(prepared)
             continue
@@ -111,4 +174,8 @@ _EXISTS = Text(
 _ETCD = Text(
     es="El almacén de este laboratorio es {store}: usa etcdutl, o `etcdctl snapshot save` en un master.",
     en="The store of this lab is {store}: use etcdutl, or `etcdctl snapshot save` on a master.",
+)
+_ELSEWHERE = Text(
+    es="El almacén de este laboratorio está en {store}: restáuralo allí, con `etcdutl snapshot restore`.",
+    en="The store of this lab is at {store}: restore it there, by `etcdutl snapshot restore`.",
 )

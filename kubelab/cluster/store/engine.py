@@ -28,6 +28,7 @@ from kubelab.cluster.store.etcd_client_endpoints import (
 )
 from kubelab.cluster.store.etcd_process import LOOPBACK, EtcdMember, EtcdSpec, run_member
 from kubelab.cluster.store.etcd_process_place import MachinePlace
+from kubelab.cluster.store.etcd_restore import has_data
 from kubelab.cluster.store.etcd_status import ANSWER_S, Standing, asked, standings_of
 from kubelab.cluster.store.member_view import MemberView
 from kubelab.cluster.store.requests import Range
@@ -157,7 +158,7 @@ class EtcdOnMaster:
     @property
     def has_data(self) -> bool:
         """Whether it was a member before."""
-        return (self.directory / "member" / "wal").is_dir()
+        return has_data(self.directory)
 
     @property
     def directory(self) -> Path:
@@ -167,6 +168,10 @@ class EtcdOnMaster:
         """Begin as *own*, whom the others have added, when it starts without data."""
         urls = {member.name or self._spec.name: member.peer_urls[0] for member in all_}
         self._spec = replace(self._spec, peers=urls, joins=True)
+
+    def snapshot(self) -> AsyncIterator[bytes] | None:
+        """Yield what `service.snapshot` does; None while it does not run."""
+        return self._asker.snapshot() if self._asker and self._member and self._member.pid else None
 
     async def standing(self) -> Standing:
         """Ask the member how it is, on its own machine: a cable that is cut is no reason not to answer."""

@@ -90,7 +90,7 @@ class Image:
     def encode(self) -> Iterator[bytes]:
         """Yield the snapshot in pieces; an empty one only says that somebody else may have a turn."""
         crc32 = 0
-        for frame in self._frames():
+        for frame in self.frames():
             piece = b""
             if frame is not None:
                 body = _encode(frame)
@@ -100,7 +100,8 @@ class Image:
         body = _encode(End(crc32))
         yield len(body).to_bytes(4, "big") + body
 
-    def _frames(self) -> Iterator[Frame | None]:
+    def frames(self) -> Iterator[Frame | None]:
+        """Yield what the store holds; None only says that somebody else may have a turn."""
         yield Header(
             VERSION,
             self.revision,
