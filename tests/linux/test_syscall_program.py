@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from kubelab.cluster.errors import KernelError
-from kubelab.cluster.linux import syscall_program, syscalls
-from kubelab.cluster.linux.syscall_program import Label, LoadedProgram, Program, string, unblock_signals
+from kubelab.cluster.linux import loaded_program, syscall_program, syscalls
+from kubelab.cluster.linux.loaded_program import LoadedProgram
+from kubelab.cluster.linux.syscall_program import Label, Program, string, unblock_signals
 
 pytestmark = pytest.mark.skipif(not syscall_program.is_possible(), reason="programs are for x86-64")
 
@@ -130,7 +131,7 @@ def test_text_with_a_zero_and_values_without_bounds_are_refused() -> None:
 def test_what_executed_its_command_too_late_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its parent may have stood still for longer than it: nobody waits for the command then."""
     loaded = executing(Program())
-    monkeypatch.setattr(syscall_program, "TIMEOUT_S", 0)
+    monkeypatch.setattr(loaded_program, "TIMEOUT_S", 0)
     with pytest.raises(KernelError) as refusal:
         loaded.start({"path": SHELL, "argv": [b"sh", b"-c", b"sleep 50"], "env": []})
     assert refusal.value.errno == errno.ETIMEDOUT

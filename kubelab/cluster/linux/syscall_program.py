@@ -1,70 +1,43 @@
 """Programs of system calls, run by a child that shares this process's memory until it executes its command.
 
 A process that is to become another one needs no copy of a Python interpreter for it: what it has to do is
-written down beforehand as a table of calls, and a hundred and eighty bytes of machine code work through it.
+written down beforehand as a table of calls, and some machine code works through it (see `loaded_program`).
 Each call takes its arguments from cells, 64-bit words of one table, and leaves its result in another, where
 later calls find it. An error that a call expects leads on to the place that the program names for it; any
 other ends the child, and the parent is told which call it was. So starting costs what the kernel takes.
-
-The child is cloned as vfork does it: this process stands still until the child has executed its command or is
-dead, and the out-of-memory killer passes the child over, so as not to kill both (mm/oom_kill.c, in_vfork). A
-timer of its own kills it when it takes too long. All signals are blocked in it until the program unblocks
-them, and their handlers, which are functions of this process, are forgotten.
-Source: clone3(2), vfork(2), syscall(2), timer_create(2).
+A timer of its own kills the child when it takes too long.
+Source: syscall(2), timer_create(2).
 Left out: processors other than x86-64; loops; calls whose result is no integer.
 """
 # ruff: noqa: PTH123 - the shim imports this, and pathlib is slow to
 
-import ctypes
 import errno
-import functools
-import mmap
 import os
 import signal
 import struct
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kubelab.cluster.errors import KernelError
-from kubelab.cluster.linux import syscalls
+from kubelab.cluster.linux.loaded_program import (
+    ALL_BITS,
+    CELLS_MAX,
+    CHECK,
+    EXPECTED_MAX,
+    NO_ERRNO,
+    RECORD,
+    TIMEOUT_S,
+    WORD_BYTES,
+    Image,
+    LoadedProgram,
+)
+from kubelab.cluster.linux.loaded_program import Value as Value
 from kubelab.cluster.linux.syscall_numbers import numbers
 
 MACHINE = "x86_64"
-TIMEOUT_S = 5
-
-# long run(clone_args *, size, record *, outcome *): r12 is the record, rbp the outcome.
-#         push r12; push rbp; mov r12, rdx; mov rbp, rcx
-#         mov eax, 435 (clone3); syscall; test rax, rax; jz next
-#         pop rbp; pop r12; ret
-# next:   mov r11, [r12 + 8]; mov rdi, [r11]     and so on for rsi, rdx, r10, r8, r9
-#         mov rax, [r12]; cmp rax, -1; je check
-#         syscall; mov r11, [r12 + 56]; mov [r11], rax; cmp rax, -4095; jae failed
-# done:   add r12, 112; jmp next
-# check:  mov rax, [rdi]; and rax, rsi; cmp rax, rdx; je done; mov rax, -22 (EINVAL)
-# failed: neg rax; lea r11, [r12 + 64]; mov ecx, 3
-# search: cmp rax, [r11]; je skip; add r11, 16; dec ecx; jnz search
-#         mov [rbp], r12; mov [rbp + 8], rax; mov edi, 127; mov eax, 231 (exit_group); syscall
-# skip:   add r12, [r11 + 8]; jmp next
-_CODE = bytes.fromhex(
-    "4154554989d44889cdb8b30100000f054885c074045d415cc34d8b5c2408498b3b4d8b5c2410498b334d8b5c2418498b"
-    "134d8b5c24204d8b134d8b5c24284d8b034d8b5c24304d8b0b498b04244883f8ff74180f054d8b5c2438498903483d01"
-    "f0ffff73184983c470ebae488b074821f04839d074ef48c7c0eaffffff48f7d84d8d5c2440b903000000493b03741c49"
-    "83c310ffc975f34c89650048894508bf7f000000b8e70000000f054d036308e965ffffff"
-)
-_CHECK = (1 << 64) - 1
-_RECORD = struct.Struct("<14Q")
-_WORD = 8
-_EXPECTED_MAX = 3
-_NO_ERRNO = 1 << 32
-_VALUES_BYTES = 256 * 1024
-
-_CLONE_VM, _CLONE_VFORK, _CLONE_CLEAR_SIGHAND = 0x100, 0x4000, 0x100000000
-_PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
 _SIG_SETMASK = 2
 _SIGSET_BYTES = 8
-ALL_BITS = (1 << 64) - 1
-_BLOCKED = ALL_BITS & ~(1 << 31 | 1 << 32)  # Those between threads are the C library's own.
+_RECORDS_MAX = 1 << 15  # As far as a label may be.
 
 
 def string(text: str) -> bytes:
@@ -76,10 +49,6 @@ def string(text: str) -> bytes:
     if "\0" in text:
         raise KernelError("hand over", repr(text), errno.EINVAL)
     return os.fsencode(text)
-
-
-Value = int | bytes | Sequence[bytes]
-"""What a variable is given: a number, the address of a string, that of an array of strings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +169,7 @@ class Program:
         """Fail (EINVAL) unless the word at *address*, of which *mask* is looked at, is *expected*."""
         arguments = (address, self._argument(mask), self._argument(expected))
         labels = ((errno.EINVAL, otherwise),) if otherwise else ()
-        self._calls.append(_Call("check", _CHECK, arguments, self.cell(), labels, target))
+        self._calls.append(_Call("check", CHECK, arguments, self.cell(), labels, target))
 
     def jump(self, label: Label) -> None:
         """Go on at the label."""
@@ -222,97 +191,42 @@ class Program:
         return self._known[argument]
 
     def _pointer(self, content: bytes) -> Cell:
-        self._data += bytes(-len(self._data) % _WORD)
+        self._data += bytes(-len(self._data) % WORD_BYTES)
         cell = self.cell()
         self._pointers.append((cell.index, len(self._data)))
-        self._data += content + bytes(_WORD)
+        self._data += content + bytes(WORD_BYTES)
         return cell
 
-    def load(self) -> "LoadedProgram":
+    def load(self) -> LoadedProgram:
         """Return the program as it can be started, any number of times."""
         zero = self._argument(0)
-        cells_bytes = len(self._cells) * _WORD
-        data_at = cells_bytes
-        calls_at = data_at + len(self._data) + -len(self._data) % _WORD
-        values_at = calls_at + len(self._calls) * _RECORD.size
-        memory = mmap.mmap(-1, values_at + _VALUES_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        base = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-        for cell, offset in self._pointers:
-            self._cells[cell] = base + data_at + offset
-        for cell, other in self._references:
-            self._cells[cell] = base + other * _WORD
-        struct.pack_into(f"<{len(self._cells)}Q", memory, 0, *self._cells)
-        for offset, cell in self._links:
-            struct.pack_into("<Q", self._data, offset, self._cells[cell])
-        memory[data_at : data_at + len(self._data)] = bytes(self._data)
+        if len(self._cells) > CELLS_MAX or len(self._calls) > _RECORDS_MAX:
+            raise KernelError("load", "program", errno.E2BIG)
+        records = bytearray()
         for index, call in enumerate(self._calls):
-            _RECORD.pack_into(memory, calls_at + index * _RECORD.size, *_packed(index, call, base, zero))
-        told = tuple((call.name, call.target) for call in self._calls)
-        return LoadedProgram(memory, base, calls_at, values_at, dict(self.variables), told)
+            records += RECORD.pack(*_packed(index, call, zero))
+        told = "".join(f"{call.name}\0{call.target}\0" for call in self._calls)
+        variables = {name: cell.index for name, cell in self.variables.items()}
+        return LoadedProgram(records, self._image(), variables, told)
+
+    def _image(self) -> Image:
+        data_at = len(self._cells) * WORD_BYTES
+        addresses = {cell: data_at + offset for cell, offset in self._pointers}
+        addresses |= {cell: other * WORD_BYTES for cell, other in self._references}
+        pointers = {cell * WORD_BYTES: address for cell, address in addresses.items()}
+        pointers |= {data_at + offset: addresses[cell] for offset, cell in self._links}
+        content = bytearray(struct.pack(f"<{len(self._cells)}Q", *self._cells) + self._data)
+        for at, address in pointers.items():
+            struct.pack_into("<Q", content, at, address)
+        return Image(bytes(content), tuple(pointers))
 
 
-def _packed(index: int, call: _Call, base: int, zero: Cell) -> tuple[int, ...]:
+def _packed(index: int, call: _Call, zero: Cell) -> tuple[int, ...]:
     arguments = (*call.arguments, *[zero] * (6 - len(call.arguments)))
-    cells = [base + each.index * _WORD for each in (*arguments, call.result)]
-    expected = [(number, (label.position - index) * _RECORD.size) for number, label in call.expected]
-    expected += [(_NO_ERRNO, 0)] * (_EXPECTED_MAX - len(expected))
+    cells = [each.index for each in (*arguments, call.result)]
+    expected = [(number, label.position - index & 0xFFFF) for number, label in call.expected]
+    expected += [(NO_ERRNO, 0)] * (EXPECTED_MAX - len(expected))
     return (call.number, *cells, *(word for pair in expected for word in pair))
-
-
-@dataclass(slots=True)
-class LoadedProgram:
-    """A program in memory: cells, data, calls, and room for the values of a start's variables."""
-
-    memory: mmap.mmap
-    base: int
-    calls_at: int
-    values_at: int
-    variables: Mapping[str, Cell]
-    told: Sequence[tuple[str, str]]
-
-    def start(self, values: Mapping[str, Value], flags: int = 0, cgroup_fd: int = -1) -> tuple[int, int]:
-        """Run it in a child, cloned with *flags*, to the command that it executes; return pid and pidfd.
-
-        Raises:
-            KernelError: the clone, or one of its calls. The child is gone.
-        """
-        self._set(values)
-        begun_s = time.monotonic()
-        pid, pidfd, outcome = _clone(flags, cgroup_fd, self.base + self.calls_at)
-        failed_at, number = outcome
-        if not failed_at and time.monotonic() - begun_s < TIMEOUT_S:
-            return pid, pidfd
-        # Its own timer has killed it, or it executed its command and this process was late to look.
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        os.close(pidfd)
-        if not failed_at:
-            raise KernelError("start", "process", errno.ETIMEDOUT)
-        name, target = self.told[(failed_at - self.base - self.calls_at) // _RECORD.size]
-        raise KernelError(name, target, number)
-
-    def _set(self, values: Mapping[str, Value]) -> None:
-        end = self.values_at
-        for name, value in values.items():
-            if isinstance(value, int):
-                word = value
-            elif isinstance(value, bytes):
-                word, end = self._put(value, end)
-            else:
-                addresses = []
-                for each in value:
-                    address, end = self._put(each, end)
-                    addresses.append(address)
-                word, end = self._put(struct.pack(f"<{len(addresses)}Q", *addresses) + bytes(_WORD), end)
-            struct.pack_into("<Q", self.memory, self.variables[name].index * _WORD, word & ALL_BITS)
-
-    def _put(self, content: bytes, at: int) -> tuple[int, int]:
-        """Raises KernelError: more is to be handed over than there is room for."""
-        end = at + len(content) + 1
-        if end > len(self.memory):
-            raise KernelError("start", "process", errno.E2BIG)
-        self.memory[at:end] = content + b"\0"
-        return self.base + at, end + -end % _WORD
 
 
 def guard(program: Program) -> None:
@@ -340,44 +254,3 @@ def _ignored() -> list[int]:
 
 def is_possible() -> bool:
     return os.uname().machine == MACHINE
-
-
-def _clone(flags: int, cgroup_fd: int, calls: int) -> tuple[int, int, tuple[int, int]]:
-    """Return pid and pidfd, and of a call that failed its address and errno."""
-    pidfd = ctypes.c_int(-1)
-    outcome = (ctypes.c_uint64 * 2)()
-    flags |= _CLONE_VM | _CLONE_VFORK | _CLONE_CLEAR_SIGHAND | syscalls.CLONE_PIDFD
-    flags |= syscalls.CLONE_INTO_CGROUP if cgroup_fd >= 0 else 0
-    words = (flags, ctypes.addressof(pidfd), 0, 0, signal.SIGCHLD, 0, 0, 0, 0, 0, max(cgroup_fd, 0))
-    arguments = ctypes.create_string_buffer(struct.pack("<11Q", *words), 88)
-    dumpable = syscalls.prctl(_PR_GET_DUMPABLE)
-    blocked = syscalls.set_signal_mask(_BLOCKED)
-    # Nobody may trace the child, and whether one may is the shared memory's property.
-    syscalls.prctl(_PR_SET_DUMPABLE, 0)
-    try:
-        pid = _runner()(ctypes.addressof(arguments), len(arguments), calls, ctypes.addressof(outcome))
-    finally:
-        if dumpable == 1:
-            syscalls.prctl(_PR_SET_DUMPABLE, 1)
-        syscalls.set_signal_mask(blocked)
-    if pid < 0:
-        raise KernelError("clone3", hex(flags), -pid)
-    return pid, pidfd.value, (outcome[0], outcome[1])
-
-
-@functools.cache
-def _runner() -> Callable[[int, int, int, int], int]:
-    """Return the machine code as a function; it keeps the interpreter's lock."""
-    memory = mmap.mmap(-1, len(_CODE))
-    memory.write(_CODE)
-    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    protection = ctypes.c_int(mmap.PROT_READ | mmap.PROT_EXEC)
-    libc = ctypes.PyDLL(None, use_errno=True)
-    if libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(len(_CODE)), protection):
-        raise KernelError("mprotect", "machine code", ctypes.get_errno())
-    _code.append(memory)
-    word = ctypes.c_uint64
-    return ctypes.PYFUNCTYPE(ctypes.c_int64, word, word, word, word)(address)
-
-
-_code: list[mmap.mmap] = []  # Kept as long as this process is.

@@ -26,8 +26,22 @@ class Answer:
             os.close(fd)
 
 
-Method = Callable[[Params, tuple[int, ...]], Answer]
-"""Takes the parameters and the descriptors that came with them, which are closed when it has answered."""
+class Pending:
+    """An answer that comes later, when others may have been answered: `then` is called with what returns it,
+    or raises as a method does."""
+
+    __slots__ = ("then",)
+
+    def __init__(self) -> None:
+        self.then: Callable[[Callable[[], Answer]], None] = _nobody
+
+
+def _nobody(answer: Callable[[], Answer]) -> None:
+    raise AssertionError("a pending answer came before anybody waited for it")
+
+
+Method = Callable[[Params, tuple[int, ...]], Answer | Pending]
+"""Takes the parameters and the descriptors that came with them, which are closed when it has returned."""
 
 
 def started(pid: int, pidfd: int, fds: tuple[int, ...] = ()) -> Answer:

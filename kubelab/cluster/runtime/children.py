@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from kubelab.cluster.errors import KernelError
 from kubelab.cluster.linux import syscalls
 from kubelab.cluster.linux.cgroups import Cgroup
+from kubelab.cluster.linux.program_launcher import ProgramLauncher
 from kubelab.cluster.runtime import execution, privileges
 
 START_TIMEOUT_S = 5
@@ -48,10 +49,11 @@ class ChildError(Exception):
 
 
 class Children:
-    """Those that live. *tell* sends the event of an end."""
+    """Those that live. *tell* sends the event of an end; what *starting* is making has not begun to live."""
 
-    def __init__(self, tell: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, tell: Callable[[dict[str, Any]], None], starting: ProgramLauncher) -> None:
         self._tell = tell
+        self._starting = starting
         self._living: dict[int, Child] = {}
 
     def add(self, child: Child) -> None:
@@ -66,16 +68,26 @@ class Children:
         return frozenset(pid for pid, child in self._living.items() if child.is_component)
 
     def reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        """Tell of those that have ended. Call it when a start has been told, too: what is not there any more
+        cannot be, so one that is starting is left as it is, and with it those behind it."""
+        while ended := self._next():
+            pid, status = ended
             child = self._living.pop(pid, None)
             if child:
                 self._report(child, os.waitstatus_to_exitcode(status))
+
+    def _next(self) -> tuple[int, int] | None:
+        """Return one that has ended, with its status, and let it go; None if there is none."""
+        try:
+            if not self._starting.is_idle:
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                if found is None or self._starting.has(found.si_pid):
+                    return None
+                return os.waitpid(found.si_pid, 0)
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return None
+        return (pid, status) if pid else None
 
     def _report(self, child: Child, code: int) -> None:
         told = child.finish()

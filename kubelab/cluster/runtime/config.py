@@ -188,6 +188,11 @@ class Config:
         namespace = self.namespace(kind)
         return namespace is not None and not namespace.path
 
+    def joins(self, kind: str) -> bool:
+        """Is it in somebody's namespace of that type, other than the runtime's?"""
+        namespace = self.namespace(kind)
+        return namespace is not None and bool(namespace.path)
+
 
 NAMESPACES = ("pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time")
 

@@ -38,6 +38,11 @@ _PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP = 28, 1 << 2
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
 
+def flags(config: Config) -> int:
+    """Return those of the namespaces that the container's first process is cloned into."""
+    return sum(FLAGS[kind] for kind in ("mount", "pid") if config.makes(kind))
+
+
 @contextlib.contextmanager
 def start_flags(config: Config, sandbox_pidfd: int = -1) -> Iterator[int]:
     """Yield the flags to clone the container's first process with; a pid namespace that it joins is this
@@ -47,14 +52,13 @@ def start_flags(config: Config, sandbox_pidfd: int = -1) -> Iterator[int]:
         KernelError: the namespace cannot be joined.
     """
     pid = config.namespace("pid")
-    flags = FLAGS["mount"] if config.makes("mount") else 0
     if pid is None or not pid.path:
-        yield flags | (FLAGS["pid"] if pid else 0)
+        yield flags(config)
         return
     own = os.pidfd_open(os.getpid())
     try:
         _join(pid.path, FLAGS["pid"], sandbox_pidfd)
-        yield flags
+        yield flags(config)
     finally:
         syscalls.setns(own, FLAGS["pid"])
         os.close(own)

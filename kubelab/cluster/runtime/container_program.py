@@ -25,8 +25,9 @@ from kubelab.cluster.linux import syscall_program, syscalls, user_namespace
 from kubelab.cluster.linux.cgroup_freezer import is_frozen
 from kubelab.cluster.linux.cgroups import Hierarchy
 from kubelab.cluster.linux.detached_mounts import ATTR_RDONLY
+from kubelab.cluster.linux.loaded_program import LoadedProgram
 from kubelab.cluster.linux.seccomp_profile import Seccomp
-from kubelab.cluster.linux.syscall_program import Argument, Cell, Label, LoadedProgram, Program, Value, string
+from kubelab.cluster.linux.syscall_program import Argument, Cell, Label, Program, Value, string
 from kubelab.cluster.runtime import container_devices, container_root, mount_program, process_program, users
 from kubelab.cluster.runtime.config import SANDBOX, Config, Device, Mount, Process, User
 from kubelab.cluster.runtime.confinement_program import Become, become
@@ -39,6 +40,7 @@ from kubelab.cluster.runtime.execution import DEFAULT_PATH
 from kubelab.cluster.runtime.machine_root import PRISTINE_DEVICES
 from kubelab.cluster.runtime.mount_options import parse_options
 from kubelab.cluster.runtime.mount_program import AT_FDCWD
+from kubelab.cluster.runtime.process_program import Prepared
 
 _KERNEL_TYPES = frozenset({"proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2"})
 _ACCOUNT_FILES = ("etc", "etc/passwd", "etc/group")
@@ -72,8 +74,8 @@ class Shape:
     keyring: str
 
 
-def start(wanted: Start, flags: int) -> tuple[int, int] | None:
-    """Start the container; return its pid and pidfd, or None if that is for `container.run` to do."""
+def prepare(wanted: Start) -> Prepared | None:
+    """Return what starts the container, None if that is for `container.run` to do."""
     if not is_plain(wanted):
         return None
     try:
@@ -85,7 +87,7 @@ def start(wanted: Start, flags: int) -> tuple[int, int] | None:
         env = _environment(wanted.config, home)
         candidates = _candidates(wanted.config, env)
         program = _program(_shape(wanted, user, len(candidates)))
-        return process_program.start_in(wanted.cgroup, program, _values(wanted, env, candidates), flags)
+        return process_program.prepared(program, _values(wanted, env, candidates), wanted.cgroup)
     except (KernelError, OSError, ValueError, struct.error, users.UnknownUserError):
         return None
 

@@ -8,7 +8,7 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from kubelab.cluster.errors import KernelError
@@ -25,7 +25,7 @@ from kubelab.cluster.runtime import (
     pod_volumes,
     terminal,
 )
-from kubelab.cluster.runtime.answers import Answer, Method, Params, started
+from kubelab.cluster.runtime.answers import Answer, Method, Params, Pending, started
 from kubelab.cluster.runtime.children import Child, Children, Told, end, leave_cgroup, limit, start
 from kubelab.cluster.runtime.container_root import Rootfs
 from kubelab.cluster.runtime.log_file import LogFile
@@ -33,6 +33,7 @@ from kubelab.cluster.runtime.machine_init import MachineInit
 from kubelab.cluster.runtime.output import Output
 from kubelab.cluster.runtime.pod_sandboxes import PodSandboxes, shm_of
 from kubelab.cluster.runtime.poller import Poller
+from kubelab.cluster.runtime.starts import Outcome, Starts
 
 FREEZE_TIMEOUT_S = 1.0
 STATISTICS = ("cpu.stat", "memory.current", "memory.stat", "memory.max", "pids.current", "io.stat")
@@ -56,12 +57,14 @@ class PodContainers:
         machine: MachineInit,
         sandboxes: PodSandboxes,
         children: Children,
+        starts: Starts,
         poller: Poller,
         tell: Callable[[dict[str, object]], None],
     ) -> None:
         self._machine = machine
         self._sandboxes = sandboxes
         self._children = children
+        self._starts = starts
         self._poller = poller
         self._tell = tell
         self._running: dict[str, Running] = {}
@@ -84,21 +87,32 @@ class PodContainers:
             pod_volumes.set_up(volume)
         return Answer()
 
-    def start(self, params: Params, fds: tuple[int, ...]) -> Answer:
+    def start(self, params: Params, fds: tuple[int, ...]) -> Answer | Pending:
         """Start a container; its terminal, or the write end of its standard input, is handed over."""
-        id_, uid = params["id"], params["uid"]
         described = config.parse_text(params["config"])
         description = config.with_command(described, params["args"], params["env"])
         container.check(description)
         if description.seccomp:
             # Compiled here it is remembered; each child would do it anew, which takes longer than all else.
             seccomp_profile.program(description.seccomp)
-        sandbox = self._sandboxes.get(uid)
+        making = self._prepare(params, fds, description)
+        prepared = container_program.prepare(making.start)
+        if prepared and not description.joins("pid"):
+            flags = container_namespaces.flags(description)
+            return self._starts.start(prepared, flags, lambda outcome: self._made(making, flags, outcome))
         other = params["processes_of"]
-        processes_pidfd = self._get(other).pidfd if other else sandbox.pidfd
+        pidfd = self._get(other).pidfd if other else making.start.sandbox_pidfd
+        with making.undone_if_fails(), container_namespaces.start_flags(description, pidfd) as flags:
+            return self._made(making, flags, (lambda: prepared.start(flags)) if prepared else None)
+
+    def _prepare(self, params: Params, fds: tuple[int, ...], description: config.Config) -> "_Making":
+        """Make what a container needs before its process."""
+        id_, uid = params["id"], params["uid"]
         cgroup = self._sandboxes.cgroup(uid, id_)
         log_fd, layers_fd = fds if len(fds) > 1 else (fds[0], -1)
-        with ExitStack() as undo, _Ends() as ends:
+        with ExitStack() as undo, ExitStack() as ends:
+            # Other pods' processes may end, and others begin with the same numbers, before it is made.
+            sandbox_pidfd = _kept(ends, os.dup(self._sandboxes.get(uid).pidfd))
             log = LogFile(os.dup(log_fd), params["log_bytes_max"], lambda: self._log_is_full(id_))
             output = Output(log, self._poller)
             undo.callback(output.discard)
@@ -111,32 +125,39 @@ class PodContainers:
             for volume, sub_path, target in params["sub_paths"]:
                 undo.callback(pod_volumes.unbind, target)
                 pod_volumes.bind_sub_path(volume, sub_path, target)
-            streams, console = _open_streams(description, params["stdin"], output, ends)
+            streams, console, stdin = _open_streams(description, params["stdin"], output, undo, ends)
             start_ = container.Start(
                 config=description,
                 rootfs=Rootfs(tuple(params["lowers"]), layers_fd, self._machine.disk_bytes),
                 cgroup=cgroup,
                 cgroup_view=self._machine.cgroups,
-                sandbox_pidfd=sandbox.pidfd,
+                sandbox_pidfd=sandbox_pidfd,
                 files=params["files"],
                 shm=shm_of(uid),
                 streams=streams,
                 console_fd=console.theirs if console else -1,
             )
-            with container_namespaces.start_flags(description, processes_pidfd) as flags:
-                pid, pidfd = container_program.start(start_, flags) or start(
-                    flags, lambda: container.run(start_), cgroup
-                )
-            undo.callback(end, pid, pidfd)
-            if console:
-                output.add(os.dup(ends.give(console.receive())))
-            undo.pop_all()
-            handed_over = ends.hand_over()
+            sub_paths = tuple(target for _, _, target in params["sub_paths"])
+            made = undo.pop_all(), ends.pop_all()
+            return _Making(id_, start_, output, sub_paths, message_file, console, stdin, *made)
+
+    def _made(self, making: "_Making", flags: int, outcome: Outcome | None) -> Answer:
+        """Take in the container whose process a program has made, or make that now."""
+        start_, output, given = making.start, making.output, making.stdin
+        with making.undone_if_fails():
+            pid, pidfd = _started(start_, flags, outcome)
+            making.undo.callback(end, pid, pidfd)
+            if making.console:
+                given = (making.console.receive(),)
+                making.undo.callback(os.close, *given)
+                output.add(os.dup(*given))
+            making.undo.pop_all()
         output.watch()
-        sub_paths = tuple(target for _, _, target in params["sub_paths"])
-        self._running[id_] = Running(description, pidfd, cgroup, output, sub_paths, message_file)
-        self._children.add(Child(pid, pidfd, lambda: self._ended(id_)))
-        return started(pid, pidfd, handed_over)
+        self._running[making.id] = Running(
+            start_.config, pidfd, start_.cgroup, output, making.sub_paths, making.message_file
+        )
+        self._children.add(Child(pid, pidfd, lambda: self._ended(making.id)))
+        return started(pid, pidfd, given)
 
     def exec(self, params: Params, fds: tuple[int, ...]) -> Answer:
         """Start another process in a container, as its first one was; its terminal is handed over."""
@@ -150,7 +171,8 @@ class PodContainers:
             terminal=size is not None,
             console_size=(size["rows"], size["columns"]) if size else None,
         )
-        with ExitStack() as undo, _Ends() as ends:
+        handed_over: tuple[int, ...] = ()
+        with ExitStack() as undo, ExitStack() as ends:
             console = _Console.opened(ends) if size else None
             enter = container_exec.Enter(
                 pidfd=running.pidfd,
@@ -164,9 +186,8 @@ class PodContainers:
                 pid, pidfd = start(flags, lambda: container_exec.run(enter), running.cgroup)
             undo.callback(end, pid, pidfd)
             if console:
-                ends.give(console.receive())
+                handed_over = (console.receive(),)
             undo.pop_all()
-            handed_over = ends.hand_over()
         self._children.add(Child(pid, pidfd))
         return started(pid, pidfd, handed_over)
 
@@ -227,31 +248,38 @@ class PodContainers:
         return {"oom_killed": oom_killed, "message": pod_messages.take(running.message_file)}
 
 
-class _Ends:
-    """Descriptors that live while a container is started: some are closed then, others are handed over."""
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """A container whose process is being made. `stdin` is the end of it that is handed over, if there is one.
+    `undo` is for one that fails, `ends` closes what only its process needs."""
 
-    def __init__(self) -> None:
-        self._kept: list[int] = []
-        self._given: list[int] = []
+    id: str
+    start: container.Start
+    output: Output
+    sub_paths: tuple[str, ...]
+    message_file: str
+    console: "_Console | None"
+    stdin: tuple[int, ...]
+    undo: ExitStack
+    ends: ExitStack
 
-    def keep(self, fd: int) -> int:
-        self._kept.append(fd)
-        return fd
+    @contextmanager
+    def undone_if_fails(self) -> Iterator[None]:
+        with self.undo, self.ends:
+            yield
 
-    def give(self, fd: int) -> int:
-        self._given.append(fd)
-        return fd
 
-    def hand_over(self) -> tuple[int, ...]:
-        given, self._given = tuple(self._given), []
-        return given
+def _started(start_: container.Start, flags: int, outcome: Outcome | None) -> tuple[int, int]:
+    if outcome:
+        with suppress(KernelError, OSError):
+            return outcome()
+    return start(flags, lambda: container.run(start_), start_.cgroup)
 
-    def __enter__(self) -> "_Ends":
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        for fd in (*self._kept, *self._given):
-            os.close(fd)
+def _kept(ends: ExitStack, fd: int) -> int:
+    """Return the descriptor, which is closed with *ends*."""
+    ends.callback(os.close, fd)
+    return fd
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,9 +290,9 @@ class _Console:
     theirs: int
 
     @staticmethod
-    def opened(ends: _Ends) -> "_Console":
+    def opened(ends: ExitStack) -> "_Console":
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        return _Console(ends.keep(ours.detach()), ends.keep(theirs.detach()))
+        return _Console(_kept(ends, ours.detach()), _kept(ends, theirs.detach()))
 
     def receive(self) -> int:
         with socket.socket(fileno=os.dup(self.ours)) as sock:
@@ -272,16 +300,19 @@ class _Console:
 
 
 def _open_streams(
-    description: config.Config, with_stdin: bool, output: Output, ends: _Ends
-) -> tuple[tuple[int, int, int], _Console | None]:
+    description: config.Config, with_stdin: bool, output: Output, undo: ExitStack, ends: ExitStack
+) -> tuple[tuple[int, int, int], _Console | None, tuple[int, ...]]:
+    """Return the container's streams, its terminal, and our end of its standard input, if there is one."""
     if description.process and description.process.terminal:
-        return (-1, -1, -1), _Console.opened(ends)
+        return (-1, -1, -1), _Console.opened(ends), ()
     stdin = -1
+    given: tuple[int, ...] = ()
     if with_stdin:
         stdin, write_end = os.pipe2(os.O_CLOEXEC)
-        ends.keep(stdin)
-        ends.give(write_end)
-    return (stdin, ends.keep(output.open_pipe("stdout")), ends.keep(output.open_pipe("stderr"))), None
+        _kept(ends, stdin)
+        given = (_kept(undo, write_end),)
+    stdout, stderr = (_kept(ends, output.open_pipe(name)) for name in ("stdout", "stderr"))
+    return (stdin, stdout, stderr), None, given
 
 
 def _given_streams(params: Params, fds: tuple[int, ...]) -> tuple[int, int, int]:

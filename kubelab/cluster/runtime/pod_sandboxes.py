@@ -23,11 +23,12 @@ from kubelab.cluster.linux.netlink import (
     set_sysctls,
 )
 from kubelab.cluster.runtime import sandbox, sandbox_program
-from kubelab.cluster.runtime.answers import Answer, Method, Params, started
+from kubelab.cluster.runtime.answers import Answer, Method, Params, Pending, started
 from kubelab.cluster.runtime.children import Child, Children, Told, limit, start
 from kubelab.cluster.runtime.config import IdMapping
 from kubelab.cluster.runtime.machine_init import PODS_CGROUP, MachineInit
 from kubelab.cluster.runtime.pod_volumes import PODS, remove_all, remove_tree
+from kubelab.cluster.runtime.starts import Outcome, Starts
 
 BRIDGE = "cni0"
 IDS_PER_POD = 65536
@@ -42,9 +43,10 @@ class Sandbox:
 
 
 class PodSandboxes:
-    def __init__(self, machine: MachineInit, children: Children) -> None:
+    def __init__(self, machine: MachineInit, children: Children, starts: Starts) -> None:
         self._machine = machine
         self._children = children
+        self._starts = starts
         self._sandboxes: dict[str, Sandbox] = {}
         self._gateway: IPv4Interface | None = None
         self._bridge_index = 0
@@ -92,7 +94,7 @@ class PodSandboxes:
         )
         return Answer()
 
-    def run(self, params: Params, fds: tuple[int, ...]) -> Answer:
+    def run(self, params: Params, fds: tuple[int, ...]) -> Answer | Pending:
         assert self._gateway is not None
         uid = params["uid"]
         pod = self.cgroup(uid)
@@ -115,15 +117,26 @@ class PodSandboxes:
             mtu_bytes=self._mtu_bytes,
         )
         flags = _flags(params)
-        made = sandbox_program.start(start_, flags)
-        if made is None:
+        if prepared := sandbox_program.prepare(start_):
+            return self._starts.start(
+                prepared, flags, lambda outcome: self._started(uid, start_, flags, outcome)
+            )
+        return self._made(uid, start_, start(flags, lambda: sandbox.run(start_), cgroup))
+
+    def _started(self, uid: str, start_: sandbox.Start, flags: int, outcome: Outcome) -> Answer:
+        try:
+            made = outcome()
+        except KernelError:
             # The failed program's network namespace, and this end of its link with it, go some time later.
             start_ = replace(start_, peer=f"{start_.peer}b")
-            made = start(flags, lambda: sandbox.run(start_), cgroup)
+            made = start(flags, lambda: sandbox.run(start_), start_.cgroup)
+        return self._made(uid, start_, made)
+
+    def _made(self, uid: str, start_: sandbox.Start, made: tuple[int, int]) -> Answer:
         pid, pidfd = made
         self._sandboxes[uid] = Sandbox(uid, pidfd)
         self._children.add(Child(pid, pidfd, lambda: self._ended(uid)))
-        if not params["host_network"]:
+        if not start_.host_network:
             self._plug(start_.peer)
         return started(pid, pidfd)
 

@@ -23,6 +23,10 @@ class Poller:
         if self._calls.pop(fd, None):
             self._poll.unregister(fd)
 
+    def has(self, fd: int) -> bool:
+        """Has something happened to *fd* already?"""
+        return any(fd == each for each, _ in self._poll.poll(0))
+
     def wait(self) -> None:
         """Wait for what comes next, and do it."""
         for fd, _ in self._poll.poll():

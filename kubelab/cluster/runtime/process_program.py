@@ -6,29 +6,46 @@ when the program is written; capabilities(7).
 
 import os
 import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from kubelab.cluster.errors import KernelError
 from kubelab.cluster.linux import capabilities, syscalls
 from kubelab.cluster.linux.cgroups import Cgroup
-from kubelab.cluster.linux.syscall_program import Argument, LoadedProgram, Program, Value
+from kubelab.cluster.linux.loaded_program import LoadedProgram
+from kubelab.cluster.linux.program_launcher import ProgramLauncher, Then
+from kubelab.cluster.linux.syscall_program import Argument, Program, Value
 from kubelab.cluster.runtime.mount_program import AT_FDCWD
 
 _CAPABILITY_VERSION_3 = 0x20080522
 _CLOSE_RANGE_CLOEXEC = 4
 
 
-def start_in(cgroup: Cgroup, program: LoadedProgram, values: dict[str, Value], flags: int) -> tuple[int, int]:
-    """Start the program in the cgroup. Raises KernelError: it failed."""
-    fd = cgroup.open_v2()
-    try:
-        return program.start(values | _cgroup_values(cgroup), flags, fd)
-    finally:
-        if fd >= 0:
-            os.close(fd)
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A program with all that one process needs of it, to be started in its cgroup."""
+
+    program: LoadedProgram
+    values: Mapping[str, Value]
+    cgroup: Cgroup
+
+    def start(self, flags: int) -> tuple[int, int]:
+        """Return pid and pidfd. Raises KernelError, OSError: it failed."""
+        fd = self.cgroup.open_v2()
+        try:
+            return self.program.start(self.values, flags, fd)
+        finally:
+            if fd >= 0:
+                os.close(fd)
+
+    def launch(self, launcher: ProgramLauncher, flags: int, then: Then) -> None:
+        """See `ProgramLauncher.launch`. Raises KernelError, OSError: it is not begun."""
+        launcher.launch(self.program, self.values, flags, self.cgroup.open_v2(), then)
 
 
-def _cgroup_values(cgroup: Cgroup) -> dict[str, Value]:
-    return {f"cgroup{number}": os.fsencode(path) for number, path in enumerate(cgroup.task_files)}
+def prepared(program: LoadedProgram, values: dict[str, Value], cgroup: Cgroup) -> Prepared:
+    files = {f"cgroup{number}": os.fsencode(path) for number, path in enumerate(cgroup.task_files)}
+    return Prepared(program, values | files, cgroup)
 
 
 def enter_cgroup(program: Program, task_files: int) -> None:

@@ -14,11 +14,12 @@ import struct
 from kubelab.cluster.errors import KernelError
 from kubelab.cluster.linux import syscall_program, user_namespace
 from kubelab.cluster.linux.cgroup_freezer import is_frozen
+from kubelab.cluster.linux.loaded_program import LoadedProgram
 from kubelab.cluster.linux.netlink import NETLINK_ROUTE, batch
-from kubelab.cluster.linux.syscall_program import LoadedProgram, Program, Value, string
+from kubelab.cluster.linux.syscall_program import Program, Value, string
 from kubelab.cluster.runtime import process_program
 from kubelab.cluster.runtime.mount_program import AT_FDCWD
-from kubelab.cluster.runtime.process_program import write
+from kubelab.cluster.runtime.process_program import Prepared, write
 from kubelab.cluster.runtime.sandbox import PAUSE_ROOT, SYSCTLS, Start, network, own_sysctl
 
 _ANSWER_BYTES, _ERRNO_AT, _INT = 4096, 16, 0xFFFFFFFF
@@ -27,8 +28,8 @@ _SHAPES_MAX = 8
 Sysctls = tuple[tuple[str, str], ...]
 
 
-def start(wanted: Start, flags: int) -> tuple[int, int] | None:
-    """Start the pause process; return its pid and pidfd, or None if that is for `sandbox.run` to do."""
+def prepare(wanted: Start) -> Prepared | None:
+    """Return what starts the pause process, None if that is for `sandbox.run` to do."""
     if not is_plain(wanted):
         return None
     try:
@@ -36,7 +37,7 @@ def start(wanted: Start, flags: int) -> tuple[int, int] | None:
         if is_frozen(wanted.cgroup):
             return None
         program = _program(wanted.sysctls, len(wanted.cgroup.task_files))
-        return process_program.start_in(wanted.cgroup, program, _values(wanted), flags)
+        return process_program.prepared(program, _values(wanted), wanted.cgroup)
     except (KernelError, OSError, ValueError, struct.error):
         return None
 

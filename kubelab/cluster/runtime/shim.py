@@ -3,9 +3,9 @@
 Started as a program by `client.start_shim`, with the socket's file descriptor as its argument, after it those
 to close, and with nothing but the standard library and the lab's lowest layer. It clones itself into the
 machine's namespaces as the lab's own child (CLONE_PARENT), so that the first process can go; it dies when the
-lab does (PR_SET_PDEATHSIG) and as pid 1 takes everything on the machine with it. It has one thread; container
-starts block it for a few milliseconds each. Source of the idea: containerd's runtime shim; prctl(2),
-pid_namespaces(7).
+lab does (PR_SET_PDEATHSIG) and as pid 1 takes everything on the machine with it. Python runs in one thread of
+it, which does not stand still while pods' processes are made (see `starts`); any other request waits until
+they are. Source of the idea: containerd's runtime shim; prctl(2), pid_namespaces(7).
 What it does is in its parts: `machine_init`, `programs`, `pod_sandboxes`, `pod_containers`.
 """
 # ruff: noqa: PTH100
@@ -21,13 +21,15 @@ if __name__ == "__main__":
 
 import signal
 import socket
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from kubelab.cluster.errors import KernelError, LabError
 from kubelab.cluster.linux import syscalls
 from kubelab.cluster.linux.cgroups import CgroupTree
+from kubelab.cluster.linux.program_launcher import ProgramLauncher
 from kubelab.cluster.runtime import messages, privileges
-from kubelab.cluster.runtime.answers import Answer
+from kubelab.cluster.runtime.answers import Answer, Pending
 from kubelab.cluster.runtime.children import ChildError, Children
 from kubelab.cluster.runtime.config import ConfigError
 from kubelab.cluster.runtime.machine_init import MachineInit
@@ -36,6 +38,7 @@ from kubelab.cluster.runtime.pod_sandboxes import PodSandboxes
 from kubelab.cluster.runtime.pod_volumes import VolumeTypeError
 from kubelab.cluster.runtime.poller import READ, Poller
 from kubelab.cluster.runtime.programs import Programs
+from kubelab.cluster.runtime.starts import Starts
 from kubelab.language import Text
 
 NAMESPACES = (
@@ -47,6 +50,8 @@ NAMESPACES = (
     | syscalls.CLONE_NEWCGROUP
 )
 READ_BYTES = 65536
+# What is done for one pod while another one's processes are made.
+BESIDE_STARTS = frozenset({"run_sandbox", "start_container", "set_up_volumes"})
 
 
 class Shim:
@@ -56,14 +61,16 @@ class Shim:
         self._socket = sock
         self._poller = Poller()
         self._hung_up = False
-        self._children = Children(self._tell)
+        self._launcher = ProgramLauncher()
+        starts = Starts(self._launcher, lambda: self._poller.has(sock.fileno()))
+        self._children = Children(self._tell, self._launcher)
         machine = MachineInit()
-        sandboxes = PodSandboxes(machine, self._children)
+        sandboxes = PodSandboxes(machine, self._children, starts)
         self._methods = (
             machine.methods()
             | Programs(machine, self._children).methods()
             | sandboxes.methods()
-            | PodContainers(machine, sandboxes, self._children, self._poller, self._tell).methods()
+            | PodContainers(machine, sandboxes, self._children, starts, self._poller, self._tell).methods()
         )
 
     def serve(self) -> None:
@@ -71,6 +78,7 @@ class Shim:
         sigchld_fd = _on_sigchld()
         self._poller.watch(self._socket.fileno(), READ, self._receive)
         self._poller.watch(sigchld_fd, READ, lambda: self._reap(sigchld_fd))
+        self._poller.watch(self._launcher.fileno(), READ, self._launcher.finish)
         while not self._hung_up:
             self._poller.wait()
 
@@ -91,17 +99,31 @@ class Shim:
                     os.close(fd)
 
     def _handle(self, message: messages.Message) -> None:
+        number, name = message.body["id"], message.body["method"]
+        if name not in BESIDE_STARTS:
+            self._launcher.drain()
+        method, params = self._methods[name], message.body["params"]
+        self._answer(number, name, lambda: method(params, message.fds))
+
+    def _answer(self, number: int, name: str, make: Callable[[], Answer | Pending]) -> None:
         try:
-            answer = self._methods[message.body["method"]](message.body["params"], message.fds)
-            self._send(message, {"result": answer.result}, answer)
+            answer = make()
+            if isinstance(answer, Pending):
+                answer.then = lambda made: self._answer_later(number, name, made)
+                return
+            self._send(number, {"result": answer.result}, answer)
         except (ChildError, VolumeTypeError, LabError, OSError) as error:
-            self._send(message, {"error": _report_of(error, message.body["method"])})
+            self._send(number, {"error": _report_of(error, name)})
         else:
             answer.close()
 
-    def _send(self, message: messages.Message, body: dict[str, Any], answer: Answer | None = None) -> None:
+    def _answer_later(self, number: int, name: str, make: Callable[[], Answer]) -> None:
+        self._answer(number, name, make)
+        self._children.reap()  # It may have ended before it could be told of.
+
+    def _send(self, number: int, body: dict[str, Any], answer: Answer | None = None) -> None:
         fds, pid = (answer.passed, answer.pid) if answer else ((), 0)
-        messages.send(self._socket, {"id": message.body["id"]} | body, fds, pid)
+        messages.send(self._socket, {"id": number} | body, fds, pid)
 
     def _tell(self, event: dict[str, Any]) -> None:
         messages.send(self._socket, event)
