@@ -26,6 +26,12 @@ def until() -> Until:
 
 
 @pytest.fixture(autouse=True)
+def _no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that is to be pressed twice may be pressed so slowly as a busy machine presses it."""
+    monkeypatch.setattr("kubelab.ui.lesson_bar.NOTE_S", 3600)
+
+
+@pytest.fixture(autouse=True)
 def _truecolor(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures are of a good terminal, whatever the one that runs the tests is."""
     monkeypatch.setattr("textual.constants.COLOR_SYSTEM", "truecolor")

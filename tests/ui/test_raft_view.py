@@ -357,7 +357,7 @@ async def test_a_lesson_on_several_masters_shows_raft_first(until: Until, size: 
         if size == (80, 24):
             await pilot.press("f7")
         await until(pilot, lambda: "raft" in seen(app) and "★ master-1 leads" in said(raft(app)))
-        assert "state" not in seen(app)
+        await until(pilot, lambda: "state" not in seen(app))
         await pilot.press("f7")
         await until(pilot, lambda: "raft" not in seen(app) and "state" in seen(app))
 
@@ -366,7 +366,7 @@ async def test_in_another_lesson_raft_is_behind_the_live_state_once_there_is_one
     port = SeveralMasters(store=None)
     async with in_lesson(until, port, (120, 36)) as (app, pilot, _):
         await pilot.press("f6", "f")  # Nobody tells of Raft yet: the letter does nothing.
-        assert "state" in seen(app)
+        await until(pilot, lambda: "state" in seen(app))
         port.show(CALM)
         await until(pilot, lambda: "Raft" in (app.screen.query_one("#state").border_title or ""))
         await pilot.press("f")

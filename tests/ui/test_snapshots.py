@@ -14,6 +14,7 @@ from textual.pilot import Pilot
 from kubelab.language import LANGUAGES, Language, Text
 from kubelab.lessons.view import OutcomeView, PredictionView
 from kubelab.ui.app import KubelabApp
+from kubelab.ui.lesson_bar import LessonBar
 from kubelab.ui.state_panes import ChangesView
 from kubelab.ui.step_pane import StepPane
 from kubelab.ui.terminal import TerminalPane
@@ -27,6 +28,7 @@ SCREEN = (
 )
 SHELL = ("sh", "-c", SCREEN)
 SIZES = [(80, 24), (160, 45)]
+STILL = 5  # So many looks at the screen, each after all that was to be done, see the same.
 Snapshot = Callable[..., bool]
 
 
@@ -41,7 +43,16 @@ async def wait(condition: Callable[[], bool]) -> None:
 
 async def come_to_rest(pilot: Pilot[None]) -> None:
     await wait(lambda: bool(pilot.app.snapshot.machines))  # type: ignore[attr-defined]
-    await pilot.pause()
+    await hold_still(pilot)
+
+
+async def hold_still(pilot: Pilot[None]) -> None:
+    """Wait until nothing moves any more: texts are laid out bit by bit, one widget after the other."""
+    seen: list[str] = []
+    while len(seen) < STILL or len(set(seen[-STILL:])) > 1:
+        await pilot.pause()
+        strips = pilot.app.screen._compositor.render_strips()
+        seen.append("\n".join(strip.text for strip in strips))
 
 
 async def open_lesson(pilot: Pilot[None], *keys: str) -> None:
@@ -50,7 +61,7 @@ async def open_lesson(pilot: Pilot[None], *keys: str) -> None:
     await wait(lambda: bool(pilot.app.screen.query(TerminalPane)))
     shells = pilot.app.screen.query(TerminalPane)
     await wait(lambda: "42s" in shells.first().screen_text())
-    await pilot.pause()
+    await hold_still(pilot)
 
 
 async def open_pod(pilot: Pilot[None]) -> None:
@@ -65,7 +76,7 @@ def pressing(*keys: str) -> Callable[[Pilot[None]], object]:
     async def run(pilot: Pilot[None]) -> None:
         await open_pod(pilot)
         await pilot.press(*keys)
-        await pilot.pause()
+        await hold_still(pilot)
 
     return run
 
@@ -78,7 +89,7 @@ def test_home(snap_compare: Snapshot, language: Language, size: tuple[int, int])
 
 
 def test_home_while_the_lab_comes_up(snap_compare: Snapshot) -> None:
-    assert snap_compare(app("es", ready=False), terminal_size=(80, 24))
+    assert snap_compare(app("es", ready=False), terminal_size=(80, 24), run_before=hold_still)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -109,8 +120,8 @@ def test_step_passed(snap_compare: Snapshot, monkeypatch: pytest.MonkeyPatch) ->
     async def pass_step(pilot: Pilot[None]) -> None:
         await open_pod(pilot)
         pilot.app.port.session.publish_step(PASSED_STEP)  # type: ignore[attr-defined]
-        await pilot.pause()
-        await pilot.pause()
+        await wait(lambda: pilot.app.screen.query_one(LessonBar).has_class("-celebrates"))
+        await hold_still(pilot)
 
     assert snap_compare(app("en"), terminal_size=(160, 45), run_before=pass_step)
 
@@ -131,7 +142,7 @@ def showing(
         lesson = pilot.app.screen_stack[1]  # A menu may be over it.
         await wait(lambda: lesson.query_one(StepPane).prediction.open is (outcome is None))
         lesson.query_one(ChangesView).look()
-        await pilot.pause()
+        await hold_still(pilot)
 
     return run
 
@@ -171,16 +182,21 @@ def test_lesson_with_two_shells(snap_compare: Snapshot) -> None:
         await pilot.press("f12", "x", "2")
         await wait(lambda: len(pilot.app.screen.query(TerminalPane)) == 2)
         await wait(lambda: "42s" in pilot.app.screen.query(TerminalPane).last().screen_text())
-        await pilot.pause()
+        await hold_still(pilot)
 
     assert snap_compare(app("en"), terminal_size=(80, 24), run_before=run)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_help(snap_compare: Snapshot, language: Language) -> None:
-    assert snap_compare(app(language), press=["f1"], terminal_size=(80, 24))
+    async def run(pilot: Pilot[None]) -> None:
+        await come_to_rest(pilot)
+        await pilot.press("f1")
+        await hold_still(pilot)
+
+    assert snap_compare(app(language), terminal_size=(80, 24), run_before=run)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_too_small(snap_compare: Snapshot, language: Language) -> None:
-    assert snap_compare(app(language), terminal_size=(60, 20))
+    assert snap_compare(app(language), terminal_size=(60, 20), run_before=hold_still)
