@@ -121,9 +121,10 @@ async def test_five_hundred_short_lives_are_survived_and_a_begin_forgets_them(la
             machine,
             "for i in $(seq 500); do true | true & done; wait; for i in $(seq 100); do /bin/true; done",
         )
-        await run(machine, "sleep 1")  # After such a storm only the regular looks see it.
-        last = {("sh", "-ec", "sleep 1"), ("sleep", "1")}
-        await until(observer, lambda state: last <= {process.argv for process in state.departed})
+        async with running(machine, "exec sleep 1001"):  # After such a storm only the regular looks see it.
+            await until(observer, lambda state: sleeps(state) == {"1001"})
+        last = ("sleep", "1001")
+        await until(observer, lambda state: last in {process.argv for process in state.departed})
         assert len(seen(observer).departed) <= DEPARTED_MAX
         observer.begin()
         assert seen(observer).departed == ()

@@ -24,12 +24,12 @@ from kubelab.ui.theme import SIXTEEN
 # Home.
 
 
-async def test_home_lists_lessons_while_the_lab_still_comes_up() -> None:
-    async with at_home(DemoPort(ready=False)) as (app, _):
-        lessons = app.screen.query_one(OptionList)
-        assert lessons.option_count == sum(1 + len(track.lessons) for track in CATALOG)
-        assert "… minion-1 and minion-2 register" in said(app.screen.query_one("#lab"))
-        assert "Coming up" in said(app.screen.query_one("#lab"))
+async def test_home_lists_lessons_while_the_lab_still_comes_up(until: Until) -> None:
+    async with at_home(DemoPort(ready=False)) as (app, pilot):
+        lessons, lab = app.screen.query_one(OptionList), app.screen.query_one("#lab")
+        await until(pilot, lambda: lessons.option_count == sum(1 + len(track.lessons) for track in CATALOG))
+        await until(pilot, lambda: "… minion-1 and minion-2 register" in said(lab))
+        await until(pilot, lambda: "Coming up" in said(lab))
 
 
 async def test_home_tells_when_the_lab_is_ready(until: Until) -> None:
@@ -46,15 +46,18 @@ async def test_home_tells_why_the_lab_did_not_come_up(until: Until) -> None:
         await until(pilot, lambda: "Port 6443 is taken." in said(app.screen.query_one("#lab")))
 
 
-async def test_home_tells_what_the_machine_lacks() -> None:
+async def test_home_tells_what_the_machine_lacks(until: Until) -> None:
     port = DemoPort(missing=(Text("Falta nft.", "nft is missing."),))
-    async with at_home(port) as (app, _):
-        assert app.screen.query_one("#sentences", Static).content == "! nft is missing."
+    async with at_home(port) as (app, pilot):
+        sentences = app.screen.query_one("#sentences", Static)
+        await until(pilot, lambda: sentences.content == "! nft is missing.")
 
 
-async def test_the_first_unfinished_lesson_is_chosen() -> None:
-    async with at_home(DemoPort()) as (app, _):
-        option = app.screen.query_one(OptionList).highlighted_option
+async def test_the_first_unfinished_lesson_is_chosen(until: Until) -> None:
+    async with at_home(DemoPort()) as (app, pilot):
+        lessons = app.screen.query_one(OptionList)
+        await until(pilot, lambda: lessons.highlighted_option is not None)
+        option = lessons.highlighted_option
         assert option and option.id == "containers/01-pid"
 
 
@@ -62,24 +65,23 @@ async def test_a_lesson_that_cannot_run_here_is_open_for_reading_and_says_why(un
     async with at_home(DemoPort()) as (app, pilot):
         await pilot.press("down", "enter")
         await until(pilot, lambda: isinstance(app.screen, LessonScreen) and "Step 1 of 2" in top(app))
-        assert seen(app) == {"text"}
-        assert "It needs cgroup delegation" in markdown(app, "obstacle")
+        await until(pilot, lambda: seen(app) == {"text"})
+        await until(pilot, lambda: "It needs cgroup delegation" in markdown(app, "obstacle"))
         await pilot.press("n", "h")
         await until(pilot, lambda: "Step 2 of 2" in top(app) and "Hint 1" in markdown(app, "hints"))
         await pilot.press("f6", "f7", "f8", "q")
         await until(pilot, lambda: isinstance(app.screen, HomeScreen))
 
 
-async def test_the_language_changes_at_once_and_back() -> None:
+async def test_the_language_changes_at_once_and_back(until: Until) -> None:
     async with at_home(DemoPort(), language="es") as (app, pilot):
-        assert "Ayuda" in keys(app)
-        assert "EN" in keys(app)
+        lessons = app.screen.query_one("#lessons")
+        await until(pilot, lambda: "Ayuda" in keys(app) and "EN" in keys(app))
         await pilot.press("f2")
-        assert "Help" in keys(app)
-        assert app.screen.query_one("#lessons").border_title == "Lessons"
+        await until(pilot, lambda: "Help" in keys(app) and lessons.border_title == "Lessons")
         await pilot.press("l")
-        assert app.screen.query_one("#lessons").border_title == "Lecciones"
-        assert app.port.remembered == ["en", "es"]
+        await until(pilot, lambda: lessons.border_title == "Lecciones")
+        await until(pilot, lambda: app.port.remembered == ["en", "es"])
 
 
 @pytest.mark.parametrize("key", ["f10", "q", "ctrl+c"])
@@ -93,16 +95,14 @@ async def test_quitting_takes_the_lab_down_first(until: Until, key: str) -> None
 
 async def test_too_small_a_terminal_gets_one_sentence(until: Until) -> None:
     async with at_home(DemoPort(), size=(60, 20)) as (app, pilot):
-        sentence = app.screen.query_one(TooSmall)
+        sentence, lessons = app.screen.query_one(TooSmall), app.screen.query_one("#lessons")
         for size in ((79, 24), (80, 23), (60, 20)):
             await pilot.resize_terminal(*size)
             said_so = f"{size[0]}×{size[1]}: enlarge it"
             await until(pilot, lambda said_so=said_so: said_so in str(sentence.content))
-            assert sentence.display
-            assert not app.screen.query_one("#lessons").region.area
+            await until(pilot, lambda: sentence.display and not lessons.region.area)
         await pilot.resize_terminal(80, 24)
-        await pilot.pause()
-        assert app.screen.query_one("#lessons").region.area
+        await until(pilot, lambda: lessons.region.area > 0)
 
 
 # A lesson.
@@ -113,8 +113,8 @@ async def test_opening_waits_for_the_lab_and_shows_its_progress(until: Until) ->
     async with at_home(port) as (app, pilot):
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, LessonScreen) and app.screen.is_mounted)
-        await pilot.pause()
-        assert "… minion-1 and minion-2 register" in said(app.screen.query_one("#opening"))
+        opening = app.screen.query_one("#opening")
+        await until(pilot, lambda: "… minion-1 and minion-2 register" in said(opening))
         port.lab_is_ready.set()
         await until(pilot, lambda: bool(port.session and port.session.shells))
 
@@ -177,14 +177,15 @@ async def test_a_machine_that_is_away_for_a_moment_does_not_disturb_the_screen(u
         del session.machine
         app.screen.lab_changed()
         await pilot.press("f2")
-        assert app.screen.query_one(TerminalPane).border_title == " Terminal en minion-1 "
+        shell = app.screen.query_one(TerminalPane)
+        await until(pilot, lambda: shell.border_title == " Terminal en minion-1 ")
 
 
 async def test_the_step_is_read_and_its_checks_are_told_in_words(until: Until) -> None:
-    async with in_lesson(until, DemoPort()) as (app, _pilot, _):
-        assert "Pod  Step 1 of 2  ●○" in top(app)
-        assert top(app).endswith("✓1 …1 ?1")
-        assert "kubectl apply -f pod.yaml" in markdown(app, "body")
+    async with in_lesson(until, DemoPort()) as (app, pilot, _):
+        await until(pilot, lambda: "Pod  Step 1 of 2  ●○" in top(app) and top(app).endswith("✓1 …1 ?1"))
+        await until(pilot, lambda: "kubectl apply -f pod.yaml" in markdown(app, "body"))
+        await until(pilot, lambda: bool(checks(app)))
         assert "✓ the pod default/web exists" in checks(app)
         assert "… the pod web is Running\n  observed: status.phase is Pending" in checks(app)
         assert "see it with: kubectl get pod web -o wide" in checks(app)
@@ -236,8 +237,10 @@ async def test_a_misconception_is_named_and_seen(until: Until) -> None:
 
 async def test_escape_leads_back_to_the_shell(until: Until) -> None:
     async with in_lesson(until, DemoPort()) as (app, pilot, _):
-        await pilot.press("f6", "escape")
-        assert focused(app) == "shell"
+        await pilot.press("f6")
+        await until(pilot, lambda: focused(app) == "text")
+        await pilot.press("escape")
+        await until(pilot, lambda: focused(app) == "shell")
 
 
 async def test_a_step_that_begins_again_has_a_new_shell(until: Until) -> None:
@@ -252,9 +255,8 @@ async def test_a_step_passes_on_its_own_and_is_celebrated_without_stopping_anybo
     async with in_lesson(until, DemoPort()) as (app, pilot, session):
         assert markdown(app, "debrief") == ""
         session.publish_step(PASSED_STEP)
-        await until(pilot, lambda: "Step passed! Create a pod" in top(app))
-        assert "F5: next" in top(app)
-        assert "Kubernetes does the same" in markdown(app, "debrief")
+        await until(pilot, lambda: "Step passed! Create a pod" in top(app) and "F5: next" in top(app))
+        await until(pilot, lambda: "Kubernetes does the same" in markdown(app, "debrief"))
         assert focused(app) == "shell"
         await pilot.press("f5")
         await until(pilot, lambda: "Step 2 of 2  ✓●" in top(app))
@@ -294,17 +296,16 @@ async def test_the_language_changes_in_the_middle_of_a_lesson(until: Until) -> N
     async with in_lesson(until, DemoPort()) as (app, pilot, session):
         await pilot.press("f2")
         await until(pilot, lambda: "Paso 1 de 2" in top(app))
-        assert "Un **pod** es un grupo" in markdown(app, "body")
-        assert "se observa: status.phase es Pending" in checks(app)
-        assert session.language == "es"
+        await until(pilot, lambda: "Un **pod** es un grupo" in markdown(app, "body"))
+        await until(pilot, lambda: "se observa: status.phase es Pending" in checks(app))
+        await until(pilot, lambda: session.language == "es")
 
 
 async def test_in_80x24_f7_swaps_the_text_for_the_state(until: Until) -> None:
     async with in_lesson(until, DemoPort()) as (app, pilot, _):
-        assert seen(app) == {"text", "shell"}
+        await until(pilot, lambda: seen(app) == {"text", "shell"})
         await pilot.press("f7")
-        await pilot.pause()
-        assert seen(app) == {"shell", "state"}
+        await until(pilot, lambda: seen(app) == {"shell", "state"})
         await until(pilot, lambda: "● web Running 1/1" in said(app.screen.query_one("#state")))
 
 
@@ -332,23 +333,18 @@ async def test_with_room_text_shell_and_state_are_seen_together(until: Until) ->
 async def test_f6_moves_the_focus_and_f8_zooms_it(until: Until) -> None:
     async with in_lesson(until, DemoPort()) as (app, pilot, _):
         await pilot.press("f8")
-        await pilot.pause()
-        assert seen(app) == {"shell"}
-        assert app.screen.query_one(TerminalPane).size == (80, 21)
+        shell = app.screen.query_one(TerminalPane)
+        await until(pilot, lambda: seen(app) == {"shell"} and shell.size == (80, 21))
         await pilot.press("f8", "f6", "z")
-        await pilot.pause()
-        assert seen(app) == {"text"}
+        await until(pilot, lambda: seen(app) == {"text"})
 
 
 async def test_f6_zooms_the_next_pane(until: Until) -> None:
     async with in_lesson(until, DemoPort()) as (app, pilot, _):
         await pilot.press("f8", "f6")
-        await pilot.pause()
-        assert seen(app) == {"text"}
-        assert focused(app) == "text"
+        await until(pilot, lambda: seen(app) == {"text"} and focused(app) == "text")
         await pilot.press("f6")
-        await pilot.pause()
-        assert seen(app) == {"shell"}
+        await until(pilot, lambda: seen(app) == {"shell"})
 
 
 async def test_a_lesson_without_a_cluster_shows_its_machines_processes(until: Until) -> None:
@@ -385,7 +381,7 @@ async def test_going_home_ends_the_shell_and_the_session(until: Until) -> None:
     async with in_lesson(until, port) as (app, pilot, session):
         await pilot.press("f10")
         await until(pilot, lambda: isinstance(app.screen, HomeScreen))
-        assert port.lessons_left == ["workloads/01-pod"]
+        await until(pilot, lambda: port.lessons_left == ["workloads/01-pod"])
         assert await session.shells[0].wait() == -9
 
 
@@ -427,16 +423,17 @@ async def test_a_slow_farewell_says_what_it_does(until: Until, monkeypatch: pyte
     async with at_home(port) as (app, pilot):
         await pilot.press("q")
         await until(pilot, lambda: bool(app.screen.query("#farewell")))
-        assert app.screen.query_one("#farewell", Static).content == "Taking the lab down…"
+        farewell = app.screen.query_one("#farewell", Static)
+        await until(pilot, lambda: farewell.content == "Taking the lab down…")
         port.released.set()
         await until(pilot, lambda: not app.is_running)
 
 
-async def test_a_line_that_stays_the_same_is_not_painted_again() -> None:
+async def test_a_line_that_stays_the_same_is_not_painted_again(until: Until) -> None:
     async with at_home(DemoPort()) as (app, pilot):
         view = app.screen.query_one("#lab", LineView)
         view.redraw()
-        await pilot.pause()
+        await until(pilot, lambda: not view._repaint_regions)
         view.redraw()
         assert not view._repaint_regions
 

@@ -52,7 +52,11 @@ def title(pane: Widget) -> str:
 
 async def open_menu(pilot: Pilot[None], until: Until, key: str = "f12") -> None:
     await pilot.press(key)
-    await until(pilot, lambda: isinstance(pilot.app.screen, MenuScreen) and bool(pilot.app.screen.focused))
+    await until(pilot, lambda: isinstance(pilot.app.screen, MenuScreen) and is_ready(pilot.app.screen))
+
+
+def is_ready(menu: MenuScreen) -> bool:
+    return bool(menu.focused and menu.focused.region.area)
 
 
 async def choose(pilot: Pilot[None], until: Until, *letters: str) -> None:
@@ -66,24 +70,27 @@ async def choose(pilot: Pilot[None], until: Until, *letters: str) -> None:
 async def test_a_question_is_answered_by_letter_from_the_text_and_can_be_changed(until: Until) -> None:
     async with in_lesson(until, DemoPort()) as (app, pilot, session):
         await ask(pilot, session, QUESTION, until)
+        await until(pilot, lambda: "○ b) two: pause and that of web" in part(app, "choices"))
         assert "○ b) dos" not in part(app, "choices")
-        assert "○ b) two: pause and that of web" in part(app, "choices")
-        assert part(app, "told").startswith("F6 and then a, b or c, or click.")
+        await until(pilot, lambda: part(app, "told").startswith("F6 and then a, b or c, or click."))
         await pilot.press("f6")
-        assert part(app, "told").startswith("Press a, b or c, or click.")
+        await until(pilot, lambda: part(app, "told").startswith("Press a, b or c, or click."))
         await pilot.press("c")
         await until(
             pilot, lambda: "● c) many: a pod is a virtual machine  ← your prediction" in part(app, "choices")
         )
-        assert focused(app) == "shell"  # What is typed next is a command, and no key of the text's.
+        # What is typed next is a command, and no key of the text's.
+        await until(pilot, lambda: focused(app) == "shell")
         await pilot.press("f6", "2")
         await until(pilot, lambda: "● b) two" in part(app, "choices"))
-        assert "You may change it" in part(app, "told")
+        await until(pilot, lambda: "You may change it" in part(app, "told"))
 
 
 async def test_a_choice_can_be_clicked(until: Until) -> None:
     async with in_lesson(until, DemoPort(), size=(160, 45)) as (app, pilot, session):
         await ask(pilot, session, QUESTION, until)
+        choices = app.screen.query_one("#choices")
+        await until(pilot, lambda: "two" in part(app, "choices") and choices.region.height > 1)
         await pilot.pause()
         await pilot.click("#choices", offset=(6, 1))
         await until(pilot, lambda: "● b) two" in part(app, "choices"))
@@ -113,7 +120,8 @@ async def test_then_the_live_system_answers_and_the_two_are_compared(
         await until(pilot, lambda: said_so in part(app, "told"))
         assert f"You predicted: {'b' if right else 'a'}) " in part(app, "told")
         assert "▶ The live system answers: 2 → b) two: pause and that of web" in part(app, "told")
-        assert ("`pause` keeps the namespaces" in markdown(app, "explanation")) is not right
+        explained = "`pause` keeps the namespaces"
+        await until(pilot, lambda: (explained in markdown(app, "explanation")) is not right)
 
 
 async def test_who_does_not_answer_is_told_all_the_same(until: Until) -> None:
@@ -129,11 +137,11 @@ async def test_a_free_answer_is_a_line(until: Until) -> None:
         await ask(pilot, session, FREE_QUESTION, until)
         await pilot.press("f6", "enter", *"q 1", "enter")
         await until(pilot, lambda: "You predicted: q 1" in part(app, "told"))
-        assert app.screen.query_one("#answer", Input).value == "q 1"
-        assert focused(app) == "shell"
+        answer = app.screen.query_one("#answer", Input)
+        await until(pilot, lambda: answer.value == "q 1" and focused(app) == "shell")
         session.answer_live(OutcomeView(TWO, "", right=False))
         await until(pilot, lambda: "↔ Compare it with what you predicted." in part(app, "told"))
-        assert not app.screen.query_one("#answer").display
+        await until(pilot, lambda: not answer.display)
 
 
 async def test_the_menu_leads_to_the_question_whichever_panes_are_seen(until: Until) -> None:
@@ -165,7 +173,8 @@ async def test_what_changed_is_asked_for_only_while_it_is_seen(until: Until) -> 
         assert session.asked_what_changed == 0
         await pilot.press("f7", "f7")
         await until(pilot, lambda: seen(app) == {"shell", "changes"} and session.asked_what_changed > 0)
-        assert title(app.screen.query_one(ChangesView)) == "  Lesson   Live state  [What changed] "
+        view = app.screen.query_one(ChangesView)
+        await until(pilot, lambda: title(view) == "  Lesson   Live state  [What changed] ")
         await pilot.press("f7")
         await until(pilot, lambda: seen(app) == {"text", "shell"})
         await pilot.pause()
@@ -199,7 +208,7 @@ async def test_another_shell_on_another_machine_is_a_terminal_of_its_own(until: 
         await pilot.press("h", "i", "enter")
         await until(pilot, lambda: "hi\nhi" in shells.panes[1].screen_text())
         assert "hi" not in shells.panes[0].screen_text()
-        assert (shells.panes[0].region.area, focused(app)) == (0, "shell")
+        await until(pilot, lambda: (shells.panes[0].region.area, focused(app)) == (0, "shell"))
         await pilot.press("f11")
         await until(pilot, lambda: "[1 minion-1]" in shell_names(app) and bool(shells.panes[0].region.area))
         await pilot.press("y", "enter")
@@ -214,7 +223,7 @@ async def test_a_shell_that_ends_goes_away_but_the_last_one_stays(until: Until) 
         await until(pilot, lambda: shells.panes[1].running)
         await pilot.press("ctrl+d")
         await until(pilot, lambda: len(shells.panes) == 1 and shells.active.has_focus)
-        assert shell_names(app) == " Shell on minion-1 "
+        await until(pilot, lambda: shell_names(app) == " Shell on minion-1 ")
         await pilot.press("ctrl+d")
         await until(pilot, lambda: "has ended" in shells.active.screen_text())
         await pilot.press("enter")
@@ -281,8 +290,9 @@ async def test_a_menu_entry_that_undoes_something_is_chosen_twice(until: Until) 
     async with in_lesson(until, DemoPort()) as (app, pilot, session):
         await open_menu(pilot, until)
         await pilot.press("r")
-        assert "Sure? Once more: begin the step again" in entries(app)
+        await until(pilot, lambda: "Sure? Once more: begin the step again" in entries(app))
         await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, LessonScreen))
         await open_menu(pilot, until)
         assert "Sure?" not in entries(app)
         await pilot.press("r", "r")
@@ -327,13 +337,13 @@ async def test_the_menu_is_clicked_and_a_click_beside_it_closes_it(until: Until)
 
 async def test_the_key_bar_fits_80_columns_and_promises_no_more_than_there_is(until: Until) -> None:
     async with in_lesson(until, DemoPort()) as (app, pilot, _):
-        assert keys(app) == ("F1 Help F3 Hint F4 Back F5 Next F6 Focus F7 State F8 Zoom F10 Home F12 Menu")
+        english = "F1 Help F3 Hint F4 Back F5 Next F6 Focus F7 State F8 Zoom F10 Home F12 Menu"
+        spanish = "F1 Ayuda F3 Pista F4 Atrás F5 Sigue F6 Foco F7 Estado F10 Inicio F12 Menú"
+        await until(pilot, lambda: keys(app) == english)
         await pilot.press("f2")
-        assert keys(app) == ("F1 Ayuda F3 Pista F4 Atrás F5 Sigue F6 Foco F7 Estado F10 Inicio F12 Menú")
+        await until(pilot, lambda: keys(app) == spanish)
         await pilot.resize_terminal(120, 24)
-        await pilot.pause()
-        assert "F2 EN" in keys(app)
-        assert "F9 Comprueba" in keys(app)
+        await until(pilot, lambda: "F2 EN" in keys(app) and "F9 Comprueba" in keys(app))
         assert "F11" not in keys(app)
 
 
@@ -344,11 +354,11 @@ async def test_a_test_shows_goals_only(until: Until) -> None:
     async with in_lesson(until, DemoPort(), mode=Mode.TEST_OUT) as (app, pilot, session):
         session.publish_step(replace(POD_STEP, prediction=QUESTION))
         await until(pilot, lambda: "Pod · test  Step 1 of 2" in top(app))
-        assert markdown(app, "body").startswith("Show that you know it already")
-        assert checks(app).startswith("Goals\n✓ the pod default/web exists")
+        await until(pilot, lambda: markdown(app, "body").startswith("Show that you know it already"))
+        await until(pilot, lambda: checks(app).startswith("Goals\n✓ the pod default/web exists"))
         assert "see it with" not in checks(app)
         assert not app.screen.query_one("#prediction").display
-        assert "F3" not in keys(app)
+        await until(pilot, lambda: "F10" in keys(app) and "F3" not in keys(app))
         await pilot.press("f3")
         await until(pilot, lambda: "no hints" in top(app))
         assert markdown(app, "hints") == ""
@@ -386,9 +396,11 @@ def lessons(app: KubelabApp) -> str:
     return "\n".join(str(shown.get_option_at_index(i).prompt) for i in range(shown.option_count))
 
 
-async def test_home_tells_which_lessons_are_due_for_review() -> None:
-    async with at_home(DemoPort()) as (app, _):
-        assert "↻ 1 lesson to review today" in str(app.screen.query_one("#banner", Static).content)
+async def test_home_tells_which_lessons_are_due_for_review(until: Until) -> None:
+    async with at_home(DemoPort()) as (app, pilot):
+        banner = app.screen.query_one("#banner", Static)
+        await until(pilot, lambda: "↻ 1 lesson to review today" in str(banner.content))
+        await until(pilot, lambda: "review" in lessons(app))
         due, later = (line for line in lessons(app).splitlines() if "review" in line)
         assert due.split()[:2] == ["↻", "Replicas"]
         assert "review today" in due
@@ -400,11 +412,13 @@ async def test_a_lesson_that_is_due_is_done_again_or_looked_at(until: Until) -> 
     port = DemoPort()
     async with at_home(port) as (app, pilot):
         await pilot.press("down", "down", "down", "enter")
-        await until(pilot, lambda: isinstance(app.screen, MenuScreen))
+        await until(pilot, lambda: isinstance(app.screen, MenuScreen) and is_ready(app.screen))
         assert "review it: from its beginning" in entries(app)
         assert "look at it as it was left" in entries(app)
         await pilot.press("escape")
-        await pilot.press("enter", "r")
+        await until(pilot, lambda: isinstance(app.screen, HomeScreen))
+        await open_menu(pilot, until, "enter")
+        await pilot.press("r")
         await until(pilot, lambda: port.opened == [("workloads/02-replicas", Mode.LEARN, True)])
         await until(pilot, lambda: bool(port.session and port.session.shells))
         await app.screen.leave()  # type: ignore[attr-defined]
