@@ -2,7 +2,7 @@
 # ruff: noqa: ASYNC110
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,14 @@ from pod_node import SHELL, Node
 
 from kubelab.cluster.linux.namespaces import namespaces_of
 from kubelab.cluster.linux.processes import command_of
-from kubelab.cluster.runtime.cri import Container, ContainerSpec, Sandbox, SandboxSpec, StartError
+from kubelab.cluster.runtime.cri import (
+    Container,
+    ContainerExit,
+    ContainerSpec,
+    Sandbox,
+    SandboxSpec,
+    StartError,
+)
 
 pytestmark = [pytest.mark.root, pytest.mark.asyncio(loop_scope="module")]
 
@@ -27,6 +34,18 @@ async def all_run(containers: Sequence[Container]) -> None:
     for container in containers:
         while command_of(container.pid) != "sleep infinity":
             await asyncio.sleep(0.002)
+
+
+async def own_ends(
+    exits: AsyncIterator[ContainerExit], containers: Sequence[Container]
+) -> list[ContainerExit]:
+    """Wait for as many ends of *containers* as there are of them; those of others come in between."""
+    ids = {container.id for container in containers}
+    ends: list[ContainerExit] = []
+    while len(ends) < len(ids):
+        end = await anext(exits)
+        ends += [end] if end.id in ids else []
+    return ends
 
 
 async def test_each_has_its_own_pod_s_namespaces(node: Node) -> None:
@@ -49,7 +68,7 @@ async def test_each_end_is_told_once_with_its_own_code(node: Node) -> None:
             *(node.start(pod, "sh", "-c", f"exit {code}") for code in range(COUNT))
         )
         wanted = {container.id: code for code, container in enumerate(containers)}
-        ends = [await anext(exits) for _ in range(COUNT)]
+        ends = await own_ends(exits, containers)
     assert {end.id: end.exit_code for end in ends} == wanted
 
 
@@ -63,7 +82,7 @@ async def test_each_writes_into_its_own_log_what_its_own_file_says(node: Node, t
         started = await asyncio.gather(
             *(node.runtime.start_container(pod.uid, spec) for pod, spec in zip(pods, specs, strict=True))
         )
-        ended = {(await anext(exits)).id for _ in range(COUNT)}
+        ended = {end.id for end in await own_ends(exits, started)}
     assert ended == {each.id for each in started}
     logs = [spec.log_path.read_text("utf-8").split() for spec in specs]
     assert [log[3:] for log in logs] == [[pod.uid] for pod in pods]
@@ -85,7 +104,7 @@ async def test_a_pod_may_be_removed_while_others_start(node: Node) -> None:
     pods = await sandboxes(node, "going")
     removals = [node.runtime.remove_sandbox(pod.uid) for pod in pods[::2]]
     starts = [node.start(pod, "sleep", "infinity") for pod in pods[1::2]]
-    *_, started = await asyncio.gather(*removals, asyncio.gather(*starts))
+    _, started = await asyncio.gather(asyncio.gather(*removals), asyncio.gather(*starts))
     await all_run(started)
     await asyncio.gather(*(node.runtime.remove_sandbox(pod.uid) for pod in pods[1::2]))
 
