@@ -126,16 +126,14 @@ class Listed:
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the list in pieces of some `_PIECE_BYTES`."""
-        waiting, size, separator = [self._begin], 0, b""
+        before, waiting, size = self._begin, [], 0
         for version in self._versions:
-            waiting.append(separator)
-            waiting += version.parts
+            waiting.append(version.json)
             size += len(version.value)
-            separator = b","
             if size >= _PIECE_BYTES:
-                yield b"".join(waiting)
-                waiting, size = [], 0
-        yield b"".join((*waiting, _LIST_END))
+                yield before + b",".join(waiting)
+                before, waiting, size = b",", [], 0
+        yield (before if waiting else before.rstrip(b",")) + b",".join(waiting) + _LIST_END
 
 
 def _list_metadata(page: Page) -> Object:

@@ -159,13 +159,13 @@ class Registry:
     ) -> Page:
         """Read on until *limit* objects match, or there are no more."""
         found: list[Version] = []
-        shared = self._versions.peek if revision else self._versions.of
+        are_newest = not revision
         while True:
             wanted = limit - len(found) if limit else 0
             result = await self.store.range(prefix, start=start, limit=wanted, revision=revision)
             revision = revision or result.revision
-            versions = (_seen(kind, shared(kv)) for kv in result.kvs)
-            found += [each for each in versions if matches is None or matches(each.object)]
+            versions = self._all_seen(kind, result.kvs, are_newest=are_newest)
+            found += versions if matches is None else [each for each in versions if matches(each.object)]
             if not result.more:
                 return Page(tuple(found), revision)
             start = result.kvs[-1].key + b"\0"
@@ -174,6 +174,10 @@ class Registry:
                 return Page(
                     tuple(found), revision, paging.encode(paging.Position(revision, start)), remaining
                 )
+
+    def _all_seen(self, kind: Kind, kvs: Sequence[KeyValue], *, are_newest: bool) -> Sequence[Version]:
+        versions = self._versions.all_of(kvs) if are_newest else [*map(self._versions.peek, kvs)]
+        return [_seen(kind, each) for each in versions] if kind.custom or kind.conversion else versions
 
     @asynccontextmanager
     async def watch(

@@ -13,6 +13,7 @@ from kubelab.cluster.store.requests import KeyValue
 
 _METADATA = b'"metadata":{'
 _VERSION = b'"resourceVersion":"%d",'
+_VERSIONED = _METADATA + _VERSION
 _OWNED_KEPT = 1024
 _owned: dict[bytes, Object] = {}  # Sets of fields by their encoded form.
 _decode = msgspec.json.Decoder(type=dict).decode
@@ -53,14 +54,8 @@ class Version:
 
     @property
     def json(self) -> bytes:
-        """Made anew each time: 1.5 us, where to keep it would double the memory of each object."""
-        return b"".join(self.parts)
-
-    @property
-    def parts(self) -> tuple[bytes, ...]:
-        """What `json` is put together from."""
-        head, mark, rest = self.value.partition(_METADATA)
-        return head, mark, _VERSION % self.revision, rest
+        """Made anew each time: 0.5 us, where to keep it would double the memory of each object."""
+        return self.value.replace(_METADATA, _VERSIONED % self.revision, 1)
 
     @property
     def object(self) -> Object:
@@ -74,8 +69,9 @@ class Version:
 
 def total_bytes(versions: Sequence[Version]) -> int:
     """Return how long the `json` of all *versions* is together."""
-    values = sum([len(each.value) for each in versions])
-    return values + sum([len(_VERSION % each.revision) for each in versions])
+    values = sum(map(len, [each.value for each in versions]))
+    revisions = sum(map(len, map(str, [each.revision for each in versions])))
+    return values + revisions + len(versions) * (len(_VERSION) - len(b"%d"))
 
 
 class VersionCache:
@@ -94,6 +90,16 @@ class VersionCache:
     def of(self, kv: KeyValue) -> Version:
         """Return the shared version for *kv*, which was read as the newest."""
         return self.put(kv.key, self.peek(kv))
+
+    def all_of(self, kvs: Iterable[KeyValue]) -> list[Version]:
+        """Return what `of` does for each of *kvs*, a thousand perhaps."""
+        newest, versions = self._newest, []
+        for kv in kvs:
+            version = newest.get(kv.key)
+            if version is None or version.revision != kv.mod_revision:
+                version = self.of(kv)
+            versions.append(version)
+        return versions
 
     def put(self, key: bytes, version: Version) -> Version:
         """Keep *version* unless a newer one is known."""
