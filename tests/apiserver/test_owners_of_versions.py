@@ -130,7 +130,7 @@ async def test_custom_resources_are_owned_in_the_versions_of_their_definition(
         return await patch(f"/apis/example.org/{version}/namespaces/default/gauges/a", body, manager)
 
     await define(_version("v1", stored=True), _version("v1beta1"))
-    await cluster.ok("wait", "--for=condition=Established", "crd/gauges.example.org", "--timeout=10s")
+    await cluster.ok("wait", "--for=condition=Established", "crd/gauges.example.org", "--timeout=40s")
     await apply("v1beta1", "older", count=1)
     status, shared = await apply("v1", "newer", count=1, colour="red")
     assert status == 200
