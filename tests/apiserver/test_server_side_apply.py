@@ -308,7 +308,7 @@ async def test_custom_resources_merge_as_their_schema_says(cluster: Cluster, pat
     definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/gadgets.example.org"
     status, _ = await patch(CRD, definitions, fieldManager="one")
     assert status == 201
-    await cluster.ok("wait", "--for=condition=Established", "crd/gadgets.example.org", "--timeout=10s")
+    await cluster.ok("wait", "--for=condition=Established", "crd/gadgets.example.org", "--timeout=40s")
 
     path = "/apis/example.org/v1/namespaces/default/gadgets/a"
     gadget = {"apiVersion": "example.org/v1", "kind": "Gadget"}
