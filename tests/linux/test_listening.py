@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import socket
+from contextlib import suppress
 
 import pytest
 
@@ -45,3 +46,28 @@ async def said(connection: socket.socket) -> bytes:
         return await asyncio.get_running_loop().sock_recv(connection, 1)
     except ConnectionResetError:  # It was not accepted.
         return b""
+
+
+@pytest.mark.parametrize("rounds", range(4))
+async def test_who_gives_up_while_a_server_starts_leaves_none(rounds: int) -> None:
+    clients = list[Client]()
+
+    def client() -> Client:
+        clients.append(Client())
+        return clients[-1]
+
+    async def serve() -> None:
+        async with taking_in(client, [listening], None):
+            await asyncio.Event().wait()
+
+    with Listening(socket.create_server(("127.0.0.1", 0))) as listening:
+        address = listening.getsockname()
+        serving = asyncio.ensure_future(serve())
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        serving.cancel()
+        await asyncio.wait([serving])
+        with suppress(ConnectionRefusedError), socket.create_connection(address):
+            for _ in range(3):
+                await asyncio.sleep(0)
+    assert not clients

@@ -47,8 +47,11 @@ async def taking_in(
 ) -> AsyncIterator[None]:
     """Make a *client* for each that comes in on *sockets*, while the block runs; then close these."""
     loop = asyncio.get_running_loop()
-    servers = [await loop.create_server(client, sock=each, ssl=tls) for each in sockets]
+    # Nothing is waited for before they start: whoever gives up meanwhile has all that are to be closed.
+    servers = [await loop.create_server(client, sock=each, ssl=tls, start_serving=False) for each in sockets]
     try:
+        for server in servers:
+            await server.start_serving()
         yield
     finally:
         for each in sockets:
