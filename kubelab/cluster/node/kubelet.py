@@ -17,6 +17,7 @@ from kubelab.cluster.client.api import Api
 from kubelab.cluster.client.events import EventRecorder
 from kubelab.cluster.client.informer import Informer
 from kubelab.cluster.clock import Clock
+from kubelab.cluster.node.admission import Refusal, refusal, refused_before
 from kubelab.cluster.node.config import KubeletConfig, host_facts
 from kubelab.cluster.node.exits import Exits
 from kubelab.cluster.node.object_cache import ObjectCache
@@ -81,8 +82,18 @@ class Kubelet:
         elif worker := self._workers.get(uid_of(new)):
             worker.update(new)
         else:
-            worker = self._workers[uid_of(new)] = PodWorker(self._host, new)
+            worker = PodWorker(self._host, new, self._refusal_of(new))
+            self._workers[uid_of(new)] = worker
             group.create_task(self._live(uid_of(new), worker))
+
+    def _refusal_of(self, pod: Object) -> Refusal | None:
+        """What an earlier run of this kubelet has taken in, or refused, stays so."""
+        if "startTime" in pod.get("status", {}):
+            return refused_before(pod)
+        config = self._config
+        others = [worker.pod for worker in self._workers.values() if worker.holds_resources]
+        capacity = {"cpu": config.cpus * 1000, "memory": config.memory_bytes}
+        return refusal(pod, others, capacity, config.pods_max)
 
     async def _live(self, uid: str, worker: PodWorker) -> None:
         await worker.run()

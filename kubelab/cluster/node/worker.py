@@ -14,12 +14,13 @@ from typing import Any
 
 from kubelab.cluster.client.api import Api
 from kubelab.cluster.client.events import EventRecorder, EventType
-from kubelab.cluster.clock import Clock
+from kubelab.cluster.clock import Clock, rfc3339
 from kubelab.cluster.errors import ApiError, KernelError, LabError
 from kubelab.cluster.linux.background import background
 from kubelab.cluster.node import image_words
 from kubelab.cluster.node import record as records
 from kubelab.cluster.node.account_tokens import AccountTokens
+from kubelab.cluster.node.admission import Refusal, refused_status
 from kubelab.cluster.node.cgroups import container_limits, oom_score_adj
 from kubelab.cluster.node.config import KubeletConfig
 from kubelab.cluster.node.english import english
@@ -97,11 +98,13 @@ class Host:
 
 
 class PodWorker:
-    """`run` ends when the pod is gone from this node and from the API."""
+    """`run` ends when the pod is gone from this node and from the API. One that is *refused* is never
+    made."""
 
-    def __init__(self, host: Host, pod: Object) -> None:
+    def __init__(self, host: Host, pod: Object, refused: Refusal | None = None) -> None:
         self._host = host
         self._pod = pod
+        self._refused = refused
         self._gone = False
         self._record = records.new_record(pod, host.clock.now())
         # What an earlier run of this kubelet left is taken away before anything else.
@@ -122,6 +125,12 @@ class PodWorker:
     @property
     def record(self) -> PodRecord:
         return self._record
+
+    @property
+    def holds_resources(self) -> bool:
+        """Does what the pod requests count for its node?"""
+        status = self._writer.last or self._pod.get("status", {})
+        return not self._gone and status.get("phase") not in ("Succeeded", "Failed")
 
     def update(self, pod: Object) -> None:
         """Take over the API's newer version of the pod."""
@@ -159,6 +168,9 @@ class PodWorker:
         return directory / container / f"{restart_count}.log"
 
     async def run(self) -> None:
+        if self._refused:
+            await self._stay_refused(self._refused)
+            return
         async with background(self._writer.run()), background(self._keep_volumes_up_to_date()):
             while True:
                 self._wake.clear()
@@ -172,6 +184,17 @@ class PodWorker:
                     await self._sleep(decision.wait_s)
                 else:
                     await self._try(action)
+        await self._delete()
+
+    async def _stay_refused(self, refused: Refusal) -> None:
+        if not _is_over(self._pod):
+            self._warn(refused.reason, refused.message)
+            now = rfc3339(self._host.clock.now())
+            self._writer.put(refused_status(self._pod, refused, now))
+        async with background(self._writer.run()):
+            while not (self._gone or is_deleting(self._pod)):
+                self._wake.clear()
+                await self._wake.wait()
         await self._delete()
 
     def _set(self, record: PodRecord) -> None:
