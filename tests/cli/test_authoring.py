@@ -27,7 +27,7 @@ class Author:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=30,
+            timeout=50,
         )
         assert done.returncode == code, done.stdout
         return done.stdout

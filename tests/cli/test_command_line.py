@@ -27,7 +27,7 @@ def kubelab(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=50,
     )
 
 
@@ -104,7 +104,7 @@ def on_a_terminal(command: list[str], tmp_path: Path) -> str:
         " ".join([sys.executable, "-m", "kubelab", *command]),
         env=environment,
         withexitstatus=True,
-        timeout=30,
+        timeout=50,
     )
     assert code == 1
     return str(output.decode()).replace("\r\n", "\n")

@@ -31,7 +31,7 @@ class Shown:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=30,
+            timeout=50,
         )
         assert done.returncode == 0, done.stdout
         return done.stdout.splitlines()

@@ -30,7 +30,7 @@ def test_labs_side_by_side_prove_every_lesson_in_every_language(tmp_path: Path) 
     bad = tmp_path / "demo/02-bad/es.md"
     bad.write_text(bad.read_text().replace("do: [sleep 7 &]", "do: [sleep $SECS &]"))
     report = tmp_path / "report.xml"
-    done = prove(tmp_path, "--jobs", "2", "--junit", str(report))
+    done = prove(tmp_path, "--jobs", "2", "--limit", "50", "--junit", str(report))
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1] == "2 passed, 2 failed"
     assert "✗ demo/02-bad [en] begin: the wrong attempt “too-short” passes" in done.stdout
@@ -71,7 +71,7 @@ def test_on_a_terminal_a_line_tells_the_step_at_hand_and_ctrl_c_leaves_nothing(
         ["-m", "kubelab", "lesson", "test", "--jobs", "2"],
         env={**os.environ, **changed, "TMPDIR": str(short_path)},
         dimensions=(24, 100),
-        timeout=30,
+        timeout=50,
     )
     child.expect_exact("0/2  starting the lab")
     child.expect_exact("demo/01-good [es] begin")

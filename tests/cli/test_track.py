@@ -48,7 +48,7 @@ class Learner:
             cwd=str(self.place),
             env=os.environ | {"KUBELAB_LANG": language},
             encoding="utf-8",
-            timeout=30,
+            timeout=50,
             dimensions=(40, 120),
         )
         child.expect(r"\[[sy]/N\] ")

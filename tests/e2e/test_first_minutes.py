@@ -67,7 +67,7 @@ def test_the_language_changes_on_the_spot_and_progress_is_kept(terminal: Termina
     terminal.wait_for_end()
     again = Terminal(place, ENGLISH)
     try:
-        again.wait("1 of 5 steps")
+        again.wait("1 of 5 steps", "Ready")  # So what the killed one left has been taken away.
         again.child.kill(signal.SIGTERM)
         again.wait_for_end()
     finally:
