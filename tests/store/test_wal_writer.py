@@ -13,21 +13,28 @@ from kubelab.cluster.errors import KernelError, LabError
 from kubelab.cluster.raft.messages import Configuration, Entry, Snapshot
 from kubelab.cluster.store.snapshots import Snapshots
 from kubelab.cluster.store.wal import Batch, Identity, Log, Mark, Wal
-from kubelab.cluster.store.wal_writer import WalWriter
+from kubelab.cluster.store.wal_writer import LARGE_BYTES, WalWriter
 
 Told = list[Sequence[int]]
 
 
-@pytest.fixture(params=["kernel", "thread"])
+@pytest.fixture(params=["direct", "kernel", "thread"])
 def syncing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Who syncs: the kernel's workers, or a thread where it has none."""
+    """Who writes and syncs: the disk at once, or where its file system cannot do that the kernel's workers,
+    or a thread where it has none."""
+    if request.param == "kernel":
+        monkeypatch.setattr("kubelab.cluster.store.wal.open_direct", _nothing)
     if request.param == "thread":
-
-        def none() -> None:
-            raise KernelError("io_setup", "", 38)
-
-        monkeypatch.setattr("kubelab.cluster.store.wal_writer.DiskSync", none)
+        monkeypatch.setattr("kubelab.cluster.store.wal_writer.DiskSync", _no_such_call)
     return str(request.param)
+
+
+def _nothing(_: Path) -> None:
+    pass
+
+
+def _no_such_call() -> None:
+    raise KernelError("io_setup", "", 38)
 
 
 @pytest.fixture
@@ -133,3 +140,27 @@ async def test_a_disk_that_refuses_ends_it(
     limited_files(-1)
     acknowledged = [index for tokens in told for index in tokens]
     assert [entry.index for entry in _read(tmp_path).entries] == acknowledged
+
+
+async def test_records_of_all_ways_to_write_follow_one_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each life of a log writes in the other way, and a large record takes a thread in both."""
+    lengths = (1, 900, LARGE_BYTES + 1, 5000, 1)
+    told: Told = []
+    for life in range(4):
+        with monkeypatch.context() as patched:
+            if life % 2:
+                patched.setattr("kubelab.cluster.store.wal.open_direct", _nothing)
+            wal = Wal.open(tmp_path)[0] if life else Wal.create(tmp_path, Identity(7, 1), Mark())
+            writer = WalWriter(wal, Snapshots(tmp_path / "snap"), told.append)
+            for index, length in enumerate(2 * lengths, 2 * life * len(lengths) + 1):
+                writer.write(Batch(entries=(Entry(index, 1, b"x" * length),)), index)
+                await writer.drained()
+            await writer.close()
+            wal.close()
+    wal, log = Wal.open(tmp_path)
+    wal.close()
+    indices = list(range(1, 8 * len(lengths) + 1))
+    assert [entry.index for entry in log.entries] == indices
+    assert [index for tokens in told for index in tokens] == indices

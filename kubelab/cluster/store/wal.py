@@ -4,6 +4,9 @@
 snapshot in force, so that older segments can go as soon as a snapshot covers their entries. The first one is
 small, so that a new log is there at once; `prepare` makes the next one's file beside the writes. A log is
 open in one process at a time (flock). Which damage is cut off and which is refused: record.py.
+A record can go through the page cache and be synced (`append`; `write` and a sync of `descriptor`), or past
+it (`begin_write`), in whole blocks: its first one begins with what is there already, as it is when the page
+cache writes the page of that block.
 Source: etcd, server/storage/wal/wal.go (whose segments have 64 MB; a lab's three members share a laptop).
 Left out: reading without opening (but whose it is); repair of rot (another member or a snapshot has it).
 """
@@ -20,7 +23,8 @@ from pathlib import Path
 
 import msgspec
 
-from kubelab.cluster.errors import LabError
+from kubelab.cluster.errors import KernelError, LabError
+from kubelab.cluster.linux.direct_write import BLOCK_BYTES, DirectWrite, open_direct
 from kubelab.cluster.raft.messages import Entry, HardState, MemberId
 from kubelab.cluster.store.record import OVERHEAD_BYTES, DamageError, Scan, frame, scan
 from kubelab.cluster.store.segment import (
@@ -131,6 +135,8 @@ class Wal:
         self._segment_bytes = segment_bytes
         self._segments: list[Segment] = []
         self._fd = self._next_fd = -1
+        self._direct_fd: int | None = None
+        self._block = b""  # What the block has that the next record begins in.
         self._preparing = threading.Lock()
         self._size_bytes = self._end_bytes = 0
         self._chain = 0
@@ -210,6 +216,9 @@ class Wal:
             self._size_bytes = os.fstat(self._fd).st_size
             if last.is_torn:
                 cut_off(self._fd, last.end_bytes)
+            start = last.end_bytes // BLOCK_BYTES * BLOCK_BYTES
+            self._block = os.pread(self._fd, last.end_bytes - start, start)
+        self._open_direct()
 
     @property
     def hard_state(self) -> HardState:
@@ -234,16 +243,55 @@ class Wal:
     def write(self, batches: Sequence[Batch], content: bytes) -> None:
         """Hand *batches*, encoded as *content*, to the kernel; `descriptor` is to be synced before the next
         write, and before anybody is told. Raises as `append`."""
-        record, chain = frame(
-            content, sequence=self._segments[-1].sequence, offset_bytes=self._end_bytes, chain=self._chain
-        )
+        record, chain = self._frame(content)
         try:
             write_at(self._fd, record, self._end_bytes)
         except OSError as error:
             raise disk_error(self.path, error.errno or 0) from error
-        self._end_bytes += len(record)
-        self._chain = chain
+        self._written(self._block + record, chain)
         self._note(batches)
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether `begin_write` can write this segment."""
+        return self._direct_fd is not None
+
+    def begin_write(self, batches: Sequence[Batch], content: bytes, disk: DirectWrite) -> bool:
+        """Have *disk* write *batches*, encoded as *content*; when it is done they are durable. Return whether
+        it has begun: if the file's system cannot do it, it will not be asked again."""
+        assert self._direct_fd is not None
+        record, chain = self._frame(content)
+        data = self._block + record
+        try:
+            disk.begin(self._direct_fd, data, self._end_bytes - len(self._block))
+        except KernelError:
+            self._close_direct()
+            return False
+        self._written(data, chain)
+        self._note(batches)
+        return True
+
+    def _frame(self, content: bytes) -> tuple[bytes, int]:
+        sequence = self._segments[-1].sequence
+        return frame(content, sequence=sequence, offset_bytes=self._end_bytes, chain=self._chain)
+
+    def _written(self, data: bytes, chain: int) -> None:
+        """*data* is what was in the block, and the record."""
+        self._end_bytes += len(data) - len(self._block)
+        self._block = data[len(data) // BLOCK_BYTES * BLOCK_BYTES :]
+        self._chain = chain
+
+    def _open_direct(self) -> None:
+        self._close_direct()
+        if self._size_bytes % BLOCK_BYTES == 0:
+            self._direct_fd = open_direct(self.path)
+        if self._direct_fd is not None:  # Else the first writes would have to drop its zeros from the cache.
+            os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def _close_direct(self) -> None:
+        if self._direct_fd is not None:
+            os.close(self._direct_fd)
+        self._direct_fd = None
 
     def sync(self) -> None:
         with disk_errors(self.path):
@@ -293,7 +341,9 @@ class Wal:
             os.close(self._fd)
         self._fd, self._next_fd = fd, -1
         self._size_bytes, self._end_bytes, self._chain = size_bytes, len(record), chain
+        self._block = record[len(record) // BLOCK_BYTES * BLOCK_BYTES :]
         self._segments.append(segment)
+        self._open_direct()
 
     def release(self, index: int) -> None:
         """Delete the segments that have only entries up to *index*, which the newest snapshot covers."""
@@ -311,6 +361,7 @@ class Wal:
             if fd >= 0:
                 os.close(fd)
         self._fd = self._next_fd = self._lock = -1
+        self._close_direct()
 
 
 def has_log(directory: Path) -> bool:

@@ -1,10 +1,10 @@
 """Group commit: what comes while the disk is busy is made durable together, by one fdatasync.
 
-One write is under way at a time. A small one is handed to the kernel on the loop (a copy into the page cache,
-some 10 us) and synced by the kernel's workers (linux/disk_sync.py), which costs the loop no thread. What may
-take long has one: a new segment, a snapshot, deletions, a large write, and for a while every write after one
-that the kernel held up, as it does when the disk cannot keep pace. So does everything where the kernel
-cannot sync by itself.
+One write is under way at a time. A small one is handed to the disk on the loop (linux/direct_write.py, some
+20 us), or where the file system cannot do that, copied into the page cache and synced by the kernel's workers
+(linux/disk_sync.py): neither costs the loop a thread. What may take long has one: a new segment, a snapshot,
+deletions, a large write, and for a while every write after one that the kernel held up, as it does when the
+disk cannot keep pace. So does everything where the kernel can do neither.
 Source: etcd, server/etcdserver/raft.go (a Ready at a time); thesis, section 10.2.1.
 """
 
@@ -20,8 +20,10 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from kubelab.cluster.errors import KernelError, LabError
+from kubelab.cluster.linux.direct_write import BLOCK_BYTES, DirectWrite
 from kubelab.cluster.linux.disk_sync import DiskSync
 from kubelab.cluster.raft.messages import Snapshot
+from kubelab.cluster.store.record import OVERHEAD_BYTES
 from kubelab.cluster.store.segment import disk_error
 from kubelab.cluster.store.snapshots import Snapshots
 from kubelab.cluster.store.wal import Batch, Mark, Wal, encode
@@ -66,7 +68,10 @@ class WalWriter(Generic[_Token]):
         self._failed: asyncio.Future[None] = self._loop.create_future()
         self._sync = _disk_sync()
         if self._sync is not None:
-            self._loop.add_reader(self._sync, self._synced)
+            self._loop.add_reader(self._sync, self._synced, self._sync)
+        self._direct = _direct_write() if self._sync is not None else None
+        if self._direct is not None:
+            self._loop.add_reader(self._direct, self._synced, self._direct)
         self._prepare()
 
     @property
@@ -119,9 +124,10 @@ class WalWriter(Generic[_Token]):
         self._failed.cancel()
         self._thread.shutdown()
         self._preparer.shutdown()
-        if self._sync is not None:
-            self._loop.remove_reader(self._sync)
-            self._sync.close()
+        for io in (self._sync, self._direct):
+            if io is not None:
+                self._loop.remove_reader(io)
+                io.close()
 
     def _begin(self) -> None:
         work, self._pending = self._pending, []
@@ -150,8 +156,9 @@ class WalWriter(Generic[_Token]):
         assert self._sync is not None
         waits = _waits() if self._watched_writes > 0 else None
         try:
-            self._wal.write(batches, content)
-            self._sync.begin(self._wal.descriptor)
+            if not self._is_begun_directly(batches, content):
+                self._wal.write(batches, content)
+                self._sync.begin(self._wal.descriptor)
         except KernelError:  # This file's system cannot: from now on a thread does it.
             self._loop.remove_reader(self._sync)
             self._sync.close()
@@ -160,6 +167,13 @@ class WalWriter(Generic[_Token]):
         except LabError as error:
             self._fail(error)
         self._note_hold_up(time.perf_counter() - self._begun_s, waits)
+
+    def _is_begun_directly(self, batches: Sequence[Batch], content: bytes) -> bool:
+        return (
+            self._direct is not None
+            and self._wal.is_direct
+            and self._wal.begin_write(batches, content, self._direct)
+        )
 
     def _note_hold_up(self, took_s: float, waits_before: int | None) -> None:
         """Have threads write for a while if the disk held this thread up: not the first time, for only from
@@ -171,10 +185,9 @@ class WalWriter(Generic[_Token]):
             if waits_before is not None and _waits() > waits_before:
                 self._threaded_writes = THREADED_WRITES
 
-    def _synced(self) -> None:
-        assert self._sync is not None
+    def _synced(self, io: DiskSync | DirectWrite) -> None:
         try:
-            self._sync.finish()
+            io.finish()
         except KernelError as error:
             self._fail(disk_error(self._wal.path, error.errno))
         else:
@@ -252,5 +265,12 @@ def _waits() -> int:
 def _disk_sync() -> DiskSync | None:
     try:
         return DiskSync()
+    except KernelError:
+        return None
+
+
+def _direct_write() -> DirectWrite | None:
+    try:
+        return DirectWrite(BLOCK_BYTES + LARGE_BYTES + OVERHEAD_BYTES)
     except KernelError:
         return None
