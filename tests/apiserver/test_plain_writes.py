@@ -81,6 +81,8 @@ WRITES = (
     on("PATCH", "pods/a", {"spec": {"nodeName": 7}}, MERGE),
     on("PUT", "configmaps/c", {"metadata": {"name": "c"}, "data": {"a": "b"}}),
     on("PUT", "configmaps/c", {"metadata": {"name": "other"}}),
+    on("POST", "pods/a/%65xec", {}),
+    on("POST", "pods/%61", {}),
     on("DELETE", "pods/b"),
     on("DELETE", "pods/b", {"gracePeriodSeconds": 0}),
     on("DELETE", "pods/never"),

@@ -65,6 +65,7 @@ def is_plain(message: RawRequestMessage) -> bool:
         and not (message.should_close or message.upgrade or message.compression)
         and path.startswith(("/api/", "/apis/"))
         and not _STREAMED.search(path)
+        and "%" not in path.partition("?")[0]  # Or it may be one of those in disguise.
         and "Expect" not in message.headers
     )
 
