@@ -169,11 +169,17 @@ class Commands:
         waits = Waits()
         waits.start("passed", self._passed)
         if self._console.interactive:
+            await self._say_that_we_wait(seconds)
             waits.start("interrupt", self._interrupt_key)
         try:
             return "interrupt" in await waits.first(seconds)
         finally:
             await waits.stop_all()
+
+    async def _say_that_we_wait(self, seconds: float) -> None:
+        """From then on Ctrl+C is for us, and no longer for what the shell may still do."""
+        if not self._session.view.step.passed:
+            await self._console.say(words.WAITING.format(seconds=seconds))
 
     async def _interrupt_key(self) -> None:
         """Return once Ctrl+C is typed; other keys are for the shell, later."""

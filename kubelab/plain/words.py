@@ -128,6 +128,10 @@ LAST_STEP = Text(
     "Este es el último paso. :home vuelve a la lista.", "This is the last step. :home goes back to the list."
 )
 RESET_DONE = Text("El paso empieza de nuevo, con otro shell.", "The step begins again, with another shell.")
+WAITING = Text(
+    "Se espera hasta {seconds} s a que el paso se supere; Ctrl+C lo deja.",
+    "Waiting up to {seconds} s for the step to pass; Ctrl+C ends that.",
+)
 WAITED_IN_VAIN = Text(
     "El paso no se ha superado en {seconds} s: :check dice qué falta.",
     "The step did not pass within {seconds} s: :check says what is missing.",

@@ -19,7 +19,7 @@ title: Dormir
 minutes: 2
 shell: bench
 files: things
-vars: {SECS: {pick: [1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008]}}
+vars: {SECS: {pick: [VALUES]}}
 steps:
 - id: sleep
   checks:
@@ -105,6 +105,7 @@ Se ha despertado.
 :::
 """
 
+SPANISH = SPANISH.replace("VALUES", ", ".join(str(number) for number in range(1001, 1101)))
 _ENGLISH = {
     "Empieza.": "Begin.",
     "A dormir": "To sleep",

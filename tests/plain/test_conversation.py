@@ -15,7 +15,7 @@ from lab_program import command, environment, kubelab
 from kubelab.cluster.linux.journal import remains
 
 pytestmark = pytest.mark.root
-PATIENCE_S = 30
+PATIENCE_S = 50
 
 
 @pytest.fixture
@@ -70,18 +70,18 @@ def test_a_learner_goes_from_the_list_through_a_step_and_out(terminal: pexpect.s
     terminal.send(":lang es\r")
     terminal.expect("Ahora en español")
     terminal.expect(r"pid# ")
-    terminal.send("sleep 100\r")
-    terminal.expect("sleep 100\r\n")
+    terminal.send("sh -c 'echo in front; exec sleep 100'\r")
+    terminal.expect("\nin front")
     terminal.send("\x03")
     terminal.expect(r"pid# ")
     terminal.send(":wait 600\r")
-    terminal.expect(":wait 600\r\n")
+    terminal.expect("Se espera hasta 600 s")
     terminal.send("\x03echo typed ahead $((40 + 2))\r")
     terminal.expect("Ya no se espera")
     terminal.expect("typed ahead 42")
     terminal.expect(r"pid# ")
     terminal.send("unshare --pid --fork bash\r")
-    terminal.expect("Paso superado: Ser el PID 1", timeout=5)
+    terminal.expect("Paso superado: Ser el PID 1")
     terminal.expect(":next sigue")
     terminal.expect(r"pid# ")  # Said again after the news.
     terminal.send("vim -u NONE -n note\r")
@@ -134,7 +134,7 @@ unshare --pid bash
 :check
 exit
 unshare --pid --fork bash
-:wait 10
+:wait 40
 :next
 cat <<END
 :quit

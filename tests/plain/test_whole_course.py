@@ -23,7 +23,7 @@ from kubelab.lessons.progress import Progress, new_seed
 
 pytestmark = pytest.mark.root
 LESSONS = ("containers/07-pid", "workloads/01-pod")
-PATIENCE_S = 25
+PATIENCE_S = 50
 PROMPT = r"root@[a-z0-9-]+:\S*# "
 HOME = "kubelab> "
 PASSED = {"es": "Paso superado: ", "en": "Step passed: "}
@@ -175,7 +175,7 @@ def script(lessons: list[Lesson]) -> Iterator[str]:
         yield lesson.id
         for number, step in enumerate(lesson.steps, 1):
             yield from step.structure.solve
-            yield ":wait 20"
+            yield ":wait 40"
             if step.structure.solve[-1].endswith(" bash"):
                 yield "exit"
             yield ":home" if number == len(lesson.steps) else ":next"
