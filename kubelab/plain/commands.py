@@ -211,9 +211,9 @@ class Commands:
             await self._console.say(words.FIRST_STEP)
 
     async def _at_another_step(self) -> None:
-        """Read the step. Who writes lines ahead cannot see that it is not set up yet: those wait for it."""
+        """Read the step. The prompt comes when it is set up: what was done before would not count."""
         await self._text("")
-        if isinstance(self._session, Session) and not self._console.interactive:
+        if isinstance(self._session, Session):
             await self._telling_meanwhile(self._session.begun)
 
     async def _text(self, _: str) -> None:

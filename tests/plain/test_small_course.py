@@ -2,9 +2,11 @@
 
 import datetime
 import re
+import signal
 import subprocess
 from pathlib import Path
 
+import pexpect
 import pytest
 from lab_program import command, environment
 from small_course import write_course
@@ -201,6 +203,27 @@ def test_again_begins_anew_with_other_values(learner: Learner) -> None:
         "The lesson “Sleeping” is being set up anew, from its beginning.\nStep 1 of 2: To sleep",
         "1. Sleeping: 0 of 2 steps passed",
     )
+
+
+def test_on_a_terminal_the_prompt_of_another_step_comes_when_that_is_set_up(learner: Learner) -> None:
+    """What is done before would not count, and nobody would know why."""
+    spanish = learner.course / "demo/01-sleep/es.md"
+    setup = "setup: [sleep 1, touch set-up]"
+    spanish.write_text(spanish.read_text().replace("setup: [sleep $SECS &]", setup))
+    program, *arguments = command("--plain", "sleep")
+    env = environment(learner.place) | {"TERM": "dumb", "KUBELAB_LESSONS": str(learner.course)}
+    terminal = pexpect.spawn(program, arguments, env=env, timeout=PATIENCE_S, encoding="utf-8")
+    try:
+        terminal.expect("things# ")
+        terminal.send(":next\r")
+        terminal.expect("To wake")
+        terminal.expect("things# ")
+        terminal.send("ls\r")
+        terminal.expect("note.txt +set-up")
+        terminal.kill(signal.SIGTERM)
+        terminal.expect(pexpect.EOF)
+    finally:
+        terminal.close(force=True)
 
 
 def test_a_lesson_of_long_ago_is_due_for_review(learner: Learner) -> None:
