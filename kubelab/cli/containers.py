@@ -5,7 +5,7 @@ Ours are measured at the container runtime, as a kubelet calls it; "by the API" 
 Deployment by controller, scheduler and kubelet. A peer that is not installed is named and left out.
 A container is measured beside the same of others: both in a sandbox that stands already. A pod has a sandbox
 and a link to its machine besides, and no OCI runtime makes either: beside it is a container with namespaces
-of its own. Ours are started one after the other by the machine's one shim, theirs by eight programs at once,
+of its own. Ours are started by the machine's one shim, two to four at once, theirs by eight programs at once,
 so on a machine that has other work to do theirs get more of it.
 Left out: podman, which calls crun; images from a registry.
 """

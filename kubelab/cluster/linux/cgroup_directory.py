@@ -21,7 +21,7 @@ _PASSING = (errno.EBUSY, errno.ENOTEMPTY, errno.ENOENT)
 def create_directory(base: str, path: str, version: int, controllers: tuple[str, ...]) -> None:
     """Make *path* in a hierarchy's *base*; the one above is most often there, and is only looked after if it
     is not. v2's controllers are passed on down to it; a cpuset of v1 is made ready for processes."""
-    directory = os.path.join(base, path)
+    directory = f"{base}/{path}"
     above = path.rpartition("/")[0]
     if version == 2 and controllers:
         if above:

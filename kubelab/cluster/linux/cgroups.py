@@ -50,6 +50,9 @@ class Hierarchy:
     controllers: tuple[str, ...]
 
 
+_ALSO = {"io": ("io", "blkio"), "freezer": ("", "freezer")}  # Other names of v2's.
+
+
 @dataclass(frozen=True, slots=True)
 class CgroupTree:
     """The hierarchies that our cgroups are made in: `at(path)` is the cgroup of that path in all of them."""
@@ -82,8 +85,7 @@ class CgroupTree:
     def hierarchy_of(self, controller: str) -> Hierarchy | None:
         """Return the hierarchy that has the controller, by its v2 name; "" is the v2 hierarchy itself, which
         freezes without any."""
-        names = {"": ("",), "io": ("io", "blkio"), "freezer": ("", "freezer")}.get(controller, (controller,))
-        for name in names:
+        for name in _ALSO.get(controller, (controller,)):
             for h in self.hierarchies:
                 if name in h.controllers or (name == "" and h.version == 2):
                     return h
@@ -153,12 +155,12 @@ class Cgroup:
 
     @property
     def directories(self) -> tuple[str, ...]:
-        return tuple(os.path.join(h.base, self.path) for h in self._tree.hierarchies)
+        return tuple(f"{h.base}/{self.path}" for h in self._tree.hierarchies)
 
     def directory(self, controller: str) -> str | None:
         """Return the directory that has the controller's files; "" names the v2 hierarchy itself."""
         h = self._tree.hierarchy_of(controller)
-        return os.path.join(h.base, self.path) if h else None
+        return f"{h.base}/{self.path}" if h else None
 
     def below(self, name: str) -> "Cgroup":
         return Cgroup(self._tree, os.path.join(self.path, name))
@@ -200,8 +202,7 @@ class Cgroup:
     @property
     def task_files(self) -> tuple[str, ...]:
         """Return the files of v1 that take a thread in."""
-        v1 = (each for each in self._tree.hierarchies if each.version == 1)
-        return tuple(os.path.join(each.base, self.path, "tasks") for each in v1)
+        return tuple(f"{h.base}/{self.path}/tasks" for h in self._tree.hierarchies if h.version == 1)
 
     def open_v2(self) -> int:
         """Return a descriptor of the v2 directory to clone into; -1 if the host has no v2 hierarchy."""
@@ -337,10 +338,12 @@ class Cgroup:
         return list(names)
 
     def _at(self, hierarchy: Hierarchy) -> str:
-        return os.path.join(hierarchy.base, self.path)
+        return f"{hierarchy.base}/{self.path}"
 
     def oom_kills(self) -> int:
         """Return how many processes the kernel killed here because `memory.max` was reached."""
+        if self.version("memory.events") == 1:  # Of one file; memory.events is made of two.
+            return flat(self._read_v1("memory.oom_control") or "").get("oom_kill", 0)
         return self.numbers("memory.events").get("oom_kill", 0)
 
     def kill(self) -> None:

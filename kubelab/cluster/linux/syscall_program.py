@@ -138,13 +138,19 @@ class Program:
         return pointer
 
     def call(
-        self, name: str, *arguments: Argument, otherwise: Mapping[int, Label] | None = None, target: str = ""
+        self,
+        name: str,
+        *arguments: Argument,
+        otherwise: Mapping[int, Label] | None = None,
+        target: str = "",
+        result: Cell | None = None,
     ) -> Cell:
-        """Add a call; return the cell of its result. Strings are handed over as addresses. *otherwise*:
-        where the errors lead to that it may have; *target* is for the sentence of all others."""
+        """Add a call; return the cell of its result, which is a new one unless it is given. Strings are
+        handed over as addresses. *otherwise*: where the errors lead to that it may have; *target* is for the
+        sentence of all others."""
         texts = [each for each in arguments if isinstance(each, str)]
         number = self._numbers[name]
-        result = self.cell()
+        result = result or self.cell()
         told = target or (texts[0] if texts else "")
         cells = tuple(self._argument(each) for each in arguments)
         self._calls.append(_Call(name, number, cells, result, tuple((otherwise or {}).items()), told))

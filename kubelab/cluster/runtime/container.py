@@ -53,7 +53,8 @@ class Start:
     socket on which the master of the container's terminal is sent (-1: it has none). `files`: what it has of
     its own, by path. `shm`: the directory that is its /dev/shm ("": what the config mounts there).
     `userns_fd`: a user namespace to enter (-1: the sandbox's if the config says so, else none).
-    `owns_sandbox`: what the sandbox holds was made for this container alone.
+    `owns_sandbox`: what the sandbox holds was made for this container alone. `document`: what `config` is
+    made of, as `config.parse_text` takes it, but for the command and its environment ("": it is not known).
     `before_pivot` and `before_command` are called at those moments, for hooks and for who waits."""
 
     config: Config
@@ -69,6 +70,7 @@ class Start:
     owns_sandbox: bool = False
     preserved_fds: int = 0
     keyring: str = "kubelab"
+    document: str = ""
     before_pivot: Callable[[], None] = nothing
     before_command: Callable[[], None] = nothing
 
@@ -134,7 +136,8 @@ def _make_root(start: Start, userns_fd: int) -> int:
     devices = container_devices.wanted(config)
     nodes = container_devices.sources(devices)
     make_private()
-    root = container_root.mount_root(start.rootfs, userns_fd)
+    covered = frozenset(each.mount.destination for each in prepared if each.tree >= 0)
+    root = container_root.mount_root(start.rootfs, userns_fd, covered)
     slave = -1
     with opened(os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as root_fd:
         sight = container_mounts.CgroupSight(start.cgroup_view, start.cgroup)

@@ -29,7 +29,7 @@ from kubelab.cluster.linux.loaded_program import LoadedProgram
 from kubelab.cluster.linux.seccomp_profile import Seccomp
 from kubelab.cluster.linux.syscall_program import Argument, Cell, Label, Program, Value, string
 from kubelab.cluster.runtime import container_devices, container_root, mount_program, process_program, users
-from kubelab.cluster.runtime.config import SANDBOX, Config, Device, Mount, Process, User
+from kubelab.cluster.runtime.config import SANDBOX, Config, Device, Mount, Process, User, parse_text
 from kubelab.cluster.runtime.confinement_program import Become, become
 from kubelab.cluster.runtime.container import Start, nothing
 from kubelab.cluster.runtime.container_devices import LINKS
@@ -86,7 +86,7 @@ def prepare(wanted: Start) -> Prepared | None:
         user, home = _known(wanted.config.process.user)
         env = _environment(wanted.config, home)
         candidates = _candidates(wanted.config, env)
-        program = _program(_shape(wanted, user, len(candidates)))
+        program = _program_of(wanted, user, len(candidates))
         return process_program.prepared(program, _values(wanted, env, candidates), wanted.cgroup)
     except (KernelError, OSError, ValueError, struct.error, users.UnknownUserError):
         return None
@@ -99,7 +99,17 @@ def is_plain(wanted: Start) -> bool:
 
 def describes_plain(wanted: Start) -> bool:
     """Can a program make this container, where programs can be run?"""
-    return _is_view(wanted) and _needs_nothing_more(wanted) and _mounts_are_plain(wanted)
+    known = wanted.document
+    return (
+        _is_view(wanted)
+        and _needs_nothing_more(wanted)
+        and (_document_is_plain(known) if known else _config_is_plain(wanted.config))
+    )
+
+
+@functools.lru_cache(maxsize=_SHAPES_MAX)
+def _document_is_plain(document: str) -> bool:
+    return _config_is_plain(parse_text(document))
 
 
 @functools.cache
@@ -117,19 +127,26 @@ def _is_view(wanted: Start) -> bool:
 
 
 def _needs_nothing_more(wanted: Start) -> bool:
-    config, hooks = wanted.config, (wanted.before_pivot, wanted.before_command)
-    fds = (wanted.console_fd, wanted.userns_fd)
+    return (
+        wanted.console_fd < 0
+        and wanted.userns_fd < 0
+        and not any(0 <= fd <= 2 for fd in wanted.streams)
+        and wanted.before_pivot is nothing
+        and wanted.before_command is nothing
+        and not (wanted.owns_sandbox or wanted.preserved_fds)
+    )
+
+
+def _config_is_plain(config: Config) -> bool:
     return (
         config.process is not None
         and not config.process.terminal
-        and all(fd < 0 for fd in fds)
-        and all(fd < 0 or fd > 2 for fd in wanted.streams)
-        and all(hook is nothing for hook in hooks)
-        and not (wanted.owns_sandbox or wanted.preserved_fds)
         and not (config.sysctl or config.hostname or config.domainname or config.rootfs_propagation)
         and not (config.time_offsets or config.devices)
         and all(hasattr(resource, limit.type) for limit in config.process.rlimits)
         and _namespaces_are_plain(config)
+        and all(_mount_is_plain(each) for each in config.mounts)
+        and bool(container_devices.wanted(config))
     )
 
 
@@ -143,13 +160,6 @@ def _namespaces_are_plain(config: Config) -> bool:
     )
 
 
-def _mounts_are_plain(wanted: Start) -> bool:
-    return all(_mount_is_plain(each) for each in wanted.config.mounts) and bool(
-        container_devices.wanted(wanted.config)
-    )
-
-
-@functools.lru_cache(maxsize=_MOUNTS_MAX)
 def _mount_is_plain(mount: Mount) -> bool:
     options, path = parse_options(mount.options), _inside(mount.destination)
     # A name for the root, or for /proc, that does not look like it would be taken for another.
@@ -199,6 +209,47 @@ def _candidates(config: Config, env: Mapping[str, str]) -> list[str]:
     return [os.path.join(directory or ".", command) for directory in directories]
 
 
+def _program_of(wanted: Start, user: User, candidates: int) -> LoadedProgram:
+    """Return the program that makes the container; one for the same document is found without a look into
+    it."""
+    if not wanted.document:
+        return _program(_shape(wanted, user, candidates))
+    key = (
+        wanted.document,
+        tuple(os.path.isdir(source) for _, source in _binds(wanted)),
+        tuple(wanted.files),
+        tuple(fd < 0 for fd in wanted.streams),
+        wanted.rootfs.disk_bytes,
+        wanted.cgroup_view.hierarchies,
+        candidates,
+        wanted.keyring,
+    )
+    if key not in _programs:
+        if len(_programs) >= _SHAPES_MAX:
+            _programs.clear()
+        _programs[key] = _program(_shape(wanted, user, candidates))
+    return _programs[key]
+
+
+_programs: dict[tuple[object, ...], LoadedProgram] = {}
+
+
+def _binds(wanted: Start) -> tuple[tuple[int, str], ...]:
+    """Return the numbers of the mounts that bind something, with what that is."""
+    config = wanted.config
+    binds = _binds_of(wanted.document) if wanted.document else _binds_in(config.mounts)
+    return (*binds, (len(config.mounts), wanted.shm)) if wanted.shm else binds
+
+
+@functools.lru_cache(maxsize=_SHAPES_MAX)
+def _binds_of(document: str) -> tuple[tuple[int, str], ...]:
+    return _binds_in(parse_text(document).mounts)
+
+
+def _binds_in(mounts: tuple[Mount, ...]) -> tuple[tuple[int, str], ...]:
+    return tuple((number, each.source) for number, each in enumerate(mounts) if _is_bind(each))
+
+
 def _all_mounts(wanted: Start) -> tuple[Mount, ...]:
     shm = (Mount("/dev/shm", "bind", wanted.shm, ("bind", "rw")),) if wanted.shm else ()  # noqa: S108
     return wanted.config.mounts + shm
@@ -240,9 +291,7 @@ def _values(wanted: Start, env: Mapping[str, str], candidates: list[str]) -> dic
         "env": [string(f"{name}={value}") for name, value in env.items()],
     }
     values |= {f"path{number}": string(path) for number, path in enumerate(candidates)}
-    for number, mount in enumerate(_all_mounts(wanted)):
-        if _is_bind(mount):
-            values[f"source{number}"] = string(mount.source)
+    values |= {f"source{number}": string(source) for number, source in _binds(wanted)}
     for number, content in enumerate(wanted.files.values()):
         values |= {f"file{number}": content.encode(), f"length{number}": len(content.encode())}
     values |= {f"stream{number}": fd for number, fd in enumerate(wanted.streams) if fd >= 0}
@@ -273,11 +322,14 @@ def _enter(program: Program, shape: Shape) -> None:
 
 
 def _make_root(program: Program, shape: Shape) -> None:
-    trees = _bound(program, shape)
+    # What passes mounts on is opened while its source still does; all others are as private as that is then.
+    private = all(mount_program.is_private(parse_options(each.options)) for each in shape.mounts)
+    trees = {} if private else _bound(program, shape, source_is_private=False)
     process_program.make_private(program)
+    trees = trees or _bound(program, shape, source_is_private=True)
     options = f"mode=0755,size={shape.disk_bytes}"
     program.call("mount", "kubelab/root", ROOT, "tmpfs", syscalls.MS_NODEV, options)
-    _make_view(program)
+    _make_view(program, frozenset(each.destination for each in shape.mounts if _is_bind(each)))
     root = program.call("openat", AT_FDCWD, ROOT, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     for number, mount in enumerate(shape.mounts):
         place = _inside(mount.destination)
@@ -302,18 +354,21 @@ def _make_working_directory(program: Program, root: Cell, path: str) -> None:
     program.place(there)
 
 
-def _bound(program: Program, shape: Shape) -> dict[int, Cell]:
+def _bound(program: Program, shape: Shape, *, source_is_private: bool) -> dict[int, Cell]:
+    """Open the sources of what is bound, before the root covers some."""
     trees = {}
     for number, mount in enumerate(shape.mounts):
         if _is_bind(mount):
             options = parse_options(mount.options)
             recursive = options.recursive or mount.type == "rbind"
             source = program.variable(f"source{number}")
-            trees[number] = mount_program.bound(program, source, options, recursive=recursive)
+            trees[number] = mount_program.bound(
+                program, source, options, recursive=recursive, source_is_private=source_is_private
+            )
     return trees
 
 
-def _make_view(program: Program) -> None:
+def _make_view(program: Program, covered: frozenset[str]) -> None:
     """See `container_root.mount_root`."""
     for name in container_root.DIRECTORIES:
         program.call("mkdir", f"{ROOT}/{name}", 0o777)
@@ -321,7 +376,8 @@ def _make_view(program: Program) -> None:
         program.call("chmod", f"{ROOT}/{name}", 0o1777)
     program.call("chmod", f"{ROOT}/root", 0o700)
     program.call("symlink", "/run", f"{ROOT}/var/run")
-    process_program.bind_read_only(program, "/usr", f"{ROOT}/usr")
+    if "/usr" not in covered:
+        process_program.bind_read_only(program, "/usr", f"{ROOT}/usr")
     for name in MERGED:
         if os.path.islink(f"/{name}"):
             program.call("symlink", os.readlink(f"/{name}"), f"{ROOT}/{name}")
@@ -332,7 +388,7 @@ def _make_view(program: Program) -> None:
         _create(program, f"{ROOT}/etc/{name}", content.encode())
     for name in SHOWN_OF_ETC:
         if os.path.exists(f"/etc/{name}"):
-            _show_of_etc(program, name)
+            _show_of_etc(program, name, is_covered=f"/etc/{name}" in covered)
 
 
 def _create(program: Program, path: str, content: bytes = b"") -> None:
@@ -343,7 +399,7 @@ def _create(program: Program, path: str, content: bytes = b"") -> None:
     program.call("close", fd)
 
 
-def _show_of_etc(program: Program, name: str) -> None:
+def _show_of_etc(program: Program, name: str, *, is_covered: bool) -> None:
     source, target = f"/etc/{name}", f"{ROOT}/etc/{name}"
     if "/" in name:
         program.try_call("mkdir", os.path.dirname(target), 0o777, errors=(errno.EEXIST,))
@@ -351,7 +407,8 @@ def _show_of_etc(program: Program, name: str) -> None:
         program.call("mkdir", target, 0o777)
     else:
         _create(program, target)
-    process_program.bind_read_only(program, source, target)
+    if not is_covered:
+        process_program.bind_read_only(program, source, target)
 
 
 def _mount_new(program: Program, target: Cell, mount: Mount) -> None:
@@ -393,17 +450,18 @@ def _mount_hierarchy(program: Program, target: Cell, hierarchy: Hierarchy, attri
 def _make_devices(program: Program, root: Cell, shape: Shape) -> None:
     """Show the machine's own nodes, after a look at what they are; nobody here makes any."""
     before = program.call("umask", 0)
+    directories = {
+        path: mount_program.open_within(program, root, path.lstrip("/"), os.O_PATH)
+        for path in dict.fromkeys(os.path.dirname(device.path) for device in shape.devices)
+    }
     for device in shape.devices:
         directory, name = os.path.split(device.path)
-        node = program.call("openat", AT_FDCWD, f"{PRISTINE_DEVICES}/{name}", os.O_PATH | os.O_CLOEXEC)
+        tree = mount_program.clone(program, f"{PRISTINE_DEVICES}/{name}", recursive=False)
         number = os.makedev(device.major, device.minor)
-        mount_program.check_device(program, node, stat.S_IFMT(device.mode), number, device.path)
-        parent = mount_program.open_within(program, root, directory.lstrip("/"), os.O_PATH)
-        program.try_call("unlinkat", parent, name, 0, errors=(errno.ENOENT,))
+        mount_program.check_device(program, tree, stat.S_IFMT(device.mode), number, device.path)
+        program.try_call("unlinkat", directories[directory], name, 0, errors=(errno.ENOENT,))
         flags = os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        program.call("openat", parent, name, flags, stat.S_IMODE(device.mode))
-        place = program.call("openat", parent, name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-        tree = mount_program.clone_of(program, node, recursive=False)
+        place = program.call("openat", directories[directory], name, flags, stat.S_IMODE(device.mode))
         mount_program.attach(program, tree, place, device.path)
     program.call("umask", before)
     dev = mount_program.open_within(program, root, "dev", os.O_PATH)

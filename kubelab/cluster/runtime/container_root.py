@@ -44,8 +44,9 @@ class Rootfs:
     path: str = ""
 
 
-def mount_root(rootfs: Rootfs, userns_fd: int = -1) -> str:
-    """Mount the root, so that it is a mount point of its own; return where.
+def mount_root(rootfs: Rootfs, userns_fd: int = -1, covered: frozenset[str] = frozenset()) -> str:
+    """Mount the root, so that it is a mount point of its own; return where. In the view nothing is shown
+    where a mount will cover it, as those of the image do.
 
     Raises:
         KernelError, OSError: it cannot be made.
@@ -59,7 +60,7 @@ def mount_root(rootfs: Rootfs, userns_fd: int = -1) -> str:
     options = f"mode=0755,size={rootfs.disk_bytes}"
     mount("kubelab/root", ROOT, "tmpfs", MS_NODEV, options)
     if not rootfs.lowers:
-        _make_view()
+        _make_view(covered)
         return ROOT
     for name in ("upper", "work", "merged"):
         os.mkdir(f"{ROOT}/{name}")
@@ -95,21 +96,22 @@ def _lower(path: str, userns_fd: int) -> Iterator[str]:
         yield f"/proc/self/fd/{tree}"
 
 
-def _make_view() -> None:
+def _make_view(covered: frozenset[str]) -> None:
     for directory in DIRECTORIES:
         os.mkdir(f"{ROOT}/{directory}")
     for directory in ("tmp", "var/tmp"):
         os.chmod(f"{ROOT}/{directory}", 0o1777)  # noqa: S103 - as on every system
     os.chmod(f"{ROOT}/root", 0o700)
     os.symlink("/run", f"{ROOT}/var/run")
-    bind("/usr", f"{ROOT}/usr", read_only=True)
+    if "/usr" not in covered:
+        bind("/usr", f"{ROOT}/usr", read_only=True)
     _show_merged_directories()
     for name, content in ETC.items():
         with open(f"{ROOT}/etc/{name}", "w", encoding="utf-8") as file:
             file.write(content)
     for name in SHOWN_OF_ETC:
         if os.path.exists(f"/etc/{name}"):
-            _show_of_etc(name)
+            _show_of_etc(name, is_covered=f"/etc/{name}" in covered)
 
 
 def _show_merged_directories() -> None:
@@ -121,14 +123,15 @@ def _show_merged_directories() -> None:
             bind(f"/{name}", f"{ROOT}/{name}", read_only=True)
 
 
-def _show_of_etc(name: str) -> None:
+def _show_of_etc(name: str, *, is_covered: bool) -> None:
     source, target = f"/etc/{name}", f"{ROOT}/etc/{name}"
     if os.path.isdir(source):
         os.makedirs(target)
     else:
         with open(target, "wb"):
             pass
-    bind(source, target, read_only=True)
+    if not is_covered:
+        bind(source, target, read_only=True)
 
 
 def write_files(root_fd: int, files: Mapping[str, str]) -> None:

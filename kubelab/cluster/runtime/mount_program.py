@@ -37,8 +37,11 @@ _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
 _EMPTY = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC
 
 
-def open_within(program: Program, root: Cell, path: str, flags: int, mode: int = 0) -> Cell:
-    return program.call("openat2", root, path or ".", _how(flags, mode), _HOW_BYTES, target=path)
+def open_within(
+    program: Program, root: Cell, path: str, flags: int, mode: int = 0, result: Cell | None = None
+) -> Cell:
+    how = _how(flags, mode)
+    return program.call("openat2", root, path or ".", how, _HOW_BYTES, target=path, result=result)
 
 
 def open_following(program: Program, root: Cell, path: str, otherwise: Mapping[int, Label]) -> Cell:
@@ -54,9 +57,8 @@ def _how(flags: int, mode: int = 0) -> bytes:
 def target(program: Program, root: Cell, path: str, *, directory: bool) -> Cell:
     """Open *path* in the root as a place to mount on; make it, and those above it, if missing."""
     missing, there = Label(), Label()
-    program.call(
-        "openat2", root, path, _how(os.O_PATH), _HOW_BYTES, otherwise={errno.ENOENT: missing}, target=path
-    )
+    otherwise, how = {errno.ENOENT: missing}, _how(os.O_PATH)
+    found = program.call("openat2", root, path, how, _HOW_BYTES, otherwise=otherwise, target=path)
     program.jump(there)
     program.place(missing)
     names = [name for name in path.split("/") if name]
@@ -67,8 +69,9 @@ def target(program: Program, root: Cell, path: str, *, directory: bool) -> Cell:
         else:
             flags = os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             program.try_call("openat", parent, name, flags, 0o644, errors=(errno.EEXIST,))
+    open_within(program, root, path, os.O_PATH, result=found)
     program.place(there)
-    return open_within(program, root, path, os.O_PATH)
+    return found
 
 
 def clone(program: Program, source: Argument, *, recursive: bool) -> Cell:
@@ -114,18 +117,23 @@ def set_attributes(
     program.call("mount_setattr", mount, "", flags, change, len(change))
 
 
-def bound(program: Program, source: Argument, options: MountOptions, *, recursive: bool) -> Cell:
+def is_private(options: MountOptions) -> bool:
+    """Is nothing passed on between what is bound and its source?"""
+    return not options.propagation or (options.propagation == PRIVATE and options.propagation_recursive)
+
+
+def bound(
+    program: Program, source: Argument, options: MountOptions, *, recursive: bool, source_is_private: bool
+) -> Cell:
     """Make a detached copy of what is bound, with the attributes and the propagation asked for."""
     tree = clone(program, source, recursive=recursive)
     if options.set or options.clear:
         set_attributes(program, tree, options.set, options.clear)
     if options.recursive_set or options.recursive_clear:
         set_attributes(program, tree, options.recursive_set, options.recursive_clear, recursive=True)
-    if options.propagation:
-        deep = options.propagation_recursive
-        set_attributes(program, tree, propagation=options.propagation, recursive=deep)
-    else:
-        set_attributes(program, tree, propagation=PRIVATE, recursive=True)
+    if not source_is_private:
+        deep = options.propagation_recursive or not options.propagation
+        set_attributes(program, tree, propagation=options.propagation or PRIVATE, recursive=deep)
     return tree
 
 

@@ -136,6 +136,7 @@ class PodContainers:
                 shm=shm_of(uid),
                 streams=streams,
                 console_fd=console.theirs if console else -1,
+                document=params["config"],
             )
             sub_paths = tuple(target for _, _, target in params["sub_paths"])
             made = undo.pop_all(), ends.pop_all()
