@@ -212,6 +212,7 @@ def test_what_was_changed_since_is_a_conflict_for_kubectl_too() -> None:
 TEXTS = st.sampled_from(["x", "y"])
 ITEMS = st.lists(
     st.fixed_dictionaries({"name": st.sampled_from("abc")}, optional={"value": st.integers(0, 2)}),
+    min_size=1,  # Who applies an empty list of known items owns nothing by it, as upstream.
     max_size=3,
     unique_by=lambda item: item["name"],
 )
@@ -220,7 +221,7 @@ SPECS = st.fixed_dictionaries(
     optional={
         "string": TEXTS,
         "numeric": st.integers(0, 2),
-        "set": st.lists(st.sampled_from("abc"), max_size=3, unique=True),
+        "set": st.lists(st.sampled_from("abc"), min_size=1, max_size=3, unique=True),
         "sequence": st.lists(TEXTS, max_size=2),
         "labels": st.dictionaries(st.sampled_from("ab"), TEXTS, max_size=2),
         "selector": st.dictionaries(st.sampled_from("ab"), TEXTS, max_size=2),
