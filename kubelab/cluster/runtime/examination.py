@@ -68,8 +68,9 @@ class AsBuilt:
         except OSError:
             yield "/proc is not mounted"
             return
-        yield from (f"{_mounted_at(line)} is not mounted" for line in sorted(self.mounts - now))
-        yield from (f"{_mounted_at(line)} is mounted" for line in sorted(now - self.mounts))
+        # What others are mounted on comes first, whatever its number.
+        yield from (f"{path} is not mounted" for path in sorted(map(_mounted_at, self.mounts - now)))
+        yield from (f"{path} is mounted" for path in sorted(map(_mounted_at, now - self.mounts)))
 
     def _file_damages(self) -> Iterator[str]:
         for top, fd in self.uppers.items():
