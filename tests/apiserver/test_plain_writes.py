@@ -7,11 +7,15 @@ import re
 from dataclasses import dataclass
 
 import pytest
+from aiohttp import HttpVersion11
+from aiohttp.http_parser import RawRequestMessage
 from api_manifests import configmap, deployment, pod
+from multidict import CIMultiDict, CIMultiDictProxy
 from served_cluster import Cluster
+from yarl import URL
 
 from kubelab.cluster.apiserver.pki import KeyPair, client_context
-from kubelab.cluster.apiserver.plain_request import BODY_BYTES_MAX
+from kubelab.cluster.apiserver.plain_request import BODY_BYTES_MAX, PlainRequest
 from kubelab.cluster.objects import NAMESPACES, Object
 
 CONTENT = {"Content-Type": "application/json"}
@@ -190,3 +194,16 @@ async def test_a_client_that_goes_away_leaves_its_write_in_the_record(cluster: C
         await begun.wait()
         writer.transport.abort()
         await ended.wait()
+
+
+async def test_who_asked_is_known_when_the_connection_is_closed(cluster: Cluster) -> None:
+    tls = client_context(cluster.authority.certificate_path, cluster.authority.admin())
+    _, writer = await asyncio.open_connection("127.0.0.1", cluster.port, ssl=tls, server_hostname="localhost")
+    path, headers = "/api/v1/namespaces", CIMultiDictProxy(CIMultiDict[str]())
+    message = RawRequestMessage(
+        "POST", path, HttpVersion11, headers, (), False, None, False, False, URL(path)
+    )
+    request = PlainRequest(message, b"", writer.transport)
+    for _ in range(2):  # The second takes asyncio's transport what it would answer from.
+        writer.transport.close()
+    assert request.remote == "127.0.0.1"

@@ -28,7 +28,7 @@ _NO_QUERY: Final = MappingProxyType[str, str]({})
 class PlainRequest:
     """The part of `web.BaseRequest` that writes are judged by."""
 
-    __slots__ = ("_transport", "body", "headers", "message", "method", "path", "path_qs", "query")
+    __slots__ = ("_peer", "_transport", "body", "headers", "message", "method", "path", "path_qs", "query")
 
     def __init__(self, message: RawRequestMessage, body: bytes, transport: Any) -> None:
         self.message = message
@@ -36,6 +36,7 @@ class PlainRequest:
         self.headers = message.headers
         self.method = message.method
         self._transport = transport
+        self._peer = transport.get_extra_info("peername")  # A TLS connection that has ended cannot be asked.
         self.query: Mapping[str, str] = _NO_QUERY
         if _AS_IT_IS.fullmatch(message.path):
             self.path = self.path_qs = message.path
@@ -49,8 +50,7 @@ class PlainRequest:
 
     @property
     def remote(self) -> str:
-        peer = self._transport.get_extra_info("peername")
-        return str(peer[0]) if isinstance(peer, tuple) else ""
+        return str(self._peer[0]) if isinstance(self._peer, tuple) else ""
 
     def get_extra_info(self, name: str) -> Any:
         return self._transport.get_extra_info(name)
