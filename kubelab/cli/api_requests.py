@@ -125,10 +125,6 @@ async def _rows(server: Server) -> Rows:
         for clients in CLIENTS:
             rows += await _throughput(server, "create a pod", "create", PODS, clients)
         rows += _memory(server, "… and with the pods that were created")
-        for clients in CLIENTS:
-            rows += await _throughput(
-                server, "create a pod like no other", "create", PODS, clients, _pod_of_its_own
-            )
         rows += await _latencies(server)
         return rows + await _watches(server)
     finally:
@@ -165,18 +161,15 @@ def _tidy(server: Server) -> None:
     connection.receive()
 
 
-async def _throughput(
-    server: Server, what: str, act: str, path: str, clients: int, made: Callable[[str], Object] | None = None
-) -> Rows:
+async def _throughput(server: Server, what: str, act: str, path: str, clients: int) -> Rows:
     """Let *clients* do the same for `DURATION_S`; return how many a second, and how many a CPU second."""
-    body = (made or _pod)("@NAME@")
     plans = [
         {
             "act": act,
             "path": path,
             "duration_s": DURATION_S,
-            "prefix": f"{'own' if made else 'c'}{clients}-{n}",
-            "body": body,
+            "prefix": f"c{clients}-{n}",
+            "body": _pod("@NAME@"),
         }
         for n in range(clients)
     ]
@@ -286,14 +279,6 @@ def _pod(name: str) -> Object:
     spec = {"schedulerName": "nobody", "containers": [container]}
     metadata = {"name": name, "labels": {"app": "bench", "tier": "backend"}}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-
-
-def _pod_of_its_own(name: str) -> Object:
-    """Return a pod that differs from all others in more than its name, in its metadata and in its spec."""
-    pod = _pod(name)
-    pod["metadata"]["labels"]["name"] = name
-    pod["spec"]["containers"][0]["env"][0]["value"] = name
-    return pod
 
 
 def _configmap(name: str) -> Object:

@@ -4,7 +4,7 @@ Source: kubernetes, staging/src/k8s.io/apiserver/pkg/admission/{interfaces,attri
 https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -61,10 +61,6 @@ class Attributes:
         return refusals.forbidden(self.kind.resource, name, why, causes=[dict(cause) for cause in causes])
 
 
-def _unknown(_namespace: str, _caller: Caller) -> Hashable:
-    return None
-
-
 class Plugin(Protocol):
     """Both methods raise ApiError (403 as a rule) to refuse the request."""
 
@@ -75,19 +71,11 @@ class Plugin(Protocol):
         """Refuse what may not be, when all changes are made and the object is valid."""
 
 
-Basis = Callable[[str, Caller], Hashable]
-
-
 class Chain:
-    """The plug-ins in their order.
-
-    `basis_of_pods` returns what they go by for a caller's new pod in a namespace, beside the pod itself: as
-    long as that is equal, so is what becomes of equal pods. None: it has to be seen each time.
-    """
+    """The plug-ins in their order."""
 
     def __init__(self, plugins: Sequence[Plugin] = ()) -> None:
         self.plugins = list(plugins)
-        self.basis_of_pods: Basis = _unknown
 
     async def admit(self, attributes: Attributes) -> None:
         for plugin in self.plugins:

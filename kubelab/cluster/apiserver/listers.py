@@ -46,16 +46,6 @@ class Lister:
         self._registry = registry
         self._resource = resource
         self._followed: dict[str, dict[str, Object]] | None = None
-        self.changes = 0
-        """How often what is known here has become another."""
-
-    @property
-    def is_followed(self) -> bool:
-        return self._followed is not None
-
-    def has_none(self, namespace: str) -> bool:
-        """Tell whether it is known that there are none in *namespace*."""
-        return self._followed is not None and not self._followed.get(namespace)
 
     async def get(self, namespace: str, name: str) -> Object | None:
         known = (self._followed or {}).get(namespace, {}).get(name)
@@ -93,7 +83,6 @@ class Lister:
             await self._keep_all(kind)
         finally:
             self._followed = None
-            self.changes += 1
 
     async def _keep_all(self, kind: Kind) -> None:
         page = await self._registry.list(kind)
@@ -101,13 +90,11 @@ class Lister:
             self._followed = {}
             for version in page.versions:
                 self._keep(version.object)
-            self.changes += 1
             async for batch in batches:
                 for event in batch:
                     self._apply(event)
 
     def _apply(self, event: WatchedEvent) -> None:
-        self.changes += 1
         if event.type != "DELETED":
             self._keep(event.version.object)
         elif self._followed is not None:
@@ -126,16 +113,6 @@ class Listers:
 
     def __getitem__(self, resource: Resource) -> Lister:
         return self._of[resource]
-
-    @property
-    def changes(self) -> int | None:
-        """How often anything has changed here; None while not everything is followed."""
-        total = 0
-        for lister in self._of.values():
-            if not lister.is_followed:
-                return None
-            total += lister.changes
-        return total
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:

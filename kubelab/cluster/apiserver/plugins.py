@@ -8,8 +8,6 @@ webhooks and policies.
 from collections.abc import Container
 
 from kubelab.cluster.apiserver.admission import Plugin
-from kubelab.cluster.apiserver.authorization.escalation import RoleEscalation
-from kubelab.cluster.apiserver.caller import Caller, node_name
 from kubelab.cluster.apiserver.certificate_signers import certificate_approval, certificate_signing
 from kubelab.cluster.apiserver.certificate_subject import CertificateSubjectRestriction
 from kubelab.cluster.apiserver.default_tolerations import DefaultTolerationSeconds
@@ -62,17 +60,5 @@ def install(registry: Registry, *, disabled: Container[str] = ()) -> Listers:
     """Have *registry* ask the plug-ins, but for those *disabled*; `run` what is returned for its speed."""
     listers = Listers(registry)
     chosen = [plugin for name, plugin in plugins(registry, listers).items() if name not in disabled]
-    chain = registry.admission
-    is_all = all(isinstance(plugin, RoleEscalation) for plugin in chain.plugins)
-    chain.plugins[:0] = chosen  # What the registry itself checks comes last.
-    known = tuple(chain.plugins)
-
-    def basis_of_pods(namespace: str, caller: Caller) -> int | None:
-        """All of them go by nothing but what *listers* follow, and by the pod and its creator: but for
-        kubelets, whose nodes are looked up, and quotas, which are charged."""
-        is_known = is_all and tuple(chain.plugins) == known and node_name(caller.user) is None
-        is_free = is_known and listers[RESOURCEQUOTAS].has_none(namespace)
-        return listers.changes if is_free else None
-
-    chain.basis_of_pods = basis_of_pods
+    registry.admission.plugins[:0] = chosen  # What the registry itself checks comes last.
     return listers

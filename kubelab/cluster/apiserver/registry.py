@@ -291,12 +291,6 @@ class Registry:
             look(kept)
         return version
 
-    async def create_copy(self, kind: Kind, namespace: str, name: str, value: bytes) -> Version | None:
-        """Store the new object *value*, of which nothing is left to be decided; None if *name* is taken."""
-        key = kind.key(namespace, name)
-        result = await self.store.txn([Compare(key, 0)], [Put(key, value)])
-        return self._versions.put(key, Version(value, result.revision)) if result.succeeded else None
-
     async def _store_new(
         self, kind: Kind, namespace: str, new: Object, *, dry_run: bool
     ) -> tuple[Version, Object]:

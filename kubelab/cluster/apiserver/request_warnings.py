@@ -17,10 +17,6 @@ def warn(text: str) -> None:
         warnings.append(text)
 
 
-def has_warned() -> bool:
-    return bool(_collected.get())
-
-
 @contextmanager
 def collecting() -> Iterator[list[str]]:
     """Collect what the block warns of."""

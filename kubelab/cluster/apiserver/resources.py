@@ -4,16 +4,13 @@ Source: kubernetes, staging/src/k8s.io/apiserver/pkg/endpoints/handlers/{get,cre
 """
 
 import asyncio
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 from kubelab.cluster.apiserver import (
     applying,
     bodies,
     negotiation,
-    pod_copies,
     queries,
     refusals,
     subresources,
@@ -26,19 +23,15 @@ from kubelab.cluster.apiserver.forms import Listed, View, deleted_status
 from kubelab.cluster.apiserver.kind import Call, Kind, Write
 from kubelab.cluster.apiserver.negotiation import Accepted, Form, accepted, media_type
 from kubelab.cluster.apiserver.patching import apply_patch
-from kubelab.cluster.apiserver.pod_copies import Asked, Copies, Made, Template
-from kubelab.cluster.apiserver.registry import Registry, generated_suffix
-from kubelab.cluster.apiserver.request_warnings import collecting, has_warned
+from kubelab.cluster.apiserver.registry import Registry
+from kubelab.cluster.apiserver.request_warnings import collecting
 from kubelab.cluster.apiserver.routes import Route
 from kubelab.cluster.apiserver.versions import Version, encode
 from kubelab.cluster.client.api import PatchType
-from kubelab.cluster.clock import rfc3339
 from kubelab.cluster.errors import ApiError
-from kubelab.cluster.objects import PODS, Object
+from kubelab.cluster.objects import Object
 
-_KINDS_REMEMBERED = 128
 PATCHES = (*(each.value for each in PatchType), applying.APPLY)
-_OF_COPIES = frozenset({"fieldManager", "fieldValidation", "pretty", "timeout"})  # No options but these.
 _LONG_BODY_BYTES = 64 * 1024  # Takes some 5 ms to read; longer ones are read in threads.
 
 
@@ -68,7 +61,6 @@ class Resources:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._copies = Copies()
         self._verbs: Mapping[str, Callable[[Request], Awaitable[Answer]]] = {
             "get": self._get,
             "list": self._list,
@@ -129,21 +121,12 @@ class Resources:
             return Answer(201, encode(answered), body.warnings)
         if route.name:
             raise refusals.method_not_allowed(route.kind.resource, "create")
+        body = await self._read(request, _expected(route))
         if review := route.kind.review:
-            body = await self._read(request, _expected(route))
             _check_namespace(body.object, route.namespace)
             name = (body.object.get("metadata") or {}).get("name", "")
             call = Call(route.kind, route.namespace, name, body.object, request.caller, dry_run)
             return Answer(201, encode(await review(self._registry, call)))
-        if (asked := self._asked(request)) is not None:
-            return await self._created_or_copied(request, *asked)
-        version, warnings = await self._created(request, dry_run=dry_run)
-        return self._shown(request, version, 201, warnings)
-
-    async def _created(self, request: Request, *, dry_run: bool = False) -> tuple[Version, tuple[str, ...]]:
-        """Create what is in the body; return it, and what is to be told of it."""
-        route = request.route
-        body = await self._read(request, _expected(route))
         told: list[str] = []
 
         def look(stored: Object) -> None:
@@ -160,38 +143,7 @@ class Resources:
         )
         if is_long:
             told += await _warnings(route.kind, version)
-        return version, (*body.warnings, *told)
-
-    def _asked(self, request: Request) -> tuple[bytes, Asked] | None:
-        """Return the name of the pod that *request* is to create, and all else by which it is decided; None
-        if it is to create none, or one that has to be looked at."""
-        route, caller = request.route, request.caller
-        if route.kind.resource is not PODS or not request.query.keys() <= _OF_COPIES:
-            return None
-        basis = self._registry.admission.basis_of_pods(route.namespace, caller)
-        if basis is None or media_type(request.content_type) != negotiation.JSON:
-            return None
-        if (found := pod_copies.named(request.body)) is None:
-            return None
-        who = (caller.user.name, caller.user.groups, caller.field_manager)
-        return found[0], Asked((basis, route.namespace, who, tuple(request.query.items())), found[1])
-
-    async def _created_or_copied(self, request: Request, name: bytes, asked: Asked) -> Answer:
-        """Create a pod: as a copy, if those that are alike came out alike."""
-        if (known := self._copies.of(asked)) and (copy := await self._copied(request, name, known)):
-            return self._shown(request, copy, 201)
-        version, warnings = await self._created(request)
-        is_silent = not warnings and not has_warned()
-        if is_silent and self._asked(request) == (name, asked):  # Nothing has changed meanwhile.
-            self._copies.note(asked, name, version.value)
-        return self._shown(request, version, 201, warnings)
-
-    async def _copied(self, request: Request, name: bytes, known: Template) -> Version | None:
-        """Return the new copy; None if there is something else of that name."""
-        route, time = request.route, rfc3339(self._registry.clock.now())
-        volume = pod_copies.volume(generated_suffix())
-        value = known.filled(Made(name, str(uuid.uuid4()).encode(), time.encode(), volume))
-        return await self._registry.create_copy(route.kind, route.namespace, name.decode(), value)
+        return self._shown(request, version, 201, (*body.warnings, *told))
 
     async def _update(self, request: Request) -> Answer:
         route = request.route
@@ -332,11 +284,8 @@ class Resources:
 def acceptable(request: Request) -> Accepted:
     """Return the form of the answer that *request* wants; raises ApiError 406 if there is none."""
     route = request.route
-    has_protobuf = route.subresource == "scale" or _has_protobuf(route.kind)
+    has_protobuf = route.subresource == "scale" or transcoding.has_protobuf(route.kind)
     return accepted(request.accept, has_protobuf=has_protobuf, stream=route.verb == "watch")
-
-
-_has_protobuf = lru_cache(_KINDS_REMEMBERED)(transcoding.has_protobuf)
 
 
 def _expected(route: Route) -> Expected:
