@@ -89,6 +89,7 @@ def test_several_are_in_the_making_at_once(launcher: ProgramLauncher) -> None:
     launcher.launch(program, script("exit 1", gate=read_end), 0, -1, first.then)
     launcher.launch(program, script("exit 2", gate=other), 0, -1, second.then)
     os.write(other_end, b"x")
+    wait_told(launcher)
     launcher.finish()
     assert (first.pid, second.exit_code()) == (0, 2)
     os.write(write_end, b"x")
@@ -139,6 +140,7 @@ def test_nobody_may_trace_this_process_while_a_child_is_in_it(launcher: ProgramL
     assert syscalls.prctl(3) == 1
     launcher.launch(after_a_line(), script("exit 0", gate=read_end), 0, -1, first.then)
     launcher.launch(executing(Program()), script("exit 0"), 0, -1, second.then)
+    wait_told(launcher)
     launcher.finish()
     assert (second.exit_code(), syscalls.prctl(3)) == (0, 0)
     os.write(write_end, b"x")
@@ -183,6 +185,16 @@ def test_it_can_be_waited_for_with_others(launcher: ProgramLauncher) -> None:
     wait_told(launcher)
     launcher.finish()
     assert started.exit_code() == 4
+
+
+def test_whoever_was_told_of_one_may_come_when_it_has_been_waited_for(launcher: ProgramLauncher) -> None:
+    """A poll tells of the launcher and of a request; it is the request that waits for all starts."""
+    started = Started()
+    launcher.launch(executing(Program()), script("exit 5"), 0, -1, started.then)
+    wait_told(launcher)
+    launcher.drain()
+    launcher.finish()
+    assert started.exit_code() == 5
 
 
 def test_what_began_too_long_ago_is_ended(launcher: ProgramLauncher, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ Source: clone3(2), pipe(7).
 
 import mmap
 import os
+import select
 import struct
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -41,11 +42,13 @@ class _Starting:
 
 
 class ProgramLauncher:
-    """`fileno` can be read when `finish` has something to do. The threads begin with the first program."""
+    """`fileno` can be read when `finish` has something to do, unless `drain` or `launch` has done it since.
+    The threads begin with the first program."""
 
     def __init__(self) -> None:
         self._taken, self._given = os.pipe2(os.O_CLOEXEC)
         self._done, self._told = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._done, False)
         self._threads: list[mmap.mmap] = []
         self._starting: dict[int, _Starting] = {}
 
@@ -72,6 +75,7 @@ class ProgramLauncher:
         try:
             self._begin_threads()
             while len(self._starting) >= len(self._threads):
+                self._wait()
                 self.finish()
             slot = program.take()
             slot.fill(values, flags, cgroup_fd)
@@ -83,10 +87,21 @@ class ProgramLauncher:
         os.write(self._given, _ADDRESS.pack(slot.base))
 
     def finish(self) -> None:
-        """Tell of those that are started or dead; wait for one if none is."""
-        addresses = os.read(self._done, _ADDRESS.size * THREADS_MAX)
-        for (address,) in _ADDRESS.iter_unpack(addresses):
+        """Tell of those that are started or dead; of none if none is."""
+        for address in self._addresses():
             self._finish(self._starting.pop(address))
+
+    def _addresses(self) -> list[int]:
+        try:
+            told = os.read(self._done, _ADDRESS.size * THREADS_MAX)
+        except BlockingIOError:
+            return []
+        return [address for (address,) in _ADDRESS.iter_unpack(told)]
+
+    def _wait(self) -> None:
+        poll = select.poll()
+        poll.register(self._done, select.POLLIN)
+        poll.poll()
 
     def _finish(self, starting: _Starting) -> None:
         loaded_program.show()
@@ -99,6 +114,7 @@ class ProgramLauncher:
     def drain(self) -> None:
         """Wait until none is starting."""
         while self._starting:
+            self._wait()
             self.finish()
 
     def close(self) -> None:
@@ -107,7 +123,8 @@ class ProgramLauncher:
         os.close(self._given)
         left = len(self._threads)
         while left:  # Each says a last word.
-            left -= len(os.read(self._done, _ADDRESS.size * left)) // _ADDRESS.size
+            self._wait()
+            left -= len(self._addresses())
         for fd in (self._taken, self._done, self._told):
             os.close(fd)
 
