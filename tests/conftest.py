@@ -1,9 +1,11 @@
 """What all tests share: those of the kernel are skipped without root, and CI fails when any was skipped."""
 
+import contextlib
+import faulthandler
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -24,6 +26,10 @@ signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 # Directories whose tests take half a minute each: begun last, one of them would keep all workers waiting.
 LONG_TESTS = ("docs", "plain", "e2e")
 
+# What is left of a test at its time-out is asked to end once. Should that hang too, its worker ends so much
+# later, with what its threads were at, and the test has failed: nobody waits for it for hours.
+ENDING_S = 60
+
 
 @pytest.fixture
 def short_path() -> Iterator[Path]:
@@ -31,6 +37,31 @@ def short_path() -> Iterator[Path]:
     nearly use up by itself."""
     with tempfile.TemporaryDirectory(prefix="kl-") as place:
         yield Path(place)
+
+
+class Watchdog:
+    """Ends this process when a test has hung. *errors_fd* is where it says so."""
+
+    def __init__(self, errors_fd: int, timeout_s: float) -> None:
+        self._errors_fd = errors_fd
+        self._timeout_s = timeout_s
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        marker = item.get_closest_marker("timeout")
+        timeout_s = marker.args[0] if marker else self._timeout_s
+        faulthandler.dump_traceback_later(timeout_s + ENDING_S, exit=True, file=self._errors_fd)
+        try:
+            return (yield)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    capture = config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+        errors_fd = os.dup(2)
+    config.pluginmanager.register(Watchdog(errors_fd, float(config.getini("timeout"))))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
