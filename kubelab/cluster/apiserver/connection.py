@@ -12,11 +12,12 @@ from asyncio import sslproto
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from aiohttp import StreamReader, web
+from aiohttp import StreamReader
 from aiohttp.http import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from kubelab.cluster.apiserver import plain_request
+from kubelab.cluster.streams import web
 
 # What each TLS connection keeps to read into, and asks OpenSSL for at once; asyncio has no argument for it.
 # With its 256 KiB a thousand idle watches take 256 MiB; a record of TLS has 16 KiB.

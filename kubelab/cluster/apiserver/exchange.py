@@ -7,12 +7,11 @@ import time
 import uuid
 from datetime import datetime
 
-from aiohttp import web
-
 from kubelab.cluster.apiserver.caller import User
 from kubelab.cluster.apiserver.plain_request import PlainRequest
 from kubelab.cluster.apiserver.request_log import RequestLog, RequestRecord, Stage
 from kubelab.cluster.apiserver.routes import Route
+from kubelab.cluster.streams import web
 
 _NOBODY = User("system:anonymous", ("system:unauthenticated",))
 

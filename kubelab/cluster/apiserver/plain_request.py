@@ -15,8 +15,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
-from aiohttp import web
 from aiohttp.http import SERVER_SOFTWARE, HttpVersion11, RawRequestMessage
+
+from kubelab.cluster.streams import web
 
 BODY_BYTES_MAX = 64 * 1024  # Longer ones hardly ever come at once.
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})

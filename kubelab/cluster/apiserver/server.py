@@ -17,7 +17,7 @@ from itertools import chain
 from pathlib import Path
 from ssl import SSLContext
 
-from aiohttp import StreamReader, web
+from aiohttp import StreamReader
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 
@@ -66,6 +66,7 @@ from kubelab.cluster.apiserver.watching import Deadlines, Watch
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.linux.background import background
 from kubelab.cluster.linux.listening import Listening, taking_in
+from kubelab.cluster.streams import web
 
 BODY_BYTES_MAX = 3 * 1024 * 1024  # As upstream's limit for a request.
 SHUTDOWN_TIMEOUT_S = 0.2  # aiohttp waits that long for an idle connection, and for a request to be done.
