@@ -147,6 +147,9 @@ async def test_kubectl_top_prints_what_is_used(tmp_path: Path, monkeypatch: pyte
         }
         tables = [await cluster.ok("get", f"{what}.metrics.k8s.io") for what in ("nodes", "pods")]
         explained = await cluster.ok("explain", "pods.containers", "--api-version=metrics.k8s.io/v1beta1")
+        assert "PodMetrics tells what a pod uses" in await cluster.ok(
+            "explain", "pods", "--api-version=metrics.k8s.io/v1beta1"
+        )
         as_message, refused = await asked(cluster, {"Accept": PROTOBUF}), await asked(cluster, {}, "?watch=1")
         served = await cluster.ok("api-resources", "--api-group=metrics.k8s.io", "--no-headers")
     assert {what: [line.split() for line in text.splitlines()] for what, text in printed.items()} == {

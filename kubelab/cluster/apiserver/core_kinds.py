@@ -262,6 +262,7 @@ KINDS = (
         short_names=("ev",),
         fields=events.FIELDS,
         computed_fields=events.COMPUTED_FIELDS,
+        set_defaults=events.set_defaults,
         validate=events.validate,
         creates_on_update=True,
     ),

@@ -64,7 +64,9 @@ def set_defaults(cronjob: Object) -> None:
     spec.setdefault("suspend", False)
     spec.setdefault("successfulJobsHistoryLimit", SUCCESSFUL_JOBS_HISTORY_LIMIT)
     spec.setdefault("failedJobsHistoryLimit", FAILED_JOBS_HISTORY_LIMIT)
-    jobs.set_template_defaults(spec.setdefault("jobTemplate", {}).setdefault("spec", {}))
+    template = spec.setdefault("jobTemplate", {})
+    template.setdefault("metadata", {})  # No default: Go writes every struct.
+    jobs.set_template_defaults(template.setdefault("spec", {}))
 
 
 def initial_status(cronjob: Object) -> Object:

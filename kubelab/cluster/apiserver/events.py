@@ -6,7 +6,7 @@ Left out: the hour after which upstream forgets an event (it needs leases in the
 for events that are made through events.k8s.io, beyond those of events with a time of their own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -40,6 +40,23 @@ def to_core(event: Object) -> Object:
 def from_core(event: Object) -> Object:
     renamed = {_IN_V1.get(key, key): value for key, value in event.items()}
     return renamed | {"kind": EVENTS_V1.kind, "apiVersion": EVENTS_V1.api_version}
+
+
+_ZEROS: Mapping[str, Any] = MappingProxyType(  # What Go writes of an event in which it was not set.
+    {
+        "firstTimestamp": None,
+        "lastTimestamp": None,
+        "eventTime": None,
+        "reportingComponent": "",
+        "reportingInstance": "",
+    }
+)
+
+
+def set_defaults(event: Object) -> None:
+    event.setdefault("source", {})
+    for name, zero in _ZEROS.items():
+        event.setdefault(name, zero)
 
 
 def _source(event: Object) -> str:

@@ -34,7 +34,15 @@ class FieldTypes:
 
     def empty(self, go_type: str) -> Object:
         """Return the object of that type in which nothing was set: what Go writes nevertheless."""
-        return self._empty_struct(self._types.of_name(go_type))
+        return self.empty_struct(self._types.of_name(go_type))
+
+    def empty_struct(self, type_: GoType) -> Object:
+        fields = self._types.json_fields(type_)
+        return {name: self._zero(each.type) for name, each in fields.items() if self._is_written(each)}
+
+    def is_struct(self, type_: GoType) -> bool:
+        """Whether *type_* is a struct whose fields are the object's, and no scalar or free JSON."""
+        return type_.kind is GoKind.STRUCT and type_.name not in _UNTYPED | _FREE_FORM
 
     def _of(self, type_: GoType, topology: FieldTopology | None = None) -> Type:
         type_ = self._types.pointed_to(type_)
@@ -75,10 +83,6 @@ class FieldTypes:
             return Type(list=ListType(element))
         return Type(list=ListType(element, atomic=False, keys=topology.keys))
 
-    def _empty_struct(self, type_: GoType) -> Object:
-        fields = self._types.json_fields(type_)
-        return {name: self._zero(each.type) for name, each in fields.items() if self._is_written(each)}
-
     def _is_written(self, field: GoField) -> bool:
         """Whether Go writes *field* if nothing was set; to `omitempty` a struct is never empty.
 
@@ -91,7 +95,7 @@ class FieldTypes:
         if type_.name in _ZERO:
             return _ZERO[type_.name]
         if type_.kind is GoKind.STRUCT:
-            return None if type_.name in _UNTYPED | _FREE_FORM else self._empty_struct(type_)
+            return None if type_.name in _UNTYPED | _FREE_FORM else self.empty_struct(type_)
         if type_.kind in {GoKind.SLICE, GoKind.MAP, GoKind.POINTER, GoKind.INTERFACE}:
             return None
         return {Scalar.STRING: "", Scalar.BOOLEAN: False}.get(_scalar(type_.kind), 0)

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from kubelab.cluster.apiserver import metadata as metadata_rules
-from kubelab.cluster.apiserver import ownership, refusals
+from kubelab.cluster.apiserver import ownership, refusals, zero_values
 from kubelab.cluster.apiserver.caller import SYSTEM, Caller
 from kubelab.cluster.apiserver.fields import FieldError
 from kubelab.cluster.apiserver.kind import Kind, Write
@@ -77,6 +77,8 @@ def begin_create(
     metadata["creationTimestamp"] = rfc3339(now)
     new = ordered(kind, obj, metadata)
     kind.set_defaults(new)
+    if kind.has_status and kind.initial_status is None:
+        new["status"] = zero_values.completed(kind, "status", new.get("status") or {})
     ownership.note(kind, None, new, write)
     kind.prepare_create(new, write)
     return new
@@ -96,7 +98,8 @@ def begin_update(kind: Kind, new: Object, old: Object, write: Write) -> Object:
     """Return what *old* becomes when a client wants *new*: the parts that it may change, defaulted."""
     metadata, subresource = _merged_metadata(kind, new, old), write.subresource
     if subresource in _OF_STATUS:
-        merged = ordered(kind, old | {"status": new.get("status") or {}}, metadata)
+        status = zero_values.completed(kind, "status", new.get("status") or {})
+        merged = ordered(kind, old | {"status": status}, metadata)
         ownership.note(kind, old, merged, write)
         kind.prepare_update(merged, old, write)
         return merged

@@ -10,6 +10,7 @@ from functools import cache
 
 from kubelab.cluster.apiserver import descriptions, merge_topology, schema
 from kubelab.cluster.apiserver.go_types import GoField, GoKind, GoType, GoTypes
+from kubelab.cluster.apiserver.metrics_descriptions import OF_TYPES
 from kubelab.cluster.objects import Object
 
 Schemas = dict[str, Object]
@@ -71,7 +72,7 @@ def of_type(go_type: str) -> Schemas:
 @cache
 def _of_one(go_type: str) -> tuple[Object, tuple[str, ...]]:
     """Return the schema of one struct, and the Go types that it refers to."""
-    types, about = schema.bundled().types, descriptions.of_type(go_type)
+    types, about = schema.bundled().types, OF_TYPES.get(go_type) or descriptions.of_type(go_type)
     if go_type in _SPECIAL:
         return _SPECIAL[go_type] | _described(about.text), ()
     shown: Object = {"type": "object"} | _described(about.text)
