@@ -94,6 +94,17 @@ async def test_who_waits_for_room_is_told_when_the_machine_is_gone(how: str) -> 
     shim_end.close()
 
 
+async def test_who_asks_a_machine_that_is_being_taken_down_is_told_that_it_is_gone() -> None:
+    """Its init may live a moment longer and take what is sent, and nobody listens for the answer."""
+    lab, shim_end = messages.pair()
+    shim = Shim("m", lab, os.open(os.devnull, os.O_RDONLY))
+    shim.hang_up()
+    with pytest.raises(MachineGoneError):
+        await shim.request("signal_session", {})
+    shim.close()
+    shim_end.close()
+
+
 async def heard(shim: Shim, shim_end: socket.socket) -> None:
     """Return when the lab has read all that was sent."""
     done = asyncio.Event()

@@ -158,6 +158,8 @@ class Shim:
                     await self._room()
 
     def _sent(self, packet: messages.Packet) -> bool:
+        if self.gone.is_set():  # We may have hung up before it has ended: it would take what nobody answers.
+            raise self._gone()
         try:
             packet.send(self._socket)
         except BlockingIOError:
@@ -168,8 +170,6 @@ class Shim:
 
     async def _room(self) -> None:
         """Wait until there may be room in the socket."""
-        if self.gone.is_set():
-            raise self._gone()
         self._has_room = self._loop.create_future()
         self._loop.add_writer(self._socket, _settle_once, self._has_room)
         try:
