@@ -195,7 +195,8 @@ async def _until(pods: Informer, reached: Callable[[], bool]) -> AsyncIterator[C
     done.clear()  # What was there before does not count.
     try:
         yield lambda: (time.perf_counter() - begin) * 1000
-        await asyncio.wait_for(done.wait(), 60)
+        async with asyncio.timeout(60):
+            await done.wait()
     finally:
         unsubscribe()
 

@@ -100,7 +100,8 @@ class MachineProcess:
     async def _end_session(self) -> None:
         if await self._signal_session(signal.SIGHUP):
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), HANGUP_TIMEOUT_S)
+                async with asyncio.timeout(HANGUP_TIMEOUT_S):
+                    await self._process.wait()
         while await self._signal_session(signal.SIGKILL):  # noqa: ASYNC110 - no event tells of a session's end
             await asyncio.sleep(0.005)
 

@@ -144,7 +144,8 @@ async def _closing(process: Process, opened: Pipes) -> AsyncIterator[None]:
         opened.close_all()
         process.hang_up()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), GONE_GRACE_S)
+            async with asyncio.timeout(GONE_GRACE_S):
+                await process.wait()
     finally:
         await process.close()
 

@@ -197,7 +197,8 @@ class PodRuntime:
             await self._resume(running)
         running.process.kill(running.stop_signal)
         try:
-            await asyncio.wait_for(asyncio.shield(running.reported), grace_period_s)
+            async with asyncio.timeout(grace_period_s):
+                await asyncio.shield(running.reported)
         except TimeoutError:
             running.process.kill(signal.SIGKILL)
             await asyncio.shield(running.reported)

@@ -194,7 +194,8 @@ class EtcdMember:
         process.kill(signal.SIGCONT)  # It may be standing still.
         process.kill(signal.SIGTERM)
         with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), GRACE_S)
+            async with asyncio.timeout(GRACE_S):
+                await process.wait()
 
     async def _look(self) -> None:
         """Ask until it answers."""

@@ -36,7 +36,8 @@ async def hung_up(transport: asyncio.BaseTransport | None) -> None:
         try:
             while not gone.is_set() and not transport.is_closing():
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(gone.wait(), _CHECK_PERIOD_S)
+                    async with asyncio.timeout(_CHECK_PERIOD_S):
+                        await gone.wait()
         finally:
             loop.remove_reader(watch.fileno())
     await asyncio.sleep(LAST_READS_S)

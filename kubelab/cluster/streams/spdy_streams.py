@@ -106,7 +106,8 @@ class SpdyCommandStreams:
                 await self._streams["error"].write(text)
             for stream in self._streams.values():
                 await stream.close()
-            await asyncio.wait_for(self._gone.wait(), FAREWELL_TIMEOUT_S)
+            async with asyncio.timeout(FAREWELL_TIMEOUT_S):
+                await self._gone.wait()
 
     def take(self, stream: SpdyStream) -> None:
         """Raises StreamRefused: there is one of that type, or none such is known."""
