@@ -1,7 +1,6 @@
 """What is waited for at the same time, each under a key and at most once."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any
 
@@ -33,9 +32,8 @@ class Waits:
         if task is None:
             return None
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            return await task
-        return None
+        await asyncio.wait([task])  # Not for its result: our own cancellation would look like the task's.
+        return None if task.cancelled() else task.result()
 
     async def stop_all(self) -> None:
         for key in tuple(self._tasks):
