@@ -1,4 +1,5 @@
-"""`kubelab store snapshot save|restore|status`: copies of the lab's store, in etcd's own format.
+"""`kubelab store snapshot save|restore|status`: copies of the lab's store, in etcd's own format; `kubelab
+store replace`: a member of it that is damaged.
 
 Source: etcdctl and etcdutl, snapshot; the names of the options are theirs.
 """
@@ -213,6 +214,27 @@ def _cluster(initial_cluster: str | None, name: str) -> dict[str, str]:
     return pairs
 
 
+@store.command(
+    help=str(
+        Text(
+            es="Con el laboratorio parado, aparta lo que guarda el miembro de MASTER (dañado, por ejemplo): "
+            "los demás se lo dan todo de nuevo cuando se levante.",
+            en="While the lab does not run, put aside what the member on MASTER keeps (damaged, say): the "
+            "others give it everything anew when the lab starts.",
+        )
+    )
+)
+@click.argument("master")
+def replace(master: str) -> None:
+    from kubelab.cluster.lab.directory import LabDirectory
+    from kubelab.cluster.lab.stopped_store import replace_member
+
+    directory = LabDirectory.default()
+    with directory.held():
+        replace_member(directory, master)
+    click.echo(str(_REPLACED.format(name=master)))
+
+
 @snapshot.command(
     help=str(
         Text(
@@ -266,6 +288,12 @@ _RESTORED_RUNNING = Text(
     "directorio de cada master, con el sufijo .before, hasta la próxima restauración o `kubelab clean`.",
     en="The cluster is again what is in {path}, from revision {revision} on; the store of before is in each "
     "master's directory, named .before, until the next restoration or `kubelab clean`.",
+)
+_REPLACED = Text(
+    es="Al levantar el laboratorio (`kubelab up`), los demás darán todo de nuevo al miembro de {name}; lo "
+    "que tenía queda en su directorio, con el sufijo .before.",
+    en="When the lab starts (`kubelab up`), the other members will give the one on {name} everything anew; "
+    "what it had is in its directory, named .before.",
 )
 _NOT_A_MEMBER = Text(
     es="{name} no está en --initial-cluster: nómbralo allí con su URL, como en --initial-cluster {name}=URL.",

@@ -1,13 +1,19 @@
-"""Three masters: whichever dies, the cluster goes on, and kubectl is not told; what was written stays."""
+"""Three masters: whichever dies, the cluster goes on, and kubectl is not told; what was written stays.
+
+They have been a cluster before, and one has lost its disk since.
+"""
 
 import asyncio
 import os
+import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 import pytest_asyncio
+from earlier_life import KEPT, earlier_life
 
 from kubelab.cli.equipment import equipped
 from kubelab.cli.kubectl import kubectl_path
@@ -16,7 +22,6 @@ from kubelab.cluster.client.informer import Informer
 from kubelab.cluster.clock import SystemClock
 from kubelab.cluster.lab.component import Component, ComponentName
 from kubelab.cluster.lab.config import LabConfig
-from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.cluster.lab.lab import Lab, start_lab
 from kubelab.cluster.linux.processes import scan
 from kubelab.cluster.objects import ENDPOINTS, LEASES, NODES, Object
@@ -25,14 +30,16 @@ from kubelab.cluster.store.state import StoreState
 pytestmark = [pytest.mark.root, pytest.mark.asyncio(loop_scope="module")]
 
 MASTERS = ("master-1", "master-2", "master-3")
+LOST = "master-2"
 PATIENCE_S = 40  # For a busy machine; an election takes 0.2 s otherwise.
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
-    directory = LabDirectory(tmp_path_factory.mktemp("lab") / "lab")
+    directory = earlier_life(tmp_path_factory.mktemp("lab") / "lab", len(MASTERS))
+    shutil.rmtree(directory.masters / LOST / "member")
     before = {each.pid for each in scan([os.getpid()])}  # Other tests' own, which outlive these.
-    async with start_lab(equipped(LabConfig(directory=directory, masters=3, minions=1))) as lab:
+    async with start_lab(equipped(LabConfig(directory=directory, minions=1))) as lab:
         await lab.ready()
         yield lab
     assert sorted(left.name for left in directory.path.iterdir()) == ["lock", "masters"]
@@ -98,6 +105,12 @@ async def test_every_master_has_its_programs_and_the_store_its_members(lab):
         return told == (MASTERS, MASTERS, True, True) and state.leader in MASTERS
 
     await until(is_whole)  # On a busy machine one may begin a new election at any time.
+
+
+async def test_a_master_whose_disk_was_lost_has_got_everything_from_the_others(lab):
+    kept = await lab.stored(b"/registry/configmaps/default/kept", LOST)
+    assert kept is not None
+    assert msgspec.json.decode(kept.value) == KEPT
 
 
 async def test_the_service_kubernetes_stands_for_all_masters(lab):

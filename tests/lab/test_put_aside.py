@@ -6,9 +6,11 @@ import pytest
 from click.testing import CliRunner
 
 from kubelab.cli.command_line import kubelab_command
+from kubelab.cluster.errors import LabError
+from kubelab.cluster.lab.config import LabConfig
 from kubelab.cluster.lab.directory import LabDirectory
-from kubelab.cluster.lab.shape import Shape, write
-from kubelab.cluster.lab.stopped_store import member_directories, restore_lab
+from kubelab.cluster.lab.shape import Shape, settle, write
+from kubelab.cluster.lab.stopped_store import member_directories, replace_member, restore_lab
 from kubelab.cluster.store.member_restore import stopped_store
 from kubelab.cluster.store.mvcc import Mvcc
 from kubelab.cluster.store.requests import Put
@@ -18,6 +20,7 @@ from kubelab.cluster.store.requests import Put
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LabDirectory:
     """Return the place of a lab that was restored three times."""
     monkeypatch.setenv("KUBELAB_DIR", str(tmp_path / "lab"))
+    monkeypatch.setenv("KUBELAB_LANG", "en")
     directory = LabDirectory.default()
     write(directory.shape, Shape(3, "raft"))
     for value in (b"first", b"second", b"third"):
@@ -55,3 +58,15 @@ def test_clean_takes_it_and_leaves_the_store(directory: LabDirectory) -> None:
 def test_clean_all_takes_everything(directory: LabDirectory) -> None:
     assert CliRunner().invoke(kubelab_command, ["clean", "--all"]).exit_code == 0
     assert not directory.masters.exists()
+
+
+def test_a_member_is_replaced_only_if_the_others_are_a_majority(directory: LabDirectory) -> None:
+    members = member_directories(directory)
+    replace_member(directory, "master-2")
+    assert not members["master-2"].exists()
+    assert value_in(members["master-2"].with_name("member.before")) == b"third"
+    assert settle(directory.shape, LabConfig(directory=directory)).has_run
+    with pytest.raises(LabError, match="no majority"):
+        replace_member(directory, "master-3")
+    with pytest.raises(LabError, match="master-1, master-2, master-3"):
+        replace_member(directory, "master-4")

@@ -8,38 +8,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from earlier_life import KEPT, earlier_life
 from lab_program import RunningLab, running, until
 
 from kubelab.cluster.lab.control import ControlClient
-from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.cluster.lab.faults import Order
-from kubelab.cluster.lab.shape import Shape, write
-from kubelab.cluster.lab.stopped_store import restore_lab
-from kubelab.cluster.store.mvcc import Mvcc
-from kubelab.cluster.store.requests import Put
+from kubelab.cluster.lab.shape import Shape
 
 pytestmark = pytest.mark.root
-
-KEPT = {
-    "apiVersion": "v1",
-    "kind": "ConfigMap",
-    "metadata": {
-        "name": "kept",
-        "namespace": "default",
-        "uid": "6a0e7a40-1111-4c1d-8a40-4c2f5b3f8e11",
-        "creationTimestamp": "2026-01-01T00:00:00Z",
-    },
-    "data": {"from": "the cluster's earlier life"},
-}
-
-
-def earlier_life(place: Path, masters: int) -> LabDirectory:
-    """Leave what a lab of so many masters would have, with one object in its store."""
-    directory, mvcc = LabDirectory(place), Mvcc()
-    write(directory.shape, Shape(masters, "raft"))
-    mvcc.apply(Put(b"/registry/configmaps/default/kept", msgspec.json.encode(KEPT)))
-    restore_lab(directory, mvcc, force=False)
-    return directory
 
 
 def has_kept(lab: RunningLab) -> bool:
@@ -65,7 +41,9 @@ def test_one_master_becomes_three_and_may_die(short_path: Path) -> None:
         until(lambda: lab.store().leader in ("master-2", "master-3"))
         assert has_kept(lab)
         lab.kubectl("create", "configmap", "without-the-first")
-    assert json.loads(directory.shape.read_bytes()) == json.loads(msgspec.json.encode(Shape(3, "raft")))
+    assert json.loads(directory.shape.read_bytes()) == json.loads(
+        msgspec.json.encode(Shape(3, "raft", has_run=True))
+    )
 
 
 def test_three_masters_become_one_and_nothing_of_the_others_stays(short_path: Path) -> None:

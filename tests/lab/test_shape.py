@@ -39,6 +39,49 @@ def test_who_changes_their_mind_in_the_midst_loses_sight_of_nobody(directory: La
     assert asked(directory, 3) == Shape(5, "raft", becoming=3)
 
 
+def test_a_lost_disk_is_replaced_until_that_is_done(directory: LabDirectory) -> None:
+    write(directory.shape, Shape(3, "raft", has_run=True).towards(3))
+    assert asked(directory) == asked(directory, 3) == Shape(3, "raft", becoming=3, has_run=True)
+
+
+def test_that_it_has_run_is_not_forgotten(directory: LabDirectory) -> None:
+    write(directory.shape, Shape(1, "raft", has_run=True))
+    assert asked(directory, 3) == Shape(1, "raft", becoming=3, has_run=True)
+
+
+MASTERS = ("master-1", "master-2", "master-3")
+
+
+def without(*names: str) -> dict[str, bool]:
+    return {name: name not in names for name in MASTERS}
+
+
+def test_a_member_without_data_has_lost_it_if_the_cluster_has_run() -> None:
+    assert Shape(3, "raft", has_run=True).lost(without("master-2")) == ["master-2"]
+    assert Shape(3, "raft", has_run=True).lost(without()) == []
+    assert Shape(3, "raft").lost(without(*MASTERS)) == []
+
+
+@pytest.mark.parametrize("becoming", [0, 3])
+def test_a_cluster_all_of_whose_disks_are_lost_does_not_begin_anew_in_silence(becoming: int) -> None:
+    shape = Shape(1, "raft", has_run=True, becoming=becoming)
+    with pytest.raises(LabError, match="snapshot restore FILE --force"):
+        shape.lost({"master-1": False})
+
+
+def test_nobody_is_replaced_without_a_majority() -> None:
+    with pytest.raises(LabError, match="master-1, master-3"):
+        Shape(3, "raft", has_run=True).lost(without("master-1", "master-3"))
+
+
+def test_who_is_new_has_lost_nothing() -> None:
+    assert Shape(1, "raft", has_run=True, becoming=3).lost(without("master-2", "master-3")) == []
+
+
+def test_an_etcd_elsewhere_loses_no_disk_of_ours() -> None:
+    assert Shape(3, "https://127.0.0.1:2379", has_run=True).lost({}) == []
+
+
 def test_a_cluster_that_never_came_up_has_nobody_to_ask(tmp_path: Path) -> None:
     directory = LabDirectory(tmp_path)
     write(directory.shape, Shape(3, "raft"))

@@ -117,6 +117,15 @@ async def _change_killed(cluster: Members, target: Sequence[str], after: int) ->
         await _change(again, target)
 
 
+async def _put(cluster: Members) -> None:
+    """Leadership may move meanwhile, however short that is."""
+
+    async def put() -> None:
+        await (await cluster.leader()).put(Put(b"key", b"value"))
+
+    await surely(put)
+
+
 async def _check(cluster: Members, target: Sequence[str]) -> None:
     assert sorted(cluster.running) == sorted(target)
     leader = await cluster.leader()
@@ -130,7 +139,7 @@ async def _check(cluster: Members, target: Sequence[str]) -> None:
 @pytest.mark.parametrize("after", range(7))
 async def test_one_becomes_three(tmp_path: Path, after: int) -> None:
     async with store_members(tmp_path, NAMES[:1]) as cluster:
-        await (await cluster.leader()).put(Put(b"key", b"value"))
+        await _put(cluster)
         await _change_killed(cluster, NAMES, after)
         await _check(cluster, NAMES)
         await cluster.kill("master-1")  # Whose data all have by now.
@@ -143,7 +152,7 @@ async def test_two_more_join_whom_one_leads_that_has_joined_itself(tmp_path: Pat
     """What they begin with is older than their leader's membership: without a word they would not answer."""
     async with store_members(tmp_path, NAMES[:1]) as cluster:
         first = await cluster.leader()
-        await first.put(Put(b"key", b"value"))
+        await _put(cluster)
         await _change(Masters(cluster, Kill(0)), NAMES)
         await first.move_leader(cluster.running["master-2"].member_id)
         more = ("master-2", "master-3", "master-4", "master-5")
@@ -154,8 +163,7 @@ async def test_two_more_join_whom_one_leads_that_has_joined_itself(tmp_path: Pat
 @pytest.mark.parametrize("after", range(4))
 async def test_three_become_one(tmp_path: Path, after: int) -> None:
     async with store_members(tmp_path, NAMES) as cluster:
-        leader = await cluster.leader()
-        await leader.put(Put(b"key", b"value"))
+        await _put(cluster)
         await _change_killed(cluster, NAMES[:1], after)
         await _check(cluster, NAMES[:1])
         assert sorted(path.name for path in tmp_path.iterdir()) == ["master-1"]
@@ -163,8 +171,24 @@ async def test_three_become_one(tmp_path: Path, after: int) -> None:
 
 async def test_who_is_a_member_already_stays_one(tmp_path: Path) -> None:
     async with store_members(tmp_path, NAMES) as cluster:
-        await (await cluster.leader()).put(Put(b"key", b"value"))
+        await _put(cluster)
         ids = {member.member_id for member in cluster.running.values()}
         await _change(Masters(cluster, Kill(0)), NAMES)
         await _check(cluster, NAMES)
         assert {member.member_id for member in cluster.running.values()} == ids
+
+
+@pytest.mark.parametrize("after", [1, 3])  # When it is removed, and when it has joined as a learner.
+async def test_who_has_lost_its_disk_comes_again_as_somebody_else(tmp_path: Path, after: int) -> None:
+    """As itself it might vote once more, and not for what it has acknowledged."""
+    async with store_members(tmp_path, NAMES) as cluster:
+        await _put(cluster)
+        leader = await cluster.leader()
+        lost = cluster.name(cluster.others(leader)[0])
+        before = {name: member.member_id for name, member in cluster.running.items()}
+        await cluster.kill(lost)
+        shutil.rmtree(tmp_path / lost)
+        await _change_killed(cluster, NAMES, after)
+        await _check(cluster, NAMES)
+        now = {name: member.member_id for name, member in cluster.running.items()}
+        assert {name for name in NAMES if now[name] != before[name]} == {lost}

@@ -234,7 +234,7 @@ def test_damage_is_told_with_the_file_and_the_way_out(tmp_path: Path) -> None:
     data = bytearray(older.read_bytes())
     data[1500] ^= 8
     older.write_bytes(data)
-    with pytest.raises(LabError, match="member remove") as refused:
+    with pytest.raises(LabError, match="store replace") as refused:
         Wal.open(directory)
     assert str(older) in str(refused.value)
 

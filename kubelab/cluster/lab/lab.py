@@ -24,6 +24,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from msgspec.structs import replace
+
 from kubelab.cluster.apiserver import audit
 from kubelab.cluster.apiserver.request_log import RequestLog
 from kubelab.cluster.client.api import Api
@@ -317,8 +319,7 @@ class Lab:
 
     async def _resize(self, names: Sequence[str]) -> None:
         """Have the store's members on as many of the masters *names* as there are to be, the first ones."""
-        stores = {name: master.store for name, master in self._control_plane.result().masters.items()}
-        engines = {n: each for n, each in stores.items() if isinstance(each, RaftMember | EtcdOnMaster)}
+        engines = self._engines()
         for name in names:
             await self._install(name)
         places = MembersOfMasters(engines, self._store_program)
@@ -332,6 +333,11 @@ class Lab:
             await drop_strangers(store, places, there, self._clock)
             await make_members(store, places, target, going, self._clock)
 
+    def _engines(self) -> dict[str, RaftMember | EtcdOnMaster]:
+        """Return the members on the masters; an etcd elsewhere has none there."""
+        stores = {name: master.store for name, master in self._control_plane.result().masters.items()}
+        return {n: each for n, each in stores.items() if isinstance(each, RaftMember | EtcdOnMaster)}
+
     def _store_program(self, master: str) -> Program:
         return next(program for program in self._programs[master] if program.name == "etcd")
 
@@ -342,7 +348,9 @@ class Lab:
             self._control_plane.result().leave_out(name)
             del self._clocks[name]
             await in_thread(forget_master, self.directory, name)
-        shape = Shape(self.shape.becoming, self.shape.store)
+        await self._reshape(replace(self.shape, masters=self.shape.becoming, becoming=0))
+
+    async def _reshape(self, shape: Shape) -> None:
         self.shape = await in_thread(write, self.directory.shape, shape)
 
     async def _start_programs_of(self, masters: Sequence[str]) -> None:
@@ -435,6 +443,8 @@ class Lab:
             await stack.enter_async_context(self._keeper)
             await self._start_machines()
             await self._start_cluster(stack)
+            if not self.shape.has_run:
+                await self._reshape(replace(self.shape, has_run=True))
             self._ready.set_result(None)
             gc.freeze()  # What start-up made lives as long as the lab: the collector need not look again.
         except KernelError as error:
@@ -554,6 +564,9 @@ class Lab:
         plane = await ControlPlane.create(addresses, self.shape.choice, self.directory, self._clock)
         self._control_plane.set_result(plane)
         stack.push_async_callback(self._end_programs)
+        has_data = {name: engine.has_data for name, engine in self._engines().items()}
+        if self.shape.lost(has_data):  # Whoever is killed before they are back goes on with the next start.
+            await self._reshape(self.shape.towards(self.shape.masters))
         if self.shape.becoming:
             with self._phases.phase(_change(self.shape)):
                 await _unless_gone(machines, self._resize([*addresses]))
@@ -625,7 +638,9 @@ def _machines(masters: int, minions: int) -> Text:
 
 def _change(shape: Shape) -> Text:
     """Name the change that is under way; on the way down it says what is lost."""
-    words = _GROWING if shape.becoming >= shape.masters else _SHRINKING
+    if shape.becoming == shape.masters:
+        return _REPLACING
+    words = _GROWING if shape.becoming > shape.masters else _SHRINKING
     going = ", ".join(f"master-{number}" for number in range(shape.becoming + 1, shape.span + 1))
     return words.format(before=shape.masters, masters=shape.becoming, going=going)
 
@@ -662,6 +677,10 @@ _GROWING = Text(
 _SHRINKING = Text(
     es="Los miembros del almacén: de {before} a {masters} masters; lo que guardaba {going} se borra",
     en="The store's members: from {before} to {masters} masters; what {going} kept is deleted",
+)
+_REPLACING = Text(
+    es="Los miembros del almacén: quien perdió su disco lo recibe todo de los demás",
+    en="The store's members: who has lost its disk gets everything from the others",
 )
 _MASTER = Text(
     es="El master: API server, scheduler y controllers",

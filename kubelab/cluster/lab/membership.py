@@ -4,8 +4,10 @@ Who comes is added as a learner, starts with an empty directory, and is promoted
 goes hands leadership over if it leads, is removed, and then its directory goes. Each step is looked up in the
 store before it is made, so that whoever is killed in between goes on with the next start: what counts is who
 belongs by the members' own list, and who has data.
-Source: etcd, https://etcd.io/docs/v3.6/op-guide/runtime-configuration/ and learning/design-learner/; Ongaro's
-thesis, sections 4.2.1 (learners) and 4.2.2 (a leader that is removed).
+A member that votes and has lost its data does not know any more for whom, and what it has acknowledged: it is
+removed, and comes again as somebody else.
+Source: etcd, https://etcd.io/docs/v3.6/op-guide/runtime-configuration/ (replace a failed machine) and
+learning/design-learner/; Ongaro's thesis, sections 4.2.1 (learners) and 4.2.2 (a leader that is removed).
 Left out: several changes at once; masters that are to stay although their machines are gone.
 """
 
@@ -98,6 +100,9 @@ async def drop_strangers(store: MemberList, places: Places, names: Sequence[str]
 
 async def _include(store: MemberList, places: Places, name: str, clock: Clock) -> None:
     own = await _surely(lambda: _find_or_add(store, name), clock)
+    if not own.is_learner and not places.has_data(name):
+        await _surely(lambda: _remove(store, own.id), clock)
+        own = await _surely(lambda: _find_or_add(store, name), clock)
     if own.is_learner or not places.has_data(name):
         if places.has_data(name):  # It may not even know yet who leads, and must be told again.
             await places.end(name)

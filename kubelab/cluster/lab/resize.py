@@ -1,5 +1,6 @@
 """A lab whose store gets other members before its masters start: what `membership` needs of it.
 
+So does one whose masters have lost disks, as long as the others are a majority: their members come anew.
 The members that have data run first, on all machines; then they change; then those that stay are the lab's.
 What a master keeps goes when it goes: its directory, and its certificates.
 """

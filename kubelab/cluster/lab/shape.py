@@ -1,14 +1,16 @@
 """What of a cluster stays from one of its lives to the next: how many masters, and which store.
 
 It is written down beside what the masters keep, when the cluster is new. Masters come and go when the lab is
-started with another number of them (`resize`); what is under way is written down as well, so that the next
-start goes on with it.
+started with another number of them, and one whose disk is lost is replaced (`resize`); what is under way is
+written down as well, so that the next start goes on with it.
 Left out: another store for a cluster that is there.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from kubelab.cluster.errors import KernelError, LabError
 from kubelab.cluster.lab.config import LabConfig, StoreChoice
@@ -20,13 +22,15 @@ VERSION = 1
 
 class Shape(msgspec.Struct, frozen=True):
     """`store`: raft, etcd, or the URLs of an etcd with commas between. `becoming`: how many masters it is to
-    have, where that is another number; 0: no change is under way. `version` is that of all files beside this
-    one."""
+    have when its members have changed, also the same number where one is replaced; 0: no change is under way.
+    `has_run`: it has come up once, so that a member without data has lost it. `version` is that of all files
+    beside this one."""
 
     masters: int
     store: str
     version: int = VERSION
     becoming: int = 0
+    has_run: bool = False
 
     @property
     def choice(self) -> StoreChoice:
@@ -42,8 +46,21 @@ class Shape(msgspec.Struct, frozen=True):
     def towards(self, masters: int) -> "Shape":
         """Return the shape that is on its way to so many *masters*."""
         if not isinstance(self.choice, str):  # Masters have nothing of their own there.
-            return Shape(masters, self.store)
-        return Shape(self.span, self.store, becoming=masters)
+            return replace(self, masters=masters)
+        return replace(self, masters=self.span, becoming=masters)
+
+    def lost(self, has_data: Mapping[str, bool]) -> list[str]:
+        """Return those of the members on the lab's masters that have lost what they had in an earlier life of
+        the cluster. While it changes, who is new has nothing yet.
+
+        Raises:
+            LabError: so many have that the cluster is lost.
+        """
+        without = [name for name, has in has_data.items() if self.has_run and not has]
+        are_all = 0 < len(without) == len(has_data)
+        if are_all or (not self.becoming and 0 < len(has_data) <= 2 * len(without)):
+            raise LabError(_LOST.format(names=", ".join(without)))
+        return [] if self.becoming else without
 
 
 def settle(path: Path, config: LabConfig) -> Shape:
@@ -62,7 +79,8 @@ def settle(path: Path, config: LabConfig) -> Shape:
         raise LabError(_OTHER.format(path=path.parent, store=there.store))
     if config.masters in (None, there.becoming or there.masters):
         return there
-    shape = there.towards(config.masters) if _has_members(path.parent) else Shape(config.masters, there.store)
+    has_members = _has_members(path.parent)
+    shape = there.towards(config.masters) if has_members else replace(there, masters=config.masters)
     return write(path, shape)
 
 
@@ -96,6 +114,12 @@ def _read(path: Path) -> Shape | None:
     return shape
 
 
+_LOST = Text(
+    es="Lo que guardaba el almacén de {names} ya no está, y los demás no son mayoría: restaura una copia con "
+    "`kubelab store snapshot restore FILE --force`, o empieza de nuevo con `kubelab up --fresh`.",
+    en="What the store of {names} kept is gone, and the others are no majority: restore a snapshot with "
+    "`kubelab store snapshot restore FILE --force`, or begin anew with `kubelab up --fresh`.",
+)
 _OTHER = Text(
     es="El clúster de {path} tiene el almacén {store}: levántalo con él, o empieza de nuevo con --fresh.",
     en="The cluster in {path} has the store {store}: start it with that one, or add --fresh to begin anew.",

@@ -13,11 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from msgspec import structs
+
 from kubelab.cluster.errors import LabError
 from kubelab.cluster.lab.aside import put_aside
 from kubelab.cluster.lab.config import LabConfig
 from kubelab.cluster.lab.directory import LabDirectory
-from kubelab.cluster.lab.shape import Shape, settle
+from kubelab.cluster.lab.shape import Shape, settle, write
 from kubelab.cluster.store import etcd_restore
 from kubelab.cluster.store.member_config import found_cluster
 from kubelab.cluster.store.member_restore import restore_member, stopped_store
@@ -79,7 +81,7 @@ def restore_lab(directory: LabDirectory, mvcc: Mvcc, *, force: bool) -> list[Pat
     shape = _shape(directory)
     directories = _directories(directory, shape)
     is_etcd = shape.choice == "etcd"
-    there = [path for path in directories.values() if etcd_restore.has_data(path) or has_log(path / "wal")]
+    there = [path for path in directories.values() if _has_data(path)]
     if there and not force:
         raise LabError(_EXISTS.format(path=there[0]))
     prepared = {name: prepared_at(path) for name, path in directories.items()}
@@ -91,6 +93,10 @@ def restore_lab(directory: LabDirectory, mvcc: Mvcc, *, force: bool) -> list[Pat
         sync_directory(directory.masters)
     finish_restoring(directory)
     return list(directories.values())
+
+
+def _has_data(path: Path) -> bool:
+    return has_log(path / "wal") or etcd_restore.has_data(path)
 
 
 def _prepare(prepared: Mapping[str, Path], mvcc: Mvcc) -> None:
@@ -129,6 +135,26 @@ def _directories(directory: LabDirectory, shape: Shape) -> dict[str, Path]:
     return {name: directory.masters / name / DATA[shape.choice] for name in names}
 
 
+def replace_member(directory: LabDirectory, name: str) -> None:
+    """Put aside what the member on the master *name* has, so that the others give it everything anew when the
+    lab starts (`resize`). None of them may run.
+
+    Raises:
+        LabError: there is no such member, or the others are no majority.
+    """
+    shape = _shape(directory)
+    directories = _directories(directory, shape)
+    if name not in directories:
+        raise LabError(_NO_MEMBER.format(name=name, names=", ".join(directories)))
+    others = [path for each, path in directories.items() if each != name and _has_data(path)]
+    voters = len(others) - bool(shape.becoming)  # While members change, one of them may be a learner.
+    if 2 * voters <= len(directories):
+        raise LabError(_NO_MAJORITY.format(name=name))
+    write(directory.shape, structs.replace(shape, has_run=True))
+    if directories[name].exists():
+        put_aside(directories[name])
+
+
 def finish_restoring(directory: LabDirectory) -> None:
     """Put in place what `restore_lab` has prepared; if that is not the whole, throw it away.
 
@@ -164,6 +190,17 @@ def _remove(path: Path) -> None:
 _NONE = Text(
     es="No hay almacén del laboratorio en {path}: levanta antes uno con `kubelab up`.",
     en="There is no store of the lab in {path}: start one with `kubelab up` first.",
+)
+_NO_MEMBER = Text(
+    es="El laboratorio no tiene ningún miembro en {name}: elige uno de {names}.",
+    en="The lab has no member on {name}: choose one of {names}.",
+)
+_NO_MAJORITY = Text(
+    es="Sin el miembro de {name} los demás no son mayoría, y no hay de quién tomar lo que guardaba: restaura "
+    "una copia con `kubelab store snapshot restore FILE --force`, o empieza de nuevo con `kubelab up "
+    "--fresh`.",
+    en="Without the member on {name} the others are no majority, and nobody has what it kept: restore a "
+    "snapshot with `kubelab store snapshot restore FILE --force`, or begin anew with `kubelab up --fresh`.",
 )
 _EXISTS = Text(
     es="El laboratorio ya tiene un almacén en {path}: guárdalo si hace falta con `kubelab store snapshot "

@@ -296,6 +296,8 @@ _NO_PROGRAM = Text(
     en="There is no etcd on this machine: install it with `apt-get install etcd-server`.",
 )
 _DIES = Text(
-    es="etcd no arranca en {name}: mira por qué en {log}, y vuelve a intentarlo.",
-    en="etcd does not start on {name}: see why in {log}, and try again.",
+    es="etcd no arranca en {name}: mira por qué en {log}, y vuelve a intentarlo; si su disco está dañado y "
+    "los demás miembros son mayoría, antes `kubelab store replace {name}`.",
+    en="etcd does not start on {name}: see why in {log}, and try again; if its disk is damaged and the "
+    "other members are a majority, `kubelab store replace {name}` first.",
 )

@@ -452,12 +452,12 @@ def rot(path: Path, offset_bytes: int) -> LabError:
 
 
 _ROT = Text(
-    es="{path} está dañado (byte {offset}): lo leído no es lo que se escribió. Quita este miembro y añádelo "
-    "de nuevo con el directorio vacío (`etcdctl member remove` y `member add`), o restaura una copia con "
-    "`kubelab store snapshot restore`.",
-    en="{path} is damaged (byte {offset}): what was read is not what was written. Remove this member and add "
-    "it anew with an empty directory (`etcdctl member remove` and `member add`), or restore a copy with "
-    "`kubelab store snapshot restore`.",
+    es="{path} está dañado (byte {offset}): lo leído no es lo que se escribió. Si los demás miembros son "
+    "mayoría, `kubelab store replace MASTER` hace que se lo den todo de nuevo; si no, restaura una copia con "
+    "`kubelab store snapshot restore FILE --force`, o empieza de nuevo con `kubelab up --fresh`.",
+    en="{path} is damaged (byte {offset}): what was read is not what was written. If the other members are a "
+    "majority, `kubelab store replace MASTER` has them give it everything anew; else restore a snapshot with "
+    "`kubelab store snapshot restore FILE --force`, or begin anew with `kubelab up --fresh`.",
 )
 _IN_USE = Text(
     es="Otro proceso usa el registro {path}: cierra ese laboratorio o espera a que termine.",
