@@ -143,6 +143,31 @@ def test_value_knows_that_it_is_another_one() -> None:
     ]
 
 
+STEADY = f"{{value: {COUNT}, steady: 5s}}"
+
+
+def test_value_stayed_the_same_for_so_long_whatever_it_was_before() -> None:
+    moments = [(0, ONE), (3, TWO), (7.9, TWO), (8, TWO)]
+    assert verdicts(STEADY, moments) == [NOT_YET, NOT_YET, NOT_YET, PASSED]
+
+
+def test_a_value_that_moves_again_is_steady_no_more() -> None:
+    moments = [(0, ONE), (5, ONE), (6, TWO), (7, ONE), (11.9, ONE), (12, ONE)]
+    assert verdicts(STEADY, moments) == [NOT_YET, PASSED, NOT_YET, NOT_YET, NOT_YET, PASSED]
+
+
+def test_a_value_that_was_gone_is_steady_from_when_it_is_there_again() -> None:
+    steady = "{value: {process: {comm: sleep}}, steady: 5s}"
+    moments = [(0, ONE), (4, NOTHING), (5, ONE), (9.9, ONE), (10, ONE)]
+    assert verdicts(steady, moments) == [NOT_YET, NOT_YET, NOT_YET, NOT_YET, PASSED]
+
+
+def test_steady_asks_to_be_woken_when_its_time_is_over() -> None:
+    watcher = Watcher(STEADY)
+    assert not watcher.at(2, ONE).passed
+    assert watcher.memory.wake_at_s == 7
+
+
 def test_value_is_only_for_checks_that_have_one() -> None:
     with pytest.raises(LessonError, match=r"no value “all”|no hay valor «all»"):
         check("{value: {all: [{process: {comm: sleep}}]}, eq: 1}")

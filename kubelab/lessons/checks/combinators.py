@@ -236,13 +236,16 @@ class Within(_Combined):
 @check
 class Value(Comparison, _Single):
     """The value of a check that has one compares as the comparison's keys (below) say, or has grown since the
-    step began, or is another one than then."""
+    step began, or is another one than then; or it has stayed the same for a length of time."""
 
     value: Annotated[Measure, "The check whose value it is."]
     increased: Annotated[
         int | None, "By how much the value, a number, must have grown since it was first seen in the step."
     ] = None
     changed: Annotated[bool, "The value must be another one than when it was first seen in the step."] = False
+    steady: Annotated[
+        Duration | None, "For how long it must have stayed the same, whatever it was before."
+    ] = None
 
     example = "{value: {object-count: pods, labels: {app: web}}, increased: 1}"
 
@@ -252,7 +255,7 @@ class Value(Comparison, _Single):
     @property
     def asks(self) -> bool:
         """Whether anything is asked of the value but that there is one."""
-        return bool(self.asked()) or self.changed or self.increased is not None
+        return bool(self.asked()) or self.changed or self.increased is not None or self.steady is not None
 
     def expected(self, scope: Scope) -> Text:
         subject, phrases = self.value.subject(scope), list(self._phrases())
@@ -268,15 +271,34 @@ class Value(Comparison, _Single):
             )
         if self.changed:
             yield Text("otro valor que antes", "another value than before")
+        if self.steady is not None:
+            yield Text(f"el mismo valor {self.steady} seguidos", f"the same value for {self.steady} on end")
 
     def evaluate(self, observation: Observation, scope: Scope) -> Finding:
         look = judge(self.value, observation, scope).look
         value = self.value.value(observation, scope)
+        # Always asked: what has changed meanwhile has not stayed the same, whatever else holds.
+        is_steady = self._is_steady(value, scope)
         if value is None:
             return self.finding(False, scope, Text("no hay ningún valor", "there is no value"), look)
         first = scope.memory.first(self.value, value)
-        passed = self.holds(value, self.value.amount) and self._has_moved(first, value)
+        passed = self.holds(value, self.value.amount) and self._has_moved(first, value) and is_steady
         return self.finding(passed, scope, _seen(first, value), look)
+
+    def _is_steady(self, value: Any, scope: Scope) -> bool:
+        if self.steady is None:
+            return True
+        memory, subject = scope.memory, (self, "steady")
+        is_same = value is not None and value == memory.latest(subject)
+        memory.note(subject, value)
+        memory.since_s(subject, is_same)  # Another value begins anew, now.
+        since_s = memory.since_s(subject, value is not None)
+        if since_s is None:
+            return False
+        over_s = since_s + self.steady.seconds_s
+        if memory.at_s < over_s:
+            memory.wake(over_s)
+        return memory.at_s >= over_s
 
     def _has_moved(self, first: Any, value: Any) -> bool:
         if self.changed and value == first:
