@@ -14,9 +14,11 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from served_cluster import Cluster
 from yarl import URL
 
+from kubelab.cluster.apiserver.admission import Attributes
+from kubelab.cluster.apiserver.inflight import WRITING_MAX
 from kubelab.cluster.apiserver.pki import KeyPair, client_context
 from kubelab.cluster.apiserver.plain_request import BODY_BYTES_MAX, PlainRequest
-from kubelab.cluster.objects import NAMESPACES, Object
+from kubelab.cluster.objects import CLUSTERROLEBINDINGS, NAMESPACES, Object
 
 CONTENT = {"Content-Type": "application/json"}
 MERGE = {"Content-Type": "application/merge-patch+json"}
@@ -176,6 +178,95 @@ async def test_a_long_body_is_written_too(cluster: Cluster) -> None:
     write = post("configmaps", configmap("long", text="x" * 2 * BODY_BYTES_MAX)).way("quick")
     answer = await one_after_another(cluster, write.encoded(), 1)
     assert answer.startswith("HTTP/1.1 201 Created")
+
+
+class Broken:
+    """An admission plug-in with a mistake in it."""
+
+    async def admit(self, attributes: Attributes) -> None:
+        raise ZeroDivisionError(attributes.name)
+
+    async def validate(self, attributes: Attributes) -> None:
+        """It does not come to that."""
+
+
+async def test_a_mistake_of_the_server_is_told_as_one(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    for way in WAYS:
+        await cluster.api.create(NAMESPACES, {"metadata": {"name": NAMESPACE % way}})
+    cluster.registry.admission.plugins.insert(0, Broken())
+    write = post("configmaps", configmap("a"))
+    quick = (await exchanged(cluster, write.way("quick").encoded())).decode()
+    usual = (await exchanged(cluster, write.way("usual").encoded(**CLOSES))).decode()
+    assert quick.startswith("HTTP/1.1 500 Internal Server Error\r\n")
+    assert "Connection: close\r\n" in quick
+    assert sorted(compared(quick).splitlines()) == sorted(compared(usual).splitlines())
+    logged = [each.exc_info[1] for each in caplog.records if each.exc_info]
+    assert [type(each) for each in logged] == [ZeroDivisionError, ZeroDivisionError]
+
+
+class Held:
+    """An admission plug-in that lets nothing through until it is told to."""
+
+    def __init__(self, wanted: int) -> None:
+        self._wanted = wanted
+        self.all_came = asyncio.Event()
+        self.let_go = asyncio.Event()
+
+    async def admit(self, attributes: Attributes) -> None:
+        self._wanted -= 1
+        if not self._wanted:
+            self.all_came.set()
+        await self.let_go.wait()
+
+    async def validate(self, attributes: Attributes) -> None:
+        """All was held before anything was changed."""
+
+
+async def test_more_writes_than_there_are_places_for_are_put_off(cluster: Cluster) -> None:
+    """As both ways tell it, and until one of those that came before is done."""
+    await cluster.api.create(NAMESPACES, {"metadata": {"name": NAMESPACE % "quick"}})
+    await cluster.api.create(CLUSTERROLEBINDINGS, _may_do_all("worker"))
+    worker = cluster.authority.issue("worker", "worker")  # Administrators are never put off.
+    held = Held(WRITING_MAX)
+    cluster.registry.admission.plugins.insert(0, held)
+    async with asyncio.TaskGroup() as group:
+        writes = [post("configmaps", configmap(f"c{n}")).way("quick") for n in range(WRITING_MAX)]
+        under_way = [group.create_task(_status(cluster, each.encoded(), worker)) for each in writes]
+        await held.all_came.wait()
+        late = post("configmaps", configmap("late")).way("quick")
+        for refused in (late.encoded(), late.encoded(**CLOSES)):
+            head, body = (await _answered(cluster, refused, worker)).decode().split("\r\n\r\n", 1)
+            assert head.startswith("HTTP/1.1 429 Too Many Requests")
+            assert "Retry-After: 1" in head.splitlines()
+            assert json.loads(body)["reason"] == "TooManyRequests"
+        held.let_go.set()
+    assert {each.result() for each in under_way} == {201}
+    assert await _status(cluster, late.encoded(), worker) == 201
+
+
+def _may_do_all(user: str) -> Object:
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
+    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}
+    return {"metadata": {"name": user}, "roleRef": role, "subjects": [subject]}
+
+
+async def _status(cluster: Cluster, data: bytes, pair: KeyPair) -> int:
+    return int((await _answered(cluster, data, pair))[9:12])
+
+
+async def _answered(cluster: Cluster, data: bytes, pair: KeyPair) -> bytes:
+    """Send *data* on a connection of its own; return the one answer."""
+    tls = client_context(cluster.authority.certificate_path, pair)
+    reader, writer = await asyncio.open_connection("localhost", cluster.port, ssl=tls)
+    writer.write(data)
+    head = await reader.readuntil(b"\r\n\r\n")
+    found = re.search(rb"Content-Length: (\d+)", head)
+    assert found is not None
+    answer = head + await reader.readexactly(int(found[1]))
+    writer.close()
+    return answer
 
 
 async def test_a_client_that_goes_away_leaves_its_write_in_the_record(cluster: Cluster) -> None:

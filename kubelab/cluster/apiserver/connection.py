@@ -8,8 +8,10 @@ Source: aiohttp, web_protocol.py: the queue of parsed messages, and the future b
 """
 
 import asyncio
+import sys
 from asyncio import sslproto
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Protocol
 
 from aiohttp import StreamReader
@@ -17,6 +19,7 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from kubelab.cluster.apiserver import plain_request
+from kubelab.cluster.apiserver.plain_request import Reply
 from kubelab.cluster.streams import web
 
 # What each TLS connection keeps to read into, and asks OpenSSL for at once; asyncio has no argument for it.
@@ -99,9 +102,21 @@ class Connection(web.RequestHandler):
         finally:
             self._writing = None
             if answer is None:
-                transport.abort()  # Whoever waits for it need not go on.
+                self._fail(message, transport)
         self._send(transport, answer)
         self._go_on()
+
+    def _fail(self, message: RawRequestMessage, transport: asyncio.Transport) -> None:
+        """Say what aiohttp's `handle_error` does where the server is at fault, and end the connection."""
+        error, task = sys.exception(), asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError):
+            transport.abort()  # Whoever waits for it need not go on.
+            return
+        self.log_exception("Error handling request %s %s", message.method, message.path, exc_info=error)
+        assert task is not None
+        task.add_done_callback(asyncio.Task.exception)  # It has been told of.
+        transport.write(_FAILED.encoded())
+        transport.close()
 
     def _send(self, transport: asyncio.Transport, answer: bytes) -> None:
         transport.write(answer)
@@ -118,6 +133,14 @@ class Connection(web.RequestHandler):
             await asyncio.wait([writing], timeout=timeout)
             writing.cancel()
         await super().shutdown(timeout)
+
+
+_FAILURE = HTTPStatus.INTERNAL_SERVER_ERROR
+_FAILED = Reply(
+    _FAILURE,
+    f"{_FAILURE.value} {_FAILURE.phrase}\n\n{_FAILURE.description}".encode(),
+    [("Content-Type", "text/plain; charset=utf-8"), ("Connection", "close")],
+)
 
 
 class Server(web.Server):
