@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import gc
 import os
 import socket
 import struct
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from kubelab.cluster.apiserver.pki import Authority, KeyPair, server_context
@@ -82,6 +84,29 @@ async def keep_open(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
     """Begin an answer and never end it, as a watch without events."""
     await saying("200 OK", b"", length=100)(reader, writer)
     await reader.read()
+
+
+async def test_an_answer_comes_although_somebody_looked_at_it_before(authority: Authority) -> None:
+    asked, looked = asyncio.Event(), asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await looked.wait()
+        writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{"kind": "A"}')
+
+    async with (
+        serving(authority, answer) as port,
+        HttpsApi.connect(config_of(authority, port)) as api,
+        asyncio.TaskGroup() as group,
+    ):
+        got = group.create_task(api.get(PODS, "default", "a"))
+        await asked.wait()
+        waited_for = [each for each in gc.get_objects() if isinstance(each, aiohttp.ClientResponse)]
+        shown = "".join(map(repr, waited_for))
+        looked.set()
+        assert await got == {"kind": "A"}
+    assert f"GET https://127.0.0.1:{port}" in shown
 
 
 async def test_nothing_listens(authority: Authority) -> None:

@@ -26,6 +26,7 @@ from kubelab.cluster.apiserver import refusals, upgrading
 from kubelab.cluster.apiserver.logs import CONNECT_TIMEOUT_S, KUBELET_PORT, Dial, address_of
 from kubelab.cluster.apiserver.registry import ListOptions, Registry
 from kubelab.cluster.apiserver.routes import Route
+from kubelab.cluster.client.response import Response
 from kubelab.cluster.client.sent_once import sent_once
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import ENDPOINTSLICES, NODES, PODS, SERVICES, Object
@@ -242,6 +243,7 @@ async def connect(tls: SSLContext, dial: Dial | None) -> AsyncIterator[Proxy]:
         auto_decompress=False,
         skip_auto_headers=("User-Agent",),
         middlewares=(sent_once,),
+        response_class=Response,
     ) as session:
         yield Proxy(session, tls, dial)
 

@@ -28,6 +28,7 @@ from yarl import URL
 from kubelab.cluster.client import discovery
 from kubelab.cluster.client.api import ObjectList, PatchType, WatchEvent
 from kubelab.cluster.client.kubeconfig import ClientConfig
+from kubelab.cluster.client.response import Response
 from kubelab.cluster.client.sent_once import sent_once
 from kubelab.cluster.client.servers import Servers
 from kubelab.cluster.clock import Clock, SystemClock
@@ -91,6 +92,7 @@ class HttpsApi:
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             middlewares=(sent_once,),
+            response_class=Response,
         ) as session:
             try:
                 yield cls(session, config, clock or SystemClock())
