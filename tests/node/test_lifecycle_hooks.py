@@ -1,16 +1,24 @@
 """postStart and preStop of a pod's containers, on virtual time with a runtime of plain values."""
 
+import asyncio
+import os
+import ssl
+from datetime import UTC, datetime
+from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Any
 
 import pytest
 from memory_runtime import MemoryRuntime
 
+from kubelab.cluster.apiserver import pki
 from kubelab.cluster.apiserver.local import LocalApi
 from kubelab.cluster.clock import VirtualClock
 from kubelab.cluster.node.kubelet import Kubelet
-from kubelab.cluster.node.lifecycle_hooks import HookError, port_number
+from kubelab.cluster.node.lifecycle_hooks import HookError, HookPlace, port_number, run_hook
 from kubelab.cluster.objects import EVENTS, PODS, Object
 
+ROUNDS = 10  # Of the loop: more than it takes to end what waits for nobody.
 IMPOSSIBLE = {"tcpSocket": {"port": 80}}  # Upstream keeps the field, and refuses to carry it out.
 
 
@@ -94,6 +102,45 @@ async def test_without_grace_there_is_no_pre_stop(
     await api.delete(PODS, "default", "web", grace_period_s=0)
     await clock.advance(0)
     assert "stop web 0" in runtime.calls
+
+
+class Silent(asyncio.Protocol):
+    """Takes in whoever comes, and does not even hear a goodbye."""
+
+    def __init__(self) -> None:
+        self.came = asyncio.Event()
+        self.transport: asyncio.BaseTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.pause_reading()
+        self.transport = transport
+        self.came.set()
+
+
+@pytest.mark.root  # It connects from within the pod's network.
+async def test_a_hook_whose_time_is_over_waits_for_nobodys_goodbye(
+    tmp_path: Path, runtime: MemoryRuntime, clock: VirtualClock
+) -> None:
+    authority = pki.Authority.create(tmp_path, datetime.now(UTC))
+    pair = authority.kubelet_server("pod", [pki.LOOPBACK])
+    tls = pki.server_context(authority.certificate_path, pair, ssl.CERT_OPTIONAL)
+    silent = Silent()
+    async with await asyncio.get_running_loop().create_server(
+        lambda: silent, "127.0.0.1", 0, ssl=tls
+    ) as server:
+        hook = {"httpGet": {"scheme": "HTTPS", "port": server.sockets[0].getsockname()[1]}}
+        place = HookPlace("web", os.getpid(), IPv4Address("127.0.0.1"))
+        asking = asyncio.ensure_future(run_hook(runtime, clock, {"name": "web"}, hook, place))
+        await silent.came.wait()
+        for _ in range(ROUNDS):
+            await asyncio.sleep(0)
+        asking.cancel()
+        for _ in range(ROUNDS):
+            await asyncio.sleep(0)
+        assert asking.cancelled()
+        assert isinstance(silent.transport, asyncio.Transport)
+        silent.transport.abort()
 
 
 def test_a_port_may_be_named() -> None:

@@ -6,7 +6,6 @@ Different from upstream: the request comes out of the pod itself, not from its n
 """
 
 import asyncio
-import contextlib
 import ssl
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -75,9 +74,7 @@ async def _get(container: Object, action: Object, place: HookPlace) -> None:
             writer.write(_request(action, host, port))
             first = await reader.readline()
         finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+            writer.transport.abort()  # By TLS, who hangs would be waited for half a minute, to say goodbye.
     except (KernelError, OSError, ValueError) as error:
         raise HookError(f'Get "{host}:{port}": {error}') from error
     if not first.startswith(b"HTTP/"):
