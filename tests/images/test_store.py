@@ -85,6 +85,18 @@ async def test_what_another_process_brings_is_seen_at_once(store, tmp_path):
 
 
 @pytest.mark.root
+async def test_what_was_found_is_looked_for_again_when_others_have_changed_the_store(store, tmp_path):
+    other = ImageStore.open(store.path)
+    await other.load(write_archive(tmp_path / "one.tar", ONE, "image:1"))
+    before = await store.find("image:1")
+    await other.load(write_archive(tmp_path / "two.tar", TWO, "image:1"))
+    after = await store.find("image:1")
+    assert (before.id in ONE.blobs, after.id in TWO.blobs) == (True, True)
+    await other.remove("image:1")
+    with pytest.raises(ImageError):
+        await store.find("image:1")
+
+
 async def test_an_image_in_use_is_not_removed_nor_is_it_garbage(store, tmp_path):
     await store.load(write_archive(tmp_path / "one.tar", ONE, "one:1"))
     other = ImageStore.open(store.path)

@@ -27,9 +27,18 @@ def read(directory: Path) -> dict[str, Descriptor]:
     return dict(_named(document))
 
 
+def version(directory: Path) -> tuple[int, ...]:
+    """Return what is another one after each `write`: that puts a new file in the old one's place."""
+    try:
+        status = (directory / "index.json").stat()
+    except FileNotFoundError:
+        return ()
+    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
 @functools.lru_cache(maxsize=_DOCUMENTS_MAX)
 def _named(document: bytes) -> Mapping[str, Descriptor]:
-    """It is asked for each container, and is seldom another then."""
+    """It is asked for each image, and is seldom another then."""
     found = manifest.parse(document, manifest.OCI_INDEX)
     assert isinstance(found, Index)
     return {each.annotations[_REF_NAME]: each for each in found.manifests if _REF_NAME in each.annotations}

@@ -5,6 +5,7 @@ defaults.go (SetDefaults_Container).
 Left out: digests other than sha256.
 """
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -17,6 +18,7 @@ PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 DOCKER_IO = "docker.io"
 NAME_LENGTH_MAX = 255
 SHOWN_LENGTH_MAX = 120
+_KNOWN_MAX = 256
 _LEGACY = "index.docker.io"
 _OFFICIAL = "library/"
 _LATEST = "latest"
@@ -57,6 +59,7 @@ class Reference:
         return f"@{self.digest}" if self.digest else f":{self.tag}"
 
 
+@functools.lru_cache(maxsize=_KNOWN_MAX)
 def parse(text: str) -> Reference:
     """Return what *text* refers to, in full.
 

@@ -80,6 +80,8 @@ class ImageStore:
         self._content = content
         self._platform = Platform.of_machine(os.uname().machine)
         self._known: dict[tuple[str, str], tuple[Image, ConfigFile]] = {}
+        self._found: dict[str, Image] = {}  # By the name that was asked for, in that version of the index.
+        self._found_in: tuple[int, ...] = ()
         self._pulls: dict[str, asyncio.Lock] = {}
 
     @classmethod
@@ -113,18 +115,15 @@ class ImageStore:
     async def find(self, name: str) -> Image:
         """Return the image as `resolve` does, without holding up the loop: one of the lab's own is written
         the first time, and others may have the store locked. Raises ImageError."""
-        if (found := self._read_before(name)) is not None:
-            return found
-        return await in_thread(self.resolve, name)
-
-    def _read_before(self, name: str) -> Image | None:
-        if reference.is_digest(name):
-            return None
-        ref, named = reference.parse(name), index.read(self.path)
-        top = named.get(str(ref))
-        if top is None or (str(ref), top.digest) not in self._known:
-            return None
-        return self._named(ref, named)[0]
+        version = index.version(self.path)
+        if version != self._found_in:
+            self._found_in = version
+            self._found.clear()
+        if (found := self._found.get(name)) is None:
+            found = await in_thread(self.resolve, name)
+            if version == self._found_in:
+                self._found[name] = found
+        return found
 
     def history(self, name: str) -> tuple[History, ...]:
         """Return how the image was built, first step first. Raises ImageError."""
