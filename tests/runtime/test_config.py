@@ -18,10 +18,11 @@ from kubelab.cluster.linux.detached_mounts import (
 from kubelab.cluster.runtime.config import (
     ConfigError,
     User,
+    complete,
     parse,
+    parse_own,
     parse_resources,
     parse_text,
-    with_command,
 )
 from kubelab.cluster.runtime.mount_options import parse_options
 from kubelab.cluster.runtime.oci.arguments import UsageError, parse_arguments
@@ -148,18 +149,27 @@ def test_what_is_no_command_line_is_refused(line):
         parse_arguments(line.split())
 
 
-def test_a_description_is_read_once_for_all_commands():
-    text = json.dumps({"process": {"cwd": "/srv", "args": ["first"]}})
+def test_a_description_is_read_once_for_all_that_it_describes():
+    bind = {"type": "bind", "options": ["rbind", "ro"]}
+    mounts = [{"destination": "/proc", "type": "proc", "source": "proc"}, {"destination": "/data", **bind}]
+    text = json.dumps({"process": {"cwd": "/srv"}, "mounts": mounts})
     described = parse_text(text)
     assert parse_text(text) is described
-    other = with_command(described, ["second", "x"], ["A=b"])
-    assert other == replace(described, process=replace(described.process, args=("second", "x"), env=("A=b",)))
-    assert described.process.args == ("first",)
+    own = parse_own(["second", "x"], ["A=b"], ["/here"])
+    proc, data = described.mounts
+    assert complete(described, own) == replace(
+        described,
+        process=replace(described.process, args=("second", "x"), env=("A=b",)),
+        mounts=(proc, replace(data, source="/here")),
+    )
+    assert described.process.args == ()
 
 
 @pytest.mark.parametrize("args", [["zero\0"], [1], "true"])
-def test_a_command_is_checked_as_in_a_description(args):
+def test_what_is_a_container_s_own_is_checked_as_in_a_description(args):
     with pytest.raises(ConfigError, match=r"process\.args"):
-        with_command(parse_text('{"process": {"cwd": "/"}}'), args, [])
+        parse_own(args, [], [])
     with pytest.raises(ConfigError, match=r"process"):
-        with_command(parse_text("{}"), ["true"], [])
+        complete(parse_text("{}"), parse_own(["true"], [], []))
+    with pytest.raises(ConfigError, match=r"mounts"):
+        complete(parse_text('{"process": {"cwd": "/"}}'), parse_own(["true"], [], ["/here"]))

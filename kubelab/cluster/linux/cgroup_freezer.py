@@ -41,8 +41,9 @@ def thaw(cgroup: Cgroup, timeout_s: float = TIMEOUT_S) -> None:
 
 def is_frozen(cgroup: Cgroup) -> bool:
     """Return whether all of it stands still by now, be it for a cgroup above."""
-    if cgroup.file("cgroup.events") is not None:
-        return cgroup.numbers("cgroup.events").get("frozen") == 1
+    events = cgroup.file("cgroup.events")
+    if events is not None:
+        return "frozen 1" in read(events).splitlines()
     state = cgroup.file("cgroup.freeze")
     return state is not None and read(state).strip() == FROZEN
 

@@ -191,28 +191,44 @@ class Slot:
         raise KernelError(told[at], told[at + 1], number)
 
     def _set(self, values: Mapping[str, Value]) -> None:
-        end = self._values_at
-        cells = self._program.variables
-        for name, value in values.items():
-            if isinstance(value, int):
-                word = value & ALL_BITS
-            elif isinstance(value, bytes):
-                word, end = self._put(value, end)
-            else:
-                addresses = []
-                for each in value:
-                    address, end = self._put(each, end)
-                    addresses.append(address)
-                word, end = self._put(struct.pack(f"<{len(addresses) + 1}Q", *addresses, 0), end)
-            _WORD.pack_into(self._memory, _HEAD_BYTES + cells[name] * WORD_BYTES, word)
-
-    def _put(self, content: bytes, at: int) -> tuple[int, int]:
         """Raises KernelError: more is to be handed over than there is room for."""
-        end = at + len(content) + 1
+        content = _Content(self.base + self._values_at)
+        cells = self._program.variables
+        words = [(cells[name], content.word_of(value)) for name, value in values.items()]
+        end = self._values_at + content.size
         if end > len(self._memory):
             raise KernelError("start", "process", errno.E2BIG)
-        self._memory[at:end] = content + b"\0"
-        return self.base + at, end + -end % WORD_BYTES
+        self._memory[self._values_at : end] = b"".join(content.parts)
+        for cell, word in words:
+            _WORD.pack_into(self._memory, _HEAD_BYTES + cell * WORD_BYTES, word)
+
+
+class _Content:
+    """What is handed over by its address, one after the other from the address *at* on."""
+
+    __slots__ = ("_at", "parts", "size")
+
+    def __init__(self, at: int) -> None:
+        self._at = at
+        self.parts: list[bytes] = []
+        self.size = 0
+
+    def word_of(self, value: Value) -> int:
+        """Return the number, or the address that the value will have."""
+        if isinstance(value, int):
+            return value & ALL_BITS
+        if isinstance(value, bytes):
+            return self._put(value)
+        addresses = [self._put(each) for each in value]
+        return self._put(struct.pack(f"<{len(addresses) + 1}Q", *addresses, 0))
+
+    def _put(self, content: bytes) -> int:
+        """Return where it will be; behind it is a zero at least, and the next one at a word's beginning."""
+        address = self._at + self.size
+        padded = content.ljust(len(content) // WORD_BYTES * WORD_BYTES + WORD_BYTES, b"\0")
+        self.parts.append(padded)
+        self.size += len(padded)
+        return address
 
 
 _WORD = struct.Struct("<Q")

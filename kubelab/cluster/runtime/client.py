@@ -23,7 +23,7 @@ from kubelab.cluster.linux import own_executable, read_only_mounts
 from kubelab.cluster.linux.cgroups import CgroupTree
 from kubelab.cluster.linux.journal import Journal
 from kubelab.cluster.linux.threads import in_thread
-from kubelab.cluster.runtime import messages
+from kubelab.cluster.runtime import messages, quick_json
 from kubelab.cluster.runtime.cri import StartError, VolumeError
 from kubelab.language import Text
 
@@ -151,7 +151,7 @@ class Shim:
             self._waiting.pop(number, None)
 
     async def _transmit(self, body: dict[str, Any], fds: Sequence[int]) -> None:
-        with messages.packed(body, fds) as packet:
+        with messages.packed(body, fds, encode=quick_json.encode) as packet:
             async with self._sending:
                 while not self._sent(packet):
                     # Dozens of requests wait in the socket; the shim takes them one by one.

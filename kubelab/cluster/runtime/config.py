@@ -219,20 +219,37 @@ def parse_text(text: str) -> Config:
     return parse(json.loads(text))
 
 
-def with_command(config: Config, args: object, env: object) -> Config:
-    """Return the same container with other arguments and another environment for its process.
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What is a container's own, and not in the description that it has in common with others of its kind:
+    its command and environment, and where its last mounts come from."""
 
-    Raises:
-        ConfigError: they are none, or it has no process.
-    """
+    args: tuple[str, ...]
+    env: tuple[str, ...]
+    sources: tuple[str, ...] = ()
+
+
+def parse_own(args: object, env: object, sources: object) -> Own:
+    """Raises ConfigError: they are none."""
     try:
-        reader = _Reader({"args": args, "env": env}, "process.")
-        if config.process is None:
-            raise TypeError("process is missing")
-        process = replace(config.process, args=reader.strings("args"), env=reader.strings("env"))
+        reader = _Reader({"args": args, "env": env, "sources": sources}, "process.")
+        return Own(reader.strings("args"), reader.strings("env"), reader.strings("sources"))
     except TypeError as error:
         raise ConfigError(_MALFORMED.format(reason=str(error))) from None
-    return replace(config, process=process)
+
+
+def complete(config: Config, own: Own) -> Config:
+    """Return the description of the one container.
+
+    Raises:
+        ConfigError: it has no process, or not so many mounts.
+    """
+    common = len(config.mounts) - len(own.sources)
+    if config.process is None or common < 0:
+        raise ConfigError(_MALFORMED.format(reason="process or mounts are missing"))
+    last = zip(config.mounts[common:], own.sources, strict=True)
+    mounts = (*config.mounts[:common], *(replace(mount, source=source) for mount, source in last))
+    return replace(config, process=replace(config.process, args=own.args, env=own.env), mounts=mounts)
 
 
 def parse_process(document: Mapping[str, Any]) -> Process:

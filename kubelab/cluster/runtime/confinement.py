@@ -12,7 +12,7 @@ keyctl(2).
 import ctypes
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
@@ -45,12 +45,22 @@ class Confinement:
 
 
 def check(process: Process) -> None:
+    """Raises ConfigError: as `check_command` and `check_labels`."""
+    check_command(process.args)
+    check_labels(process)
+
+
+def check_labels(process: Process) -> None:
     """Raises ConfigError: it asks for what this runtime cannot give and must not drop silently."""
     if process.apparmor_profile not in ("", "unconfined"):
         raise ConfigError(_LABEL.format(kind="AppArmor", label=process.apparmor_profile))
     if process.selinux_label:
         raise ConfigError(_LABEL.format(kind="SELinux", label=process.selinux_label))
-    if not process.args or not process.args[0]:
+
+
+def check_command(args: Sequence[str]) -> None:
+    """Raises ConfigError: there is none."""
+    if not args or not args[0]:
         raise ConfigError(_NO_COMMAND)
 
 

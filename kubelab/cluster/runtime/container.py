@@ -16,7 +16,7 @@ import os
 import socket
 import termios
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from kubelab.cluster.errors import KernelError
@@ -32,7 +32,7 @@ from kubelab.cluster.runtime import (
     container_root,
     masked_paths,
 )
-from kubelab.cluster.runtime.config import SANDBOX, Config, ConfigError, Mount
+from kubelab.cluster.runtime.config import SANDBOX, Config, ConfigError, Mount, Own, complete
 from kubelab.cluster.runtime.container_root import ROOT as ROOT
 from kubelab.cluster.runtime.container_root import Rootfs
 from kubelab.cluster.runtime.execution import use_streams
@@ -54,7 +54,8 @@ class Start:
     its own, by path. `shm`: the directory that is its /dev/shm ("": what the config mounts there).
     `userns_fd`: a user namespace to enter (-1: the sandbox's if the config says so, else none).
     `owns_sandbox`: what the sandbox holds was made for this container alone. `document`: what `config` is
-    made of, as `config.parse_text` takes it, but for the command and its environment ("": it is not known).
+    made of, as `config.parse_text` takes it ("": it is not known). `own`: what is not in `config`, since
+    that describes others as well.
     `before_pivot` and `before_command` are called at those moments, for hooks and for who waits."""
 
     config: Config
@@ -71,6 +72,7 @@ class Start:
     preserved_fds: int = 0
     keyring: str = "kubelab"
     document: str = ""
+    own: Own | None = None
     before_pivot: Callable[[], None] = nothing
     before_command: Callable[[], None] = nothing
 
@@ -78,7 +80,14 @@ class Start:
 def check(config: Config) -> None:
     """Raises ConfigError: the container cannot be made as it is described."""
     if config.process:
-        confinement.check(config.process)
+        confinement.check_command(config.process.args)
+    check_kind(config)
+
+
+def check_kind(config: Config) -> None:
+    """Raises ConfigError: no container can be made as it is described, whatever its command is."""
+    if config.process:
+        confinement.check_labels(config.process)
     if config.namespace("mount") is None:
         raise ConfigError(_NO_MOUNT_NAMESPACE)
     if config.seccomp and config.seccomp.listener_path:
@@ -96,6 +105,8 @@ def run(start: Start) -> NoReturn:
         KernelError, OSError: the kernel refuses a step.
         CommandError: its command cannot be executed.
     """
+    if start.own:
+        start = replace(start, config=complete(start.config, start.own), own=None)
     config, process = start.config, start.config.process
     assert process is not None
     confinement.hide()

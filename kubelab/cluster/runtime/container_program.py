@@ -17,7 +17,7 @@ import os
 import resource
 import stat
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kubelab.cluster.errors import KernelError
@@ -42,12 +42,15 @@ from kubelab.cluster.runtime.mount_options import parse_options
 from kubelab.cluster.runtime.mount_program import AT_FDCWD
 from kubelab.cluster.runtime.process_program import Prepared
 
-_KERNEL_TYPES = frozenset({"proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2"})
+_CGROUP_TYPES = ("cgroup", "cgroup2")
+_KERNEL_TYPES = frozenset({"proc", "sysfs", "tmpfs", "devpts", "mqueue", *_CGROUP_TYPES})
 _ACCOUNT_FILES = ("etc", "etc/passwd", "etc/group")
 _CANDIDATES_MAX = 16
 _SHAPES_MAX = 16
+_COMMANDS_MAX = 64
 _MOUNTS_MAX = 256
 _CAP_MKNOD = 27
+_DEFAULT_PATH = f"PATH={DEFAULT_PATH}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +79,25 @@ class Shape:
 
 def prepare(wanted: Start) -> Prepared | None:
     """Return what starts the container, None if that is for `container.run` to do."""
-    if not is_plain(wanted):
+    if wanted.own is None or not is_plain(wanted):
         return None
     try:
         # Who is born into a frozen cgroup does nothing, and this process would wait for it.
         if is_frozen(wanted.cgroup):
             return None
-        assert wanted.config.process is not None
-        user, home = _known(wanted.config.process.user)
-        env = _environment(wanted.config, home)
-        candidates = _candidates(wanted.config, env)
-        program = _program_of(wanted, user, len(candidates))
-        return process_program.prepared(program, _values(wanted, env, candidates), wanted.cgroup)
+        user, home = _account_of(wanted.document)
+        env = _environment(wanted.own.env, home)
+        candidates = _candidates(wanted.own.args[0], env.get("PATH", _DEFAULT_PATH))
+        binds = _binds(wanted)
+        program = _program_of(wanted, user, binds, len(candidates))
+        return process_program.prepared(program, _values(wanted, env, candidates, binds), wanted.cgroup)
     except (KernelError, OSError, ValueError, struct.error, users.UnknownUserError):
         return None
+
+
+def look_again() -> None:
+    """Forget what was seen of the machine's files: a program has failed, and that may be why."""
+    _common_binds.cache_clear()
 
 
 def is_plain(wanted: Start) -> bool:
@@ -183,71 +191,97 @@ def _inside(path: str) -> str:
 
 
 @functools.lru_cache(maxsize=_SHAPES_MAX)
-def _known(user: User) -> tuple[User, str]:
+def _account_of(document: str) -> tuple[User, str]:
     """Return who the process is, by numbers, and his home."""
+    process = parse_text(document).process
+    assert process is not None
+    user = process.user
     if user.name:
         user = replace(users.find_user(user.name, ETC["passwd"], ETC["group"], user), name="")
     return user, users.home_of(user.uid, ETC["passwd"])
 
 
-def _environment(config: Config, home: str) -> dict[str, str]:
-    assert config.process is not None
-    pairs = (each.partition("=") for each in config.process.env if "=" in each)
-    env = {name: value for name, _, value in pairs}
-    return env if env.get("HOME") else env | {"HOME": home}
+def _environment(env: Sequence[str], home: str) -> dict[str, str]:
+    """Return the entries by their names; of two of one name the last is in force."""
+    entries = {each.partition("=")[0]: each for each in env if "=" in each}
+    if entries.get("HOME", "HOME=") == "HOME=":
+        entries["HOME"] = f"HOME={home}"
+    return entries
 
 
-def _candidates(config: Config, env: Mapping[str, str]) -> list[str]:
-    """Raises KernelError: there are too many."""
-    assert config.process is not None
-    command = config.process.args[0]
+@functools.lru_cache(maxsize=_COMMANDS_MAX)
+def _candidates(command: str, path: str) -> tuple[bytes, ...]:
+    """Return where the command may be, by the entry of the environment that says where commands are.
+
+    Raises:
+        KernelError: there are too many places.
+    """
     if "/" in command:
-        return [command]
-    directories = env.get("PATH", DEFAULT_PATH).split(":")
+        return (string(command),)
+    directories = path.removeprefix("PATH=").split(":")
     if len(directories) > _CANDIDATES_MAX:
         raise KernelError("find", command, errno.E2BIG)
-    return [os.path.join(directory or ".", command) for directory in directories]
+    return tuple(string(os.path.join(directory or ".", command)) for directory in directories)
 
 
-def _program_of(wanted: Start, user: User, candidates: int) -> LoadedProgram:
-    """Return the program that makes the container; one for the same document is found without a look into
-    it."""
-    if not wanted.document:
-        return _program(_shape(wanted, user, candidates))
-    key = (
-        wanted.document,
-        tuple(os.path.isdir(source) for _, source in _binds(wanted)),
-        tuple(wanted.files),
-        tuple(fd < 0 for fd in wanted.streams),
-        wanted.rootfs.disk_bytes,
-        wanted.cgroup_view.hierarchies,
-        candidates,
-        wanted.keyring,
-    )
-    if key not in _programs:
-        if len(_programs) >= _SHAPES_MAX:
-            _programs.clear()
-        _programs[key] = _program(_shape(wanted, user, candidates))
-    return _programs[key]
+@dataclass(frozen=True, slots=True)
+class _Binds:
+    """What the mounts of a container show, by the mounts' numbers: the paths, and which are directories."""
+
+    sources: Mapping[int, bytes]
+    directories: tuple[int, ...]
 
 
-_programs: dict[tuple[object, ...], LoadedProgram] = {}
+def _binds(wanted: Start) -> _Binds:
+    """Return what is common to the kind, what is the container's own, and its /dev/shm."""
+    assert wanted.own is not None
+    common, own = _common_binds(wanted.document), dict(_own_binds(wanted, wanted.own.sources))
+    sources = {**common.sources, **{number: string(path) for number, path in own.items()}}
+    directories = (number for number, path in own.items() if os.path.isdir(path))
+    return _Binds(sources, (*common.directories, *directories))
 
 
-def _binds(wanted: Start) -> tuple[tuple[int, str], ...]:
-    """Return the numbers of the mounts that bind something, with what that is."""
-    config = wanted.config
-    binds = _binds_of(wanted.document) if wanted.document else _binds_in(config.mounts)
-    return (*binds, (len(config.mounts), wanted.shm)) if wanted.shm else binds
+def _own_binds(wanted: Start, sources: Sequence[str]) -> Iterator[tuple[int, str]]:
+    end = len(wanted.config.mounts)
+    yield from enumerate(sources, end - len(sources))
+    if wanted.shm:
+        yield end, wanted.shm
 
 
 @functools.lru_cache(maxsize=_SHAPES_MAX)
-def _binds_of(document: str) -> tuple[tuple[int, str], ...]:
-    return _binds_in(parse_text(document).mounts)
+def _common_binds(document: str) -> _Binds:
+    """What is shown of the machine itself is looked at once: see `look_again`."""
+    mounts = enumerate(parse_text(document).mounts)
+    found = {number: each.source for number, each in mounts if _is_bind(each) and each.source}
+    directories = (number for number, path in found.items() if os.path.isdir(path))
+    return _Binds({number: string(path) for number, path in found.items()}, tuple(directories))
 
 
-def _binds_in(mounts: tuple[Mount, ...]) -> tuple[tuple[int, str], ...]:
-    return tuple((number, each.source) for number, each in enumerate(mounts) if _is_bind(each))
+def _program_of(wanted: Start, user: User, binds: _Binds, candidates: int) -> LoadedProgram:
+    """Return the program that makes the container; one for the same document is found without a look into
+    it."""
+    key = (
+        wanted.document,
+        binds.directories,
+        tuple(wanted.files),
+        tuple(fd < 0 for fd in wanted.streams),
+        wanted.rootfs.disk_bytes,
+        len(wanted.cgroup_view.hierarchies),
+        candidates,
+        wanted.keyring,
+    )
+    known = _programs.get(key)
+    if known and known[0] == wanted.cgroup_view.hierarchies:
+        return known[1]
+    if len(_programs) >= _SHAPES_MAX:
+        _programs.clear()
+    program = _program(_shape(wanted, user, frozenset(binds.directories), candidates))
+    _programs[key] = wanted.cgroup_view.hierarchies, program
+    return program
+
+
+# To compare the hierarchies, most often the very same, takes less than to hash them.
+_programs: dict[tuple[object, ...], tuple[tuple[Hierarchy, ...], LoadedProgram]] = {}
 
 
 def _all_mounts(wanted: Start) -> tuple[Mount, ...]:
@@ -255,7 +289,7 @@ def _all_mounts(wanted: Start) -> tuple[Mount, ...]:
     return wanted.config.mounts + shm
 
 
-def _shape(wanted: Start, user: User, candidates: int) -> Shape:
+def _shape(wanted: Start, user: User, directories: frozenset[int], candidates: int) -> Shape:
     config, mounts = wanted.config, _all_mounts(wanted)
     assert config.process is not None
     return Shape(
@@ -264,7 +298,7 @@ def _shape(wanted: Start, user: User, candidates: int) -> Shape:
         seccomp=config.seccomp,
         namespaces=tuple(each.type for each in config.namespaces if each.path == SANDBOX),
         mounts=tuple(map(_sourceless, mounts)),
-        are_directories=tuple(not _is_bind(each) or os.path.isdir(each.source) for each in mounts),
+        are_directories=tuple(not _is_bind(each) or n in directories for n, each in enumerate(mounts)),
         devices=container_devices.wanted(config),
         read_only_root=bool(config.root and config.root.readonly),
         masked=config.masked_paths,
@@ -283,18 +317,24 @@ def _sourceless(mount: Mount) -> Mount:
     return replace(mount, source="") if _is_bind(mount) else mount
 
 
-def _values(wanted: Start, env: Mapping[str, str], candidates: list[str]) -> dict[str, Value]:
-    assert wanted.config.process is not None
+def _values(
+    wanted: Start, env: Mapping[str, str], candidates: Sequence[bytes], binds: _Binds
+) -> dict[str, Value]:
+    assert wanted.own is not None
     values: dict[str, Value] = {
         "sandbox": wanted.sandbox_pidfd,
-        "argv": [string(each) for each in wanted.config.process.args],
-        "env": [string(f"{name}={value}") for name, value in env.items()],
+        "argv": [string(each) for each in wanted.own.args],
+        "env": [string(each) for each in env.values()],
     }
-    values |= {f"path{number}": string(path) for number, path in enumerate(candidates)}
-    values |= {f"source{number}": string(source) for number, source in _binds(wanted)}
-    for number, content in enumerate(wanted.files.values()):
-        values |= {f"file{number}": content.encode(), f"length{number}": len(content.encode())}
+    values |= {f"path{number}": path for number, path in enumerate(candidates)}
+    values |= {f"source{number}": source for number, source in binds.sources.items()}
+    for number, text in enumerate(wanted.files.values()):
+        content = text.encode()
+        values[f"file{number}"], values[f"length{number}"] = content, len(content)
     values |= {f"stream{number}": fd for number, fd in enumerate(wanted.streams) if fd >= 0}
+    if any(each.type in _CGROUP_TYPES for each in wanted.config.mounts):
+        directories = enumerate(wanted.cgroup.directories)
+        values |= {f"hierarchy{number}": os.fsencode(path) for number, path in directories}
     return values
 
 
@@ -336,7 +376,7 @@ def _make_root(program: Program, shape: Shape) -> None:
         target = mount_program.target(program, root, place, directory=shape.are_directories[number])
         if number in trees:
             mount_program.attach(program, trees[number], target, place)
-        elif mount.type in ("cgroup", "cgroup2"):
+        elif mount.type in _CGROUP_TYPES:
             _mount_cgroups(program, target, mount, shape)
         else:
             _mount_new(program, target, mount)
@@ -425,15 +465,15 @@ def _mount_cgroups(program: Program, target: Cell, mount: Mount, shape: Shape) -
     asked = parse_options(mount.options).set
     attributes = asked | CGROUP_ATTRIBUTES
     if all(not each.name for each in shape.hierarchies):
-        for each in shape.hierarchies:
-            _mount_hierarchy(program, target, each, attributes)
+        for number, _ in enumerate(shape.hierarchies):
+            _mount_hierarchy(program, target, number, attributes)
         return
     top = mount_program.make(program, "tmpfs", "cgroup", ["mode=755"], CGROUP_ATTRIBUTES)
     mount_program.attach(program, top, target, "cgroup")
-    for each in shape.hierarchies:
+    for number, each in enumerate(shape.hierarchies):
         program.call("mkdirat", top, each.name, 0o777)
         place = program.call("openat", top, each.name, os.O_PATH | os.O_CLOEXEC)
-        _mount_hierarchy(program, place, each, attributes)
+        _mount_hierarchy(program, place, number, attributes)
         for controller in each.controllers if each.version == 1 else ():
             if controller != each.name:
                 program.call("symlinkat", each.name, top, controller)
@@ -441,10 +481,12 @@ def _mount_cgroups(program: Program, target: Cell, mount: Mount, shape: Shape) -
         mount_program.set_attributes(program, top, ATTR_RDONLY)
 
 
-def _mount_hierarchy(program: Program, target: Cell, hierarchy: Hierarchy, attributes: int) -> None:
-    kind, options = ("cgroup2", ()) if hierarchy.version == 2 else ("cgroup", hierarchy.controllers)
-    fd = mount_program.make(program, kind, kind, options, attributes)
-    mount_program.attach(program, fd, target, hierarchy.name or kind)
+def _mount_hierarchy(program: Program, target: Cell, number: int, attributes: int) -> None:
+    """A hierarchy that is mounted in a cgroup namespace is that cgroup's directory of it, shown: to show it
+    takes no look at all of the hierarchies, with a lock that each new cgroup waits for."""
+    tree = mount_program.clone(program, program.variable(f"hierarchy{number}"), recursive=False)
+    mount_program.set_attributes(program, tree, attributes, mount_program.ALL_ATTRIBUTES)
+    mount_program.attach(program, tree, target, "cgroup")
 
 
 def _make_devices(program: Program, root: Cell, shape: Shape) -> None:

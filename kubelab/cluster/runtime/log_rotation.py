@@ -22,8 +22,11 @@ _MODE = 0o640
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[int]:
     """Yield a descriptor to append to the log by."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, _FLAGS, _MODE)
+    try:
+        fd = os.open(path, _FLAGS, _MODE)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, _FLAGS, _MODE)
     try:
         yield fd
     finally:

@@ -13,7 +13,7 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,11 +58,17 @@ def send(sock: socket.socket, body: dict[str, Any], fds: Iterable[int] = (), pid
         packet.send(sock)
 
 
+def encoded(body: object) -> bytes:
+    return json.dumps(body).encode()
+
+
 class Packet:
     """A message as it is sent, which may take several attempts. Made by `packed`."""
 
-    def __init__(self, body: dict[str, Any], fds: Iterable[int], pid: int) -> None:
-        self._payload = json.dumps(body).encode()
+    def __init__(
+        self, body: dict[str, Any], fds: Iterable[int], pid: int, encode: Callable[[object], bytes]
+    ) -> None:
+        self._payload = encode(body)
         self._memfd = -1
         passed = list(fds)
         if len(self._payload) > PACKET_BYTES_MAX:
@@ -87,8 +93,14 @@ class Packet:
 
 
 @contextlib.contextmanager
-def packed(body: dict[str, Any], fds: Iterable[int] = (), pid: int = 0) -> Iterator[Packet]:
-    packet = Packet(body, fds, pid)
+def packed(
+    body: dict[str, Any],
+    fds: Iterable[int] = (),
+    pid: int = 0,
+    encode: Callable[[object], bytes] = encoded,
+) -> Iterator[Packet]:
+    """Yield the message. *encode* is for who has a quicker one than the standard library's."""
+    packet = Packet(body, fds, pid, encode)
     try:
         yield packet
     finally:

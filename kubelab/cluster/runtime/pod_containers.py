@@ -5,6 +5,7 @@ container_update_resources_linux.go, container_stats_list.go), whose shims do th
 """
 
 import errno
+import functools
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from kubelab.cluster.linux.cgroup_freezer import freeze, thaw
 from kubelab.cluster.linux.cgroups import Cgroup
 from kubelab.cluster.runtime import (
     config,
+    confinement,
     container,
     container_exec,
     container_namespaces,
@@ -36,14 +38,17 @@ from kubelab.cluster.runtime.poller import Poller
 from kubelab.cluster.runtime.starts import Outcome, Starts
 
 FREEZE_TIMEOUT_S = 1.0
+KINDS_MAX = 64
 STATISTICS = ("cpu.stat", "memory.current", "memory.stat", "memory.max", "pids.current", "io.stat")
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """`sub_paths` are mounted for it on the machine as long as it lives, and `message_file` is there."""
+    """`config` is what it has in common with others of its kind, `env` its own environment. `sub_paths` are
+    mounted for it on the machine as long as it lives, and `message_file` is there."""
 
     config: config.Config
+    env: tuple[str, ...]
     pidfd: int
     cgroup: Cgroup
     output: Output
@@ -89,23 +94,20 @@ class PodContainers:
 
     def start(self, params: Params, fds: tuple[int, ...]) -> Answer | Pending:
         """Start a container; its terminal, or the write end of its standard input, is handed over."""
-        described = config.parse_text(params["config"])
-        description = config.with_command(described, params["args"], params["env"])
-        container.check(description)
-        if description.seccomp:
-            # Compiled here it is remembered; each child would do it anew, which takes longer than all else.
-            seccomp_profile.program(description.seccomp)
-        making = self._prepare(params, fds, description)
+        kind = _kind_of(params["config"])
+        own = config.parse_own(params["args"], params["env"], params["sources"])
+        confinement.check_command(own.args)
+        making = self._prepare(params, fds, kind, own)
         prepared = container_program.prepare(making.start)
-        if prepared and not description.joins("pid"):
-            flags = container_namespaces.flags(description)
+        if prepared and not kind.joins_processes:
+            flags = kind.flags
             return self._starts.start(prepared, flags, lambda outcome: self._made(making, flags, outcome))
         other = params["processes_of"]
         pidfd = self._get(other).pidfd if other else making.start.sandbox_pidfd
-        with making.undone_if_fails(), container_namespaces.start_flags(description, pidfd) as flags:
+        with making.undone_if_fails(), container_namespaces.start_flags(kind.config, pidfd) as flags:
             return self._made(making, flags, (lambda: prepared.start(flags)) if prepared else None)
 
-    def _prepare(self, params: Params, fds: tuple[int, ...], description: config.Config) -> "_Making":
+    def _prepare(self, params: Params, fds: tuple[int, ...], kind: "_Kind", own: config.Own) -> "_Making":
         """Make what a container needs before its process."""
         id_, uid = params["id"], params["uid"]
         cgroup = self._sandboxes.cgroup(uid, id_)
@@ -125,9 +127,9 @@ class PodContainers:
             for volume, sub_path, target in params["sub_paths"]:
                 undo.callback(pod_volumes.unbind, target)
                 pod_volumes.bind_sub_path(volume, sub_path, target)
-            streams, console, stdin = _open_streams(description, params["stdin"], output, undo, ends)
+            streams, console, stdin = _open_streams(kind.config, params["stdin"], output, undo, ends)
             start_ = container.Start(
-                config=description,
+                config=kind.config,
                 rootfs=Rootfs(tuple(params["lowers"]), layers_fd, self._machine.disk_bytes),
                 cgroup=cgroup,
                 cgroup_view=self._machine.cgroups,
@@ -137,6 +139,7 @@ class PodContainers:
                 streams=streams,
                 console_fd=console.theirs if console else -1,
                 document=params["config"],
+                own=own,
             )
             sub_paths = tuple(target for _, _, target in params["sub_paths"])
             made = undo.pop_all(), ends.pop_all()
@@ -154,8 +157,9 @@ class PodContainers:
                 output.add(os.dup(*given))
             making.undo.pop_all()
         output.watch()
+        env = start_.own.env if start_.own else ()
         self._running[making.id] = Running(
-            start_.config, pidfd, start_.cgroup, output, making.sub_paths, making.message_file
+            start_.config, env, pidfd, start_.cgroup, output, making.sub_paths, making.message_file
         )
         self._children.add(Child(pid, pidfd, lambda: self._ended(making.id)))
         return started(pid, pidfd, given)
@@ -169,6 +173,7 @@ class PodContainers:
         process = replace(
             first,
             args=tuple(params["command"]),
+            env=running.env,
             terminal=size is not None,
             console_size=(size["rows"], size["columns"]) if size else None,
         )
@@ -250,6 +255,26 @@ class PodContainers:
 
 
 @dataclass(frozen=True, slots=True)
+class _Kind:
+    """What is known of all containers of one description. `flags`: what their processes are cloned with."""
+
+    config: config.Config
+    flags: int
+    joins_processes: bool
+
+
+@functools.lru_cache(maxsize=KINDS_MAX)
+def _kind_of(document: str) -> _Kind:
+    """Raises ConfigError: there can be none."""
+    described = config.parse_text(document)
+    container.check_kind(described)
+    if described.seccomp:
+        # Compiled here it is remembered; each child would do it anew, which takes longer than all else.
+        seccomp_profile.program(described.seccomp)
+    return _Kind(described, container_namespaces.flags(described), described.joins("pid"))
+
+
+@dataclass(frozen=True, slots=True)
 class _Making:
     """A container whose process is being made. `stdin` is the end of it that is handed over, if there is one.
     `undo` is for one that fails, `ends` closes what only its process needs."""
@@ -274,6 +299,7 @@ def _started(start_: container.Start, flags: int, outcome: Outcome | None) -> tu
     if outcome:
         with suppress(KernelError, OSError):
             return outcome()
+        container_program.look_again()
     return start(flags, lambda: container.run(start_), start_.cgroup)
 
 

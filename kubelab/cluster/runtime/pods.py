@@ -7,7 +7,6 @@ touches the kernel.
 
 import asyncio
 import contextlib
-import json
 import os
 import secrets
 import signal
@@ -22,7 +21,7 @@ from kubelab.cluster.errors import LabError
 from kubelab.cluster.images.image import Image
 from kubelab.cluster.images.store import ImageStore
 from kubelab.cluster.linux.background import background
-from kubelab.cluster.runtime import log_rotation, pod_config, privileges, statistics
+from kubelab.cluster.runtime import log_rotation, pod_config, privileges, quick_json, statistics
 from kubelab.cluster.runtime.address_pool import Lease, Leases
 from kubelab.cluster.runtime.attachment import ContainerAttachment, Input, pipes
 from kubelab.cluster.runtime.client import Exit, Shim, ShimProcess
@@ -355,27 +354,28 @@ def _container_request(
 ) -> dict[str, Any]:
     uid = pod.sandbox.uid
     targets = sub_path_targets(uid, spec, id_)
-    mounts = [replace(mount, source=targets.get(mount, mount.source)) for mount in spec.mounts]
+    mounts = [replace(mount, source=targets[mount]) if mount in targets else mount for mount in spec.mounts]
     message = message_file(uid, spec.name, id_) if spec.message_path else ""
     if message:
         mounts.append(Mount(spec.message_path, message))
     if pod.spec.host_network:
         mounts = [Mount(path, path, read_only=True) for path in MACHINE_FILES] + mounts
     document = pod_config.container_config(
-        replace(spec, oom_score_adj=privileges.permitted_oom_score(spec.oom_score_adj)),
+        spec,
         pod.spec,
         image.config,
         image_mounts=image.mounts(),
         mounts=mounts,
         ids_from=pod.lease.ids_from,
     )
-    # What differs most from one container to the next goes beside the document, which is known then.
+    # What differs from one container to the next of a kind goes beside the document, which is known then.
     process = document["process"]
-    command = {"args": process.pop("args"), "env": process.pop("env")}
-    return command | {
+    process["oomScoreAdj"] = privileges.permitted_oom_score(spec.oom_score_adj)
+    own = {"args": process.pop("args"), "env": process.pop("env"), "sources": _take_sources(document, mounts)}
+    return own | {
         "uid": uid,
         "id": id_,
-        "config": json.dumps(document),
+        "config": quick_json.encode(document).decode(),
         "limits": cgroup_fields(spec.limits),
         "lowers": lowers,
         "files": {} if pod.spec.host_network else pod_config.pod_files(pod.spec, pod.lease.address),
@@ -385,6 +385,12 @@ def _container_request(
         "message_file": message,
         "log_bytes_max": log_rotation.BYTES_MAX,
     }
+
+
+def _take_sources(document: dict[str, Any], mounts: Sequence[Mount]) -> list[str]:
+    """Take out where those *mounts*, the document's last, come from."""
+    described = document["mounts"]
+    return [each.pop("source") for each in described[len(described) - len(mounts) :]]
 
 
 _NO_SANDBOX = Text(

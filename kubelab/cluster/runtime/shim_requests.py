@@ -73,5 +73,7 @@ def volume_request(uid: str, volume: Volume, group: int | None) -> dict[str, Any
 def sub_path_targets(uid: str, spec: ContainerSpec, id_: str) -> dict[Mount, str]:
     """Return the mounts of parts of volumes, and where on the machine each is shown for the container."""
     parts = [mount for mount in spec.mounts if mount.sub_path]
+    if not parts:
+        return {}
     top = f"/var/lib/kubelet/pods/{uid}/volume-subpaths/{spec.name}/{id_[:12]}"
     return {mount: f"{top}/{number}" for number, mount in enumerate(parts)}
