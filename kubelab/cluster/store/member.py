@@ -30,7 +30,7 @@ from kubelab.cluster.store.lessor import Lessor
 from kubelab.cluster.store.member_changes import Changes
 from kubelab.cluster.store.member_config import MemberConfig, first_snapshot, member_id
 from kubelab.cluster.store.member_disk import MemberDisk, open_disk
-from kubelab.cluster.store.member_driver import Driver
+from kubelab.cluster.store.member_driver import FOR_EVER, Driver
 from kubelab.cluster.store.member_proposals import ID_BYTES, Proposal, Proposals
 from kubelab.cluster.store.member_questions import (
     Change,
@@ -125,12 +125,18 @@ class Member:
 
     def range_now(self, request: Range) -> RangeResponse | None:
         """Answer as `range` does, without waiting; None if that cannot be done right now."""
-        if not request.serializable and not self._driver.is_readable(self._applied):
+        driver = self._driver
+        if not (
+            request.serializable or driver.readable_until_s is FOR_EVER or driver.is_readable(self._applied)
+        ):
             return None
         return self._mvcc.range(request)
 
     async def range(self, request: Range) -> RangeResponse:
-        if not request.serializable and not self._driver.is_readable(self._applied):
+        driver = self._driver
+        if not (
+            request.serializable or driver.readable_until_s is FOR_EVER or driver.is_readable(self._applied)
+        ):
             await self._linearize()
         return self._mvcc.range(request)
 

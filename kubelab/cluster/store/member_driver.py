@@ -35,6 +35,7 @@ from kubelab.cluster.store.transport import Transport
 from kubelab.cluster.store.wal import Batch, Mark
 from kubelab.cluster.store.wal_writer import WalWriter
 
+NEVER, FOR_EVER = float("-inf"), float("inf")
 STALL_TICKS = 2  # A tick that comes so long after the one before shows that the loop was held up.
 ALONE_TICKS = 10
 EARLY_TICKS = 0.01  # That much before its time, as clocks round it, a tick has come.
@@ -107,15 +108,15 @@ class Driver:
         self._ticked_s = clock.monotonic_s()  # When the last tick was due.
         self._ticks_left = 1  # That are slept through now.
         self._stalled_at_ticks: int | None = None
-        self._is_readable = False  # Found so since it was last woken.
-        self._readable_until_s = 0.0
+        self.readable_until_s = NEVER
+        """Found since it was last woken. FOR_EVER: by who is alone, and need not be asked again."""
         self._commits: dict[MemberId, Message] = {}  # That wait for entries to go along with.
         self._will_send_commits = False
 
     def wake(self) -> None:
         """Carry out, in the loop's next round, what Raft has to be done. To be called whenever it was told
         something."""
-        self._is_readable = False
+        self.readable_until_s = NEVER
         if not self._is_awake:
             self._is_awake = True
             self._loop.call_soon(self._run_readies, context=self._context)
@@ -125,12 +126,13 @@ class Driver:
         if self._is_awake or self._is_running:
             self.wake()
         else:
-            self._is_readable = False
+            self.readable_until_s = NEVER
             self._context.run(self._run_readies)
 
     def stop(self) -> None:
         """From now on nothing is sent, written or applied."""
         self._is_stopped = True
+        self.readable_until_s = NEVER
 
     def receive(self, messages: Sequence[Message]) -> None:
         if self._is_stopped:
@@ -142,7 +144,7 @@ class Driver:
 
     def is_readable(self, applied: int) -> bool:
         """Whether linearizable reads may be answered now by a state that has applied up to *applied*."""
-        if self._is_readable and self._monotonic_s() <= self._readable_until_s:
+        if self._monotonic_s() <= self.readable_until_s:
             return True
         if self._is_stopped or self._stalled_at_ticks is not None:
             return False
@@ -150,10 +152,10 @@ class Driver:
         index = self.raft.read_at_once()
         if index is None or index > applied:
             return False
-        self._is_readable = not self._is_awake
-        until_s = self._ticked_s + STALL_TICKS * self._config.tick_s
-        self._readable_until_s = float("inf") if self._is_alone else until_s
-        return self._monotonic_s() <= self._readable_until_s
+        until_s = FOR_EVER if self._is_alone else self._ticked_s + STALL_TICKS * self._config.tick_s
+        if not self._is_awake:
+            self.readable_until_s = until_s
+        return self._monotonic_s() <= until_s
 
     def confirmed(self, asked_at_ticks: int) -> None:
         """A round was confirmed that this leader sent after that many ticks."""
