@@ -5,7 +5,7 @@ import os
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 from kubelab.cluster.store.mvcc import Mvcc
 from kubelab.cluster.store.requests import Put, Range, prefix_end
 from kubelab.cluster.store.segment import prepare_segment
-from kubelab.cluster.store.service import KeyValueService, Progress
+from kubelab.cluster.store.service import KeyValueService, Progress, StoreTimeoutError
 from kubelab.cluster.store.watch import watching as watching_mvcc
 
 CLIENTS = (1, 32)
@@ -163,7 +163,10 @@ async def listing(store: KeyValueService) -> Rows:
 
     async def fill(number: int) -> None:
         async with limit:
-            await store.put(Put(PREFIX + b"list/%06d" % number, VALUE))
+            while True:
+                with suppress(StoreTimeoutError):  # On a busy machine; to put it twice is as good as once.
+                    await store.put(Put(PREFIX + b"list/%06d" % number, VALUE))
+                    return
 
     await asyncio.gather(*map(fill, range(LISTED)))
     whole = Range(PREFIX + b"list/", prefix_end(PREFIX + b"list/"))

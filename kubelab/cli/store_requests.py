@@ -32,7 +32,7 @@ from kubelab.cluster.errors import LabError
 from kubelab.cluster.store.engine import TlsFiles, open_etcd
 from kubelab.cluster.store.etcd_process import Certificates, EtcdSpec, run_member
 from kubelab.cluster.store.etcd_process_place import LoopbackPlace
-from kubelab.cluster.store.service import KeyValueService
+from kubelab.cluster.store.service import KeyValueService, StoreError
 from kubelab.language import Text
 
 MEMBERS = (1, 3)
@@ -69,9 +69,18 @@ async def measure(place: Path, runs: int) -> list[Figure]:
                 try:
                     for way, rows in (await _rows(asked, here)).items():
                         _take(taken[way], _of(number, rows))
+                except* StoreError as refused:
+                    raise LabError(_BUSY.format(why=_first(refused))) from refused
                 finally:
                     gc.unfreeze()
     return [*_beside_disk(taken), *_beside_etcd(taken)]
+
+
+def _first(group: BaseExceptionGroup[StoreError]) -> BaseException:
+    first: BaseException = group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first
 
 
 def _take(values: Values, rows: Rows) -> None:
@@ -199,6 +208,10 @@ def _of(number: int, rows: Rows) -> Rows:
 
 
 _ROUND = Text(es="Vuelta {run}, miembros: {number}…", en="Round {run}, members: {number}…")
+_BUSY = Text(
+    es="Un almacén no ha podido con la carga ({why}): mídelo cuando esta máquina tenga menos que hacer.",
+    en="A store has not coped with the load ({why}): measure when this machine has less to do.",
+)
 _SERVER_FAILED = Text(
     es="El almacén de la medición terminó con un error, que está arriba: repítela.",
     en="The measurement's store ended with an error, which is above: try again.",
