@@ -218,10 +218,12 @@ async def _prove_once(proving: _Proving, way: Way) -> None:
         Progress.open(Path(directory) / "progress.sqlite3") as progress,
     ):
         async with Session.open(lab, lesson, progress, proving.language) as session:
+            is_through = False
             try:
                 await way(_Learner(session, proving))
+                is_through = True
             finally:
-                await session.clean_up()
+                await session.clean_up(broken_off=not is_through)
     proving.enter("")
     await _nothing_left(lab, before, with_cluster)
 

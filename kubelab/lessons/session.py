@@ -300,14 +300,14 @@ class Session:
             self._is_left = True
             await self._workplace.leave()
 
-    async def clean_up(self) -> None:
-        """End the lesson's shells and take back what its steps made in the cluster.
+    async def clean_up(self, *, broken_off: bool = False) -> None:
+        """End the lesson's shells and take back what its steps made in the cluster; see `Workplace.clean_up`.
 
         Closing a session does only the former: who comes back finds the pods as they were.
         """
-        await self._workplace.close_shells()
-        for command in self.lesson.structure.cleanup:
-            await self._workplace.execute(command)
+        async with self._turn:  # Nothing is set up meanwhile, nor after it.
+            self._is_left = True
+            await self._workplace.clean_up(broken_off=broken_off)
 
     @property
     def _step(self) -> Step:

@@ -21,6 +21,7 @@ from kubelab.lessons.lab import LabPort
 from kubelab.lessons.variables import substitute
 
 STARTUP_PATH = "/run/kubelab/bashrc"
+CLEANUP_TIMEOUT_S = 60.0  # For each command of an author, as for those of a set-up.
 EXAMINATION_TIMEOUT_S = 3.0  # A machine whose init answers no sooner is damaged.
 
 
@@ -75,9 +76,28 @@ class Workplace:
             await self._lab.restart(self._lesson.machine)
         await self.close_shells()
         await self._furnish_surely()  # The clean-up may want its files, and may remove them.
-        for command in self._lesson.structure.cleanup:
-            await self.execute(command)
+        await self._take_back()
         await self._furnish()
+
+    async def clean_up(self, *, broken_off: bool = False) -> None:
+        """End the shells and take back what the lesson made in the cluster. *broken_off*: it came to no end,
+        so what it has started may still run, and the clean-up might wait for that; all of it ends first.
+
+        Raises:
+            LabError: the clean-up failed, or came to no end.
+        """
+        await self.close_shells()
+        if broken_off and not self._is_scratch:
+            await self.machine.end_programs()
+        await self._take_back()
+
+    async def _take_back(self) -> None:
+        for command in self._lesson.structure.cleanup:
+            try:
+                async with asyncio.timeout(CLEANUP_TIMEOUT_S):
+                    await self.execute(command)
+            except TimeoutError:
+                raise LabError(_ENDLESS.format(command=command, seconds=f"{CLEANUP_TIMEOUT_S:g}")) from None
 
     async def _damages(self) -> tuple[str, ...]:
         """End what runs on the machine but pods; return what of the machine is damaged."""
@@ -209,6 +229,10 @@ class Workplace:
         return environment
 
 
+_ENDLESS = Text(
+    "«{command}» no ha terminado en {seconds} s: reinicia el laboratorio.",
+    "“{command}” did not end within {seconds} s: restart the lab.",
+)
 _NO_MACHINE = Text(
     es="No hay ninguna máquina {name}: elige una de {names}.",
     en="There is no machine {name}: choose one of {names}.",

@@ -114,6 +114,25 @@ async def test_a_whole_machine_of_the_cluster_goes_on_but_for_what_the_learner_s
     assert "sleep" in await typed(on_minion, "cat note.txt")
 
 
+async def test_what_was_broken_off_has_ended_before_it_is_cleaned_up(
+    cluster: Lab, on_minion: Workplace
+) -> None:
+    await on_minion.execute("setsid sleep 1002 & until pgrep -fx 'sleep 1002'; do sleep 0.05; done")
+    await on_minion.clean_up(broken_off=True)
+    assert "sleep 1002" not in {info.command for info in scan([on_minion.machine.pid]) if info.state != "Z"}
+    assert "No such file" in await typed(on_minion, "cat note.txt")
+
+
+async def test_a_clean_up_that_comes_to_no_end_is_told(cluster: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kubelab.lessons.workplace.CLEANUP_TIMEOUT_S", 0.3)
+    endless = spanish("shell: bench", "shell: minion-1\ncluster: {minions: 1}\ncleanup: [sleep 1003]")
+    place = Workplace(cluster, parse_lesson(endless))
+    await place.enter()
+    with pytest.raises(LabError, match="sleep 1003"):
+        await place.clean_up()
+    await place.leave()
+
+
 async def test_shells_are_opened_on_every_machine_of_the_cluster(on_minion: Workplace) -> None:
     assert on_minion.machines() == ("minion-1", "master-1")
     assert "root@minion-1" in await typed(on_minion, "pwd")
