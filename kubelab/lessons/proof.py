@@ -30,8 +30,6 @@ from kubelab.lessons.view import StepView, Verdict, sentence_of
 Watch = Callable[[str], None]
 """Told the id of each step when it begins, "" for what is around the steps."""
 
-SETTLE_TIMEOUT_S = 5.0  # From the end of a lesson until its processes are gone.
-
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -225,11 +223,11 @@ async def _prove_once(proving: _Proving, way: Way) -> None:
             finally:
                 await session.clean_up(broken_off=not is_through)
     proving.enter("")
-    await _nothing_left(lab, before, with_cluster)
+    await _nothing_left(lab, before, with_cluster, proving.patience.settle_s)
 
 
-async def _nothing_left(lab: LabPort, before: Inventory, with_cluster: bool) -> None:
-    deadline_s = time.monotonic() + SETTLE_TIMEOUT_S
+async def _nothing_left(lab: LabPort, before: Inventory, with_cluster: bool, settle_s: float) -> None:
+    deadline_s = time.monotonic() + settle_s
     while left := (await inventory.take(lab, with_cluster=with_cluster)).additions(before):
         if time.monotonic() > deadline_s:
             listed = "; ".join(left[:5])
