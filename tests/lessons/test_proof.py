@@ -33,7 +33,7 @@ async def test_a_sound_lesson_is_proven(lab: ScratchLab) -> None:
         ("do: [sleep 7 &]", "do: [sleepy]", "one", "The shell said: bash: sleepy: command not found", BRIEF),
         ("do: [sleep 7 &]", "do: [sleep $SECS &]", "one", "“too-short” passes", LONG),
         ("  setup: [sleep", "  setup: ['echo why >&2; exit 3', sleep", "two", "with code 3 (why)", LONG),
-        ("{argv: sleep $SECS}\n  solve", "{comm: x}\n    absent: true\n  solve", "one", "passes before", LONG),
+        ("{argv: sleep $SECS}\n  solve", "{comm: x}\n    absent: true\n  solve", "one", "it passes", LONG),
         ("solve: [sleep $SECS &]", "solve: [cat, sleep $SECS &]", "one", "“cat” the shell was not", BRIEF),
     ],
 )  # fmt: skip
