@@ -36,6 +36,7 @@ from kubelab.lessons.watching.processes import ProcessEvents
 SCAN_INTERVAL_S = 0.2
 SCAN_REST_S = 0.04  # However much the shell writes.
 REST_FACTOR = 80  # A rest is so many times as long as what the look took.
+SETTLE_S = 5.0  # Where more is started than can be read, there is always something left.
 API_PATIENCE_S = 5.0  # After that an API that has told nothing counts as one that cannot be asked.
 
 
@@ -99,9 +100,11 @@ class Observer:
         self.look()
 
     async def settle(self) -> None:
-        """Look until nothing is left that is known to be there, or to have changed, and has not been read."""
+        """Look until nothing is left that is known to be there, or to have changed, and has not been read;
+        but not for ever: a fork bomb is quicker than a slow machine reads."""
         self.look()
-        while not self._is_complete:
+        over_s = self._clock.monotonic_s() + SETTLE_S
+        while not self._is_complete and self._clock.monotonic_s() < over_s:
             await asyncio.sleep(0)
             self._look()
         await self._networks.settle()

@@ -9,6 +9,7 @@ from kubelab.cluster.clock import SystemClock
 from kubelab.lessons.checks.check import Needs
 from kubelab.lessons.checks.reach import Reach
 from kubelab.lessons.observe import Observer
+from kubelab.lessons.process_scan import ProcessScan
 
 pytestmark = pytest.mark.root
 
@@ -23,6 +24,21 @@ async def test_addresses_that_are_wanted_while_others_are_asked_get_their_own_an
                 await asyncio.sleep(0)  # It is being asked now, and nobody answers for a while.
             observer.want(frozenset({itself, nobody}))
             await observed(observer, {itself: True, nobody: False})
+
+
+async def test_a_machine_that_is_never_looked_through_is_not_waited_for(
+    lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a slow machine with a fork bomb: what is new is never read in the time that a look may take."""
+    async with lab.scratch("lab") as machine:
+        observer = Observer(lab, lambda: lab.machines, SystemClock())
+        async with observer.watching(Needs()):
+            monkeypatch.setattr("kubelab.lessons.observe.SETTLE_S", 0.1)
+            monkeypatch.setattr(ProcessScan.scan, "__defaults__", (-1.0,))
+            unread = await machine.spawn(["sleep", "1000"])
+            async with asyncio.timeout(20):
+                await observer.settle()
+            await unread.close()
 
 
 async def observed(observer: Observer, answers: Mapping[Reach, bool]) -> None:
