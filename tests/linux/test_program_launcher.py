@@ -77,7 +77,7 @@ def threads() -> set[str]:
 
 
 def script(text: str, **more: Value) -> dict[str, Value]:
-    return {"argv": [b"sh", b"-c", text.encode()], "env": [], **more}
+    return {"argv": (b"sh", b"-c", text.encode()), "env": (), **more}
 
 
 def test_several_are_in_the_making_at_once(launcher: ProgramLauncher) -> None:

@@ -32,8 +32,13 @@ def output_of(program: Program, script: str, **values: syscall_program.Value) ->
     read_end, write_end = os.pipe()
     program.call("dup3", program.variable("out"), 1, 0)
     loaded = executing(program)
-    argv = [b"sh", b"-c", script.encode()]
-    given: dict[str, syscall_program.Value] = {"path": SHELL, "argv": argv, "env": [b"A=b"], "out": write_end}
+    argv = (b"sh", b"-c", script.encode())
+    given: dict[str, syscall_program.Value] = {
+        "path": SHELL,
+        "argv": argv,
+        "env": (b"A=b",),
+        "out": write_end,
+    }
     pid, pidfd = loaded.start(given | values)
     os.close(write_end)
     os.close(pidfd)
@@ -69,7 +74,7 @@ def test_any_other_error_is_told_with_its_call() -> None:
     program.call("chdir", "/etc/passwd", otherwise={errno.ENOENT: missing})
     program.place(missing)
     with pytest.raises(KernelError) as refusal:
-        executing(program).start({"path": SHELL, "argv": [b"sh"], "env": []})
+        executing(program).start({"path": SHELL, "argv": (b"sh",), "env": ()})
     assert (refusal.value.operation, refusal.value.target) == ("chdir", "/etc/passwd")
     assert refusal.value.errno == errno.ENOTDIR
 
@@ -89,8 +94,8 @@ def test_a_check_looks_at_memory_under_a_mask() -> None:
 def test_one_program_starts_any_number_of_processes() -> None:
     loaded = executing(Program())
     for code in range(3):
-        argv = [b"sh", b"-c", f"exit {code}".encode()]
-        pid, pidfd = loaded.start({"path": SHELL, "argv": argv, "env": []})
+        argv = (b"sh", b"-c", f"exit {code}".encode())
+        pid, pidfd = loaded.start({"path": SHELL, "argv": argv, "env": ()})
         os.close(pidfd)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == code
 
@@ -125,7 +130,32 @@ def test_text_with_a_zero_and_values_without_bounds_are_refused() -> None:
     with pytest.raises(KernelError):
         Program().call("chdir", "/proc\0harmless")
     with pytest.raises(KernelError):
-        executing(Program()).start({"path": SHELL, "argv": [bytes(1 << 20)], "env": []})
+        executing(Program()).start({"path": SHELL, "argv": (bytes(1 << 20),), "env": ()})
+
+
+def test_each_start_is_given_its_own_values_and_what_stays_the_same() -> None:
+    """What one start was given is there for the next, until it has become too much."""
+    program = Program()
+    program.call("dup3", program.variable("out"), 1, 0)
+    loaded = executing(program)
+    for number in range(12):
+        long = str(number % 5).encode() * 8_000
+        read_end, write_end = os.pipe()
+        argv = (
+            b"sh",
+            b"-c",
+            b'echo $A ${#B} $B | cut -c1-12; echo "$@"',
+            b"sh",
+            b"same",
+            str(number).encode(),
+        )
+        given = {"path": SHELL, "argv": argv, "env": (b"A=b", b"B=" + long), "out": write_end}
+        pid, pidfd = loaded.start(given)
+        os.close(write_end)
+        os.close(pidfd)
+        with open(read_end, encoding="utf-8") as reader:  # noqa: PTH123 - a descriptor
+            assert reader.read() == f"b 8000 {str(number % 5) * 5}\nsame {number}\n"
+        os.waitpid(pid, 0)
 
 
 def test_what_executed_its_command_too_late_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +163,7 @@ def test_what_executed_its_command_too_late_is_ended(monkeypatch: pytest.MonkeyP
     loaded = executing(Program())
     monkeypatch.setattr(loaded_program, "TIMEOUT_S", 0)
     with pytest.raises(KernelError) as refusal:
-        loaded.start({"path": SHELL, "argv": [b"sh", b"-c", b"sleep 50"], "env": []})
+        loaded.start({"path": SHELL, "argv": (b"sh", b"-c", b"sleep 50"), "env": ()})
     assert refusal.value.errno == errno.ETIMEDOUT
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)

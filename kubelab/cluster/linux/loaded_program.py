@@ -31,7 +31,7 @@ RECORD = struct.Struct("<14H4x")
 EXPECTED_MAX = 3
 CHECK = NO_ERRNO = CELLS_MAX = 0xFFFF
 
-Value = int | bytes | Sequence[bytes]
+Value = int | bytes | tuple[bytes, ...]
 """What a variable is given: a number, the address of a string, that of an array of strings."""
 
 # A slot begins with: calls, cells, result of the clone, call that failed, its errno, pid, pidfd (32 bits
@@ -78,6 +78,7 @@ _OUTCOME, _OUTCOME_AT = struct.Struct("<q2Q2i"), 16
 _ARGUMENTS, _ARGUMENTS_AT = struct.Struct("<11Q"), 48
 _PID_AT, _PIDFD_AT = 40, 44
 _VALUES_BYTES = 256 * 1024
+_KEPT_BYTES_MAX = 32 * 1024
 
 _CLONE_VM, _CLONE_VFORK, _CLONE_CLEAR_SIGHAND = 0x100, 0x4000, 0x100000000
 _CLONE_PARENT_SETTID = 0x00100000
@@ -137,19 +138,19 @@ class LoadedProgram:
 class Slot:
     """What one child works on. `base` is where it is."""
 
-    __slots__ = ("_begun_s", "_flags", "_memory", "_program", "_values_at", "base")
+    __slots__ = ("_begun_s", "_flags", "_given", "_memory", "_program", "base")
 
     def __init__(self, program: LoadedProgram) -> None:
         image = program.image
         self._program = program
-        self._values_at = _HEAD_BYTES + len(image.content)
-        self._memory = mmap.mmap(
-            -1, self._values_at + _VALUES_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-        )
+        values_at = _HEAD_BYTES + len(image.content)
+        size = values_at + _KEPT_BYTES_MAX + _VALUES_BYTES
+        self._memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.base = _address_of(self._memory)
+        self._given = _Given(self._memory, self.base, values_at)
         self._flags = 0
         self._begun_s = 0.0
-        self._memory[_HEAD_BYTES : self._values_at] = image.content
+        self._memory[_HEAD_BYTES:values_at] = image.content
         for at in image.pointers:
             (offset,) = _WORD.unpack_from(image.content, at)
             _WORD.pack_into(self._memory, _HEAD_BYTES + at, self.base + _HEAD_BYTES + offset)
@@ -192,43 +193,52 @@ class Slot:
 
     def _set(self, values: Mapping[str, Value]) -> None:
         """Raises KernelError: more is to be handed over than there is room for."""
-        content = _Content(self.base + self._values_at)
-        cells = self._program.variables
-        words = [(cells[name], content.word_of(value)) for name, value in values.items()]
-        end = self._values_at + content.size
-        if end > len(self._memory):
-            raise KernelError("start", "process", errno.E2BIG)
-        self._memory[self._values_at : end] = b"".join(content.parts)
-        for cell, word in words:
-            _WORD.pack_into(self._memory, _HEAD_BYTES + cell * WORD_BYTES, word)
+        cells, memory, given = self._program.variables, self._memory, self._given
+        given.begin()
+        for name, value in values.items():
+            word = value & ALL_BITS if isinstance(value, int) else given.address_of(value)
+            _WORD.pack_into(memory, _HEAD_BYTES + cells[name] * WORD_BYTES, word)
 
 
-class _Content:
-    """What is handed over by its address, one after the other from the address *at* on."""
+class _Given:
+    """What is handed over by its address, in the slot's memory from *at* on. Most of it is the same from one
+    start to the next: that is still there."""
 
-    __slots__ = ("_at", "parts", "size")
+    __slots__ = ("_addresses", "_at", "_base", "_end", "_memory")
 
-    def __init__(self, at: int) -> None:
-        self._at = at
-        self.parts: list[bytes] = []
-        self.size = 0
+    def __init__(self, memory: mmap.mmap, base: int, at: int) -> None:
+        self._memory = memory
+        self._base = base
+        self._at = self._end = at
+        self._addresses: dict[bytes | tuple[bytes, ...], int] = {}
 
-    def word_of(self, value: Value) -> int:
-        """Return the number, or the address that the value will have."""
-        if isinstance(value, int):
-            return value & ALL_BITS
+    def begin(self) -> None:
+        """Keep what earlier starts were given, unless that has become too much."""
+        if self._end > self._at + _KEPT_BYTES_MAX:
+            self._addresses.clear()
+            self._end = self._at
+
+    def address_of(self, value: bytes | tuple[bytes, ...]) -> int:
+        """Raises KernelError: there is no room for it."""
+        if (known := self._addresses.get(value)) is not None:
+            return known
         if isinstance(value, bytes):
-            return self._put(value)
-        addresses = [self._put(each) for each in value]
-        return self._put(struct.pack(f"<{len(addresses) + 1}Q", *addresses, 0))
+            address = self._put(value)
+        else:
+            addresses = [self.address_of(each) for each in value]
+            address = self._put(struct.pack(f"<{len(addresses) + 1}Q", *addresses, 0))
+        self._addresses[value] = address
+        return address
 
     def _put(self, content: bytes) -> int:
-        """Return where it will be; behind it is a zero at least, and the next one at a word's beginning."""
-        address = self._at + self.size
+        """Behind it is a zero at least, and the next one at a word's beginning."""
         padded = content.ljust(len(content) // WORD_BYTES * WORD_BYTES + WORD_BYTES, b"\0")
-        self.parts.append(padded)
-        self.size += len(padded)
-        return address
+        begin, end = self._end, self._end + len(padded)
+        if end > len(self._memory):
+            raise KernelError("start", "process", errno.E2BIG)
+        self._memory[begin:end] = padded
+        self._end = end
+        return self._base + begin
 
 
 _WORD = struct.Struct("<Q")

@@ -20,7 +20,6 @@ from kubelab.cluster.runtime.process_program import (
     clear_ambient,
     close_others,
     set_capabilities,
-    write,
 )
 
 _JOIN_SESSION_KEYRING = 1
@@ -34,8 +33,9 @@ _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
 
 @dataclass(frozen=True, slots=True)
 class Become:
-    """`user` has numbers alone. `candidates`: in so many places the command is looked for; where they are,
-    its arguments and environment are variables (`path0`, ..., `argv`, `env`)."""
+    """The process has its OOM score already. `user` has numbers alone. `candidates`: in so many places the
+    command is looked for; where they are, its arguments and environment are variables (`path0`, ..., `argv`,
+    `env`)."""
 
     process: Process
     user: User
@@ -48,8 +48,6 @@ def become(program: Program, wanted: Become) -> None:
     process, user = wanted.process, wanted.user
     name = f"_ses.{wanted.keyring}"
     program.try_call("keyctl", _JOIN_SESSION_KEYRING, name, errors=(errno.ENOSYS, errno.EPERM))
-    if process.oom_score_adj is not None:
-        write(program, "/proc/self/oom_score_adj", str(process.oom_score_adj).encode())
     for limit in process.rlimits:
         _limit(program, limit)
     program.call("umask", _DEFAULT_UMASK if user.umask is None else user.umask)

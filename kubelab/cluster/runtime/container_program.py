@@ -323,8 +323,8 @@ def _values(
     assert wanted.own is not None
     values: dict[str, Value] = {
         "sandbox": wanted.sandbox_pidfd,
-        "argv": [string(each) for each in wanted.own.args],
-        "env": [string(each) for each in env.values()],
+        "argv": tuple(map(string, wanted.own.args)),
+        "env": tuple(map(string, env.values())),
     }
     values |= {f"path{number}": path for number, path in enumerate(candidates)}
     values |= {f"source{number}": source for number, source in binds.sources.items()}
@@ -342,7 +342,7 @@ def _values(
 def _program(shape: Shape) -> LoadedProgram:
     program = Program()
     syscall_program.guard(program)
-    process_program.be_killable(program)
+    process_program.be_killable(program, shape.process.oom_score_adj)
     _enter(program, shape)
     program.call("setsid")
     _make_root(program, shape)
@@ -369,20 +369,35 @@ def _make_root(program: Program, shape: Shape) -> None:
     trees = trees or _bound(program, shape, source_is_private=True)
     options = f"mode=0755,size={shape.disk_bytes}"
     program.call("mount", "kubelab/root", ROOT, "tmpfs", syscalls.MS_NODEV, options)
-    _make_view(program, frozenset(each.destination for each in shape.mounts if _is_bind(each)))
     root = program.call("openat", AT_FDCWD, ROOT, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    _make_view(program, root, frozenset(each.destination for each in shape.mounts if _is_bind(each)))
+    made: dict[str, Cell] = {}  # File systems that were empty when they were mounted, by their places.
     for number, mount in enumerate(shape.mounts):
         place = _inside(mount.destination)
-        target = mount_program.target(program, root, place, directory=shape.are_directories[number])
+        directory = shape.are_directories[number]
+        target = _place_in(program, made, place) if directory else None
+        target = target or mount_program.target(program, root, place, directory=directory)
+        made = {path: fd for path, fd in made.items() if not f"{path}/".startswith(f"{place}/")}
         if number in trees:
             mount_program.attach(program, trees[number], target, place)
         elif mount.type in _CGROUP_TYPES:
             _mount_cgroups(program, target, mount, shape)
+        elif mount.type == "tmpfs":
+            made[place] = _mount_new(program, target, mount)
         else:
             _mount_new(program, target, mount)
-    _make_devices(program, root, shape)
+    _make_devices(program, root, shape, made)
     _write_files(program, root, shape)
     _make_working_directory(program, root, _inside(shape.process.cwd))
+
+
+def _place_in(program: Program, made: Mapping[str, Cell], path: str) -> Cell | None:
+    """Make the directory right in a file system that has nothing but directories; None if it is in none."""
+    directory, _, name = path.rpartition("/")
+    if directory not in made:
+        return None
+    program.try_call("mkdirat", made[directory], name, 0o755, errors=(errno.EEXIST,))
+    return mount_program.open_within(program, made[directory], name, os.O_PATH)
 
 
 def _make_working_directory(program: Program, root: Cell, path: str) -> None:
@@ -408,56 +423,56 @@ def _bound(program: Program, shape: Shape, *, source_is_private: bool) -> dict[i
     return trees
 
 
-def _make_view(program: Program, covered: frozenset[str]) -> None:
+def _make_view(program: Program, root: Cell, covered: frozenset[str]) -> None:
     """See `container_root.mount_root`."""
     for name in container_root.DIRECTORIES:
-        program.call("mkdir", f"{ROOT}/{name}", 0o777)
-    for name in ("tmp", "var/tmp"):
-        program.call("chmod", f"{ROOT}/{name}", 0o1777)
-    program.call("chmod", f"{ROOT}/root", 0o700)
-    program.call("symlink", "/run", f"{ROOT}/var/run")
+        program.call("mkdirat", root, name, 0o777)
+    for name, mode in (("tmp", 0o1777), ("var/tmp", 0o1777), ("root", 0o700)):
+        program.call("fchmodat", root, name, mode)
+    program.call("symlinkat", "/run", root, "var/run")
     if "/usr" not in covered:
         process_program.bind_read_only(program, "/usr", f"{ROOT}/usr")
     for name in MERGED:
         if os.path.islink(f"/{name}"):
-            program.call("symlink", os.readlink(f"/{name}"), f"{ROOT}/{name}")
+            program.call("symlinkat", os.readlink(f"/{name}"), root, name)
         elif os.path.isdir(f"/{name}"):
-            program.call("mkdir", f"{ROOT}/{name}", 0o777)
+            program.call("mkdirat", root, name, 0o777)
             process_program.bind_read_only(program, f"/{name}", f"{ROOT}/{name}")
     for name, content in ETC.items():
-        _create(program, f"{ROOT}/etc/{name}", content.encode())
+        _create(program, root, f"etc/{name}", content.encode())
     for name in SHOWN_OF_ETC:
         if os.path.exists(f"/etc/{name}"):
-            _show_of_etc(program, name, is_covered=f"/etc/{name}" in covered)
+            _show_of_etc(program, root, f"etc/{name}", is_covered=f"/etc/{name}" in covered)
 
 
-def _create(program: Program, path: str, content: bytes = b"") -> None:
+def _create(program: Program, root: Cell, path: str, content: bytes = b"") -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-    fd = program.call("openat", AT_FDCWD, path, flags, 0o666)
+    fd = program.call("openat", root, path, flags, 0o666)
     if content:
         program.call("write", fd, content, len(content), target=path)
     program.call("close", fd)
 
 
-def _show_of_etc(program: Program, name: str, *, is_covered: bool) -> None:
-    source, target = f"/etc/{name}", f"{ROOT}/etc/{name}"
-    if "/" in name:
-        program.try_call("mkdir", os.path.dirname(target), 0o777, errors=(errno.EEXIST,))
-    if os.path.isdir(source):
-        program.call("mkdir", target, 0o777)
+def _show_of_etc(program: Program, root: Cell, path: str, *, is_covered: bool) -> None:
+    directory = os.path.dirname(path)
+    if directory != "etc":
+        program.try_call("mkdirat", root, directory, 0o777, errors=(errno.EEXIST,))
+    if os.path.isdir(f"/{path}"):
+        program.call("mkdirat", root, path, 0o777)
     else:
-        _create(program, target)
+        _create(program, root, path)
     if not is_covered:
-        process_program.bind_read_only(program, source, target)
+        process_program.bind_read_only(program, f"/{path}", f"{ROOT}/{path}")
 
 
-def _mount_new(program: Program, target: Cell, mount: Mount) -> None:
+def _mount_new(program: Program, target: Cell, mount: Mount) -> Cell:
     options = parse_options(mount.options)
     fd = mount_program.make(program, mount.type, mount.source or mount.type, options.data, options.set)
     if options.propagation:
         recursive = options.propagation_recursive
         mount_program.set_attributes(program, fd, propagation=options.propagation, recursive=recursive)
     mount_program.attach(program, fd, target, mount.destination)
+    return fd
 
 
 def _mount_cgroups(program: Program, target: Cell, mount: Mount, shape: Shape) -> None:
@@ -489,7 +504,7 @@ def _mount_hierarchy(program: Program, target: Cell, number: int, attributes: in
     mount_program.attach(program, tree, target, "cgroup")
 
 
-def _make_devices(program: Program, root: Cell, shape: Shape) -> None:
+def _make_devices(program: Program, root: Cell, shape: Shape, made: Mapping[str, Cell]) -> None:
     """Show the machine's own nodes, after a look at what they are; nobody here makes any."""
     before = program.call("umask", 0)
     directories = {
@@ -501,7 +516,8 @@ def _make_devices(program: Program, root: Cell, shape: Shape) -> None:
         tree = mount_program.clone(program, f"{PRISTINE_DEVICES}/{name}", recursive=False)
         number = os.makedev(device.major, device.minor)
         mount_program.check_device(program, tree, stat.S_IFMT(device.mode), number, device.path)
-        program.try_call("unlinkat", directories[directory], name, 0, errors=(errno.ENOENT,))
+        if directory.strip("/") not in made:
+            program.try_call("unlinkat", directories[directory], name, 0, errors=(errno.ENOENT,))
         flags = os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         place = program.call("openat", directories[directory], name, flags, stat.S_IMODE(device.mode))
         mount_program.attach(program, tree, place, device.path)

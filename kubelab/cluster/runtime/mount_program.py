@@ -161,13 +161,17 @@ def make_read_only(program: Program, paths: Sequence[str]) -> None:
 
 
 def mask(program: Program, paths: Sequence[str]) -> None:
-    """See `masked_paths.mask`."""
+    """See `masked_paths.mask`. Where the kernel copies what is mounted nowhere (Linux 6.15), all directories
+    are covered by the same emptiness."""
+    if not paths:
+        return
+    empty = make(program, "tmpfs", "tmpfs", ["size=0"], _EMPTY)
     for path in paths:
         after, file = Label(), Label()
         flags = os.O_PATH | os.O_CLOEXEC
         expected: Mapping[int, Label] = {errno.ENOENT: after, errno.EACCES: after, errno.ENOTDIR: file}
         fd = program.call("openat", AT_FDCWD, path, flags | os.O_DIRECTORY, otherwise=expected)
-        attach(program, make(program, "tmpfs", "tmpfs", ["size=0"], _EMPTY), fd, path)
+        _cover(program, empty, fd, path)
         program.jump(after)
         program.place(file)
         fd = program.call("openat", AT_FDCWD, path, flags, otherwise=dict.fromkeys(_NOT_THERE, after))
@@ -175,3 +179,14 @@ def mask(program: Program, paths: Sequence[str]) -> None:
         check_device(program, tree, stat.S_IFCHR, os.makedev(1, 3), "/dev/null")
         attach(program, tree, fd, path)
         program.place(after)
+
+
+def _cover(program: Program, empty: Cell, place: Cell, path: str) -> None:
+    alone, after = Label(), Label()
+    flags = _CLONE | _AT_EMPTY_PATH
+    tree = program.call("open_tree", empty, "", flags, otherwise={errno.EINVAL: alone})
+    attach(program, tree, place, path)
+    program.jump(after)
+    program.place(alone)
+    attach(program, make(program, "tmpfs", "tmpfs", ["size=0"], _EMPTY), place, path)
+    program.place(after)

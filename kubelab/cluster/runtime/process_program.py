@@ -56,9 +56,9 @@ def enter_cgroup(program: Program, task_files: int) -> None:
         program.call("write", fd, b"0", 1, target="cgroup")
 
 
-def be_killable(program: Program) -> None:
-    """See `privileges.expose_to_oom`."""
-    write(program, "/proc/self/oom_score_adj", b"0")
+def be_killable(program: Program, score: int | None = None) -> None:
+    """See `privileges.expose_to_oom`. Who is to have a score of his own has it from now on."""
+    write(program, "/proc/self/oom_score_adj", str(score or 0).encode())
 
 
 def write(program: Program, path: str, content: bytes) -> None:

@@ -58,8 +58,8 @@ def _values(wanted: Start) -> dict[str, Value]:
         "hostname_bytes": len(hostname),
         "requests": requests,
         "requests_bytes": len(requests),
-        "argv": [b"/pause"],
-        "env": [],
+        "argv": (b"/pause",),
+        "env": (),
     }
 
 
