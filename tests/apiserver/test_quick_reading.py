@@ -1,4 +1,4 @@
-"""What is read quickly is what is read slowly: a decoder, a schema and a judge beside their quick twins."""
+"""What is read quickly is what is read slowly: a decoder and a schema beside their quick twins."""
 
 import copy
 import json
@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from kubelab.cluster.apiserver import fitting, schema, unique_keys
 from kubelab.cluster.apiserver.kinds import KINDS
-from kubelab.cluster.apiserver.pod_twins import judging_twins_once, likeness
 from kubelab.cluster.objects import Object
 
 POD = "k8s.io/api/core/v1.Pod"
@@ -127,42 +126,3 @@ def test_every_kind_has_its_functions() -> None:
     for kind in KINDS:
         body: Object = {"kind": kind.resource.kind, "metadata": {"name": "a"}}
         assert fitting.bundled().fitted(kind.go_type, dict(body)) == body
-
-
-def with_token(volume: str, **spec: Any) -> Object:
-    obj = pod(volumes=[{"name": volume, "projected": {}}], **spec)
-    obj["spec"]["containers"][0]["volumeMounts"] = [{"name": volume, "mountPath": "/token"}]
-    return obj
-
-
-def test_the_pods_of_a_template_are_alike() -> None:
-    one, other = with_token("kube-api-access-abcde"), with_token("kube-api-access-zzzzz")
-    assert likeness(one) == likeness(other | {"metadata": {"name": "another"}})
-
-
-@pytest.mark.parametrize(
-    "different",
-    [
-        with_token("kube-api-access-abcdef"),  # No name that the plug-in makes up: it may be too long, say.
-        with_token("kube-api-access-ABCDE"),
-        with_token("kube-api-access-zzzzz", hostname="web"),
-        with_token("kube-api-access-zzzzz") | {"metadata": {"annotations": {"a": "b"}}},
-    ],
-)
-def test_pods_that_differ_are_not_alike(different: Object) -> None:
-    assert likeness(with_token("kube-api-access-abcde")) != likeness(different)
-
-
-def test_only_of_a_pod_with_faults_it_is_said_twice() -> None:
-    seen: list[str] = []
-
-    @judging_twins_once
-    def judge(obj: Object) -> Iterator[str]:
-        seen.append(obj["metadata"]["name"])
-        if obj["spec"].get("hostname") == "bad":
-            yield "a fault"
-
-    for name in ("a", "b"):
-        assert list(judge(pod(name))) == []
-        assert list(judge(pod(name, hostname="bad"))) == ["a fault"]
-    assert seen == ["a", "a", "b"]

@@ -240,6 +240,11 @@ def word(value: str, field: str, check: Check) -> Iterator[FieldError]:
     return (invalid_value(field, value, detail) for detail in found)
 
 
+def is_word(check: Check, value: str) -> bool:
+    """Whether *check* finds nothing wrong with *value*."""
+    return len(value) <= SUBDOMAIN_LENGTH_MAX and not _found(check, value)
+
+
 @lru_cache(8192)  # Most words come again and again: the keys of labels, the names of resources.
 def _found(check: Check, value: str) -> tuple[str, ...]:
     return tuple(check(value))
@@ -247,8 +252,9 @@ def _found(check: Check, value: str) -> tuple[str, ...]:
 
 def labels(values: Mapping[str, str] | None, field: str) -> Iterator[FieldError]:
     for key, value in (values or {}).items():
-        yield from word(key, field, label_key)
-        yield from word(value, field, label_value)
+        if not (is_word(label_key, key) and is_word(label_value, value)):
+            yield from word(key, field, label_key)
+            yield from word(value, field, label_value)
 
 
 def choice(value: str | None, field: str, supported: Iterable[str]) -> Iterator[FieldError]:

@@ -5,13 +5,12 @@ this lab does not do is in `warnings`.
 Left out: warnings about annotations, volume plugins that are gone, and paths of volumes that overlap.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import MappingProxyType
 
 from kubelab.cluster import quantity
 from kubelab.cluster.apiserver import warnings
-from kubelab.cluster.apiserver.fields import dns_label, indexed
-from kubelab.cluster.apiserver.pod_twins import judging_twins_once
+from kubelab.cluster.apiserver.fields import dns_label, indexed, is_word
 from kubelab.cluster.objects import Object
 from kubelab.cluster.quantity import NANOS
 
@@ -28,22 +27,17 @@ _WHOLE_BYTES = ("memory", "ephemeral-storage")
 
 
 def of_pod(pod: Object) -> Iterator[str]:
-    if wrong := list(dns_label(pod["metadata"].get("name", ""))):
+    name = pod["metadata"].get("name", "")
+    if not is_word(dns_label, name) and (wrong := list(dns_label(name))):
         surprise = "this is used in the Pod's hostname, which can result in surprising behavior"
         yield f"metadata.name: {surprise}; a DNS label is recommended: [{' '.join(wrong)}]"
-    yield from _of_contents(pod)
-
-
-@judging_twins_once
-def _of_contents(pod: Object) -> Iterator[str]:
     yield from of_spec(pod.get("spec") or {}, "spec")
     yield from warnings.of_pod(pod)
 
 
 def of_spec(spec: Object, field: str) -> Iterator[str]:
-    for label, (version, instead) in _DEPRECATED_LABELS.items():
-        if label in (spec.get("nodeSelector") or {}):
-            yield f'{field}.nodeSelector[{label}]: deprecated since {version}; use "{instead}" instead'
+    if selector := spec.get("nodeSelector"):
+        yield from _deprecated(selector, f"{field}.nodeSelector")
     for place, secret in indexed(spec.get("imagePullSecrets"), f"{field}.imagePullSecrets"):
         if not secret.get("name"):
             yield f'{place}: invalid empty name ""'
@@ -60,25 +54,42 @@ def of_spec(spec: Object, field: str) -> Iterator[str]:
             yield from _of_container(container, place)
 
 
+def _deprecated(selector: Object, field: str) -> Iterator[str]:
+    for label, (version, instead) in _DEPRECATED_LABELS.items():
+        if label in selector:
+            yield f'{field}[{label}]: deprecated since {version}; use "{instead}" instead'
+
+
 def _of_container(container: Object, field: str) -> Iterator[str]:
-    yield from _fractions(container.get("resources") or {}, f"{field}.resources")
+    if resources := container.get("resources"):
+        yield from _fractions(resources, f"{field}.resources")
+    variables, ports = container.get("env") or (), container.get("ports") or ()
+    if len({variable.get("name", "") for variable in variables}) < len(variables):
+        yield from _hidden(variables, f"{field}.env")
+    if len(ports) > 1:
+        yield from _ports_twice(ports, f"{field}.ports")
+
+
+def _hidden(variables: Sequence[Object], field: str) -> Iterator[str]:
     names: set[str] = set()
-    for place, variable in indexed(container.get("env"), f"{field}.env"):
+    for place, variable in indexed(variables, field):
         if (name := variable.get("name", "")) in names:
             yield f'{place}: hides previous definition of "{name}", which may be dropped when using apply'
         names.add(name)
-    ports: dict[tuple[object, ...], str] = {}
-    for place, port in indexed(container.get("ports"), f"{field}.ports"):
+
+
+def _ports_twice(ports: Sequence[Object], field: str) -> Iterator[str]:
+    seen: dict[tuple[object, ...], str] = {}
+    for place, port in indexed(ports, field):
         about = tuple(port.get(key) for key in ("containerPort", "protocol", "hostPort", "hostIP"))
-        if about in ports:
-            yield f"{place}: duplicate port definition with {ports[about]}"
-        ports.setdefault(about, place)
+        if about in seen:
+            yield f"{place}: duplicate port definition with {seen[about]}"
+        seen.setdefault(about, place)
 
 
 def _fractions(resources: Object, field: str) -> Iterator[str]:
     for part in ("limits", "requests"):
         for name, value in (resources.get(part) or {}).items():
-            parsed = quantity.parse(value)
-            if name in _WHOLE_BYTES and parsed.nanos % NANOS:
+            if name in _WHOLE_BYTES and (parsed := quantity.parse(value)).nanos % NANOS:
                 invalid = f'fractional byte value "{parsed}" is invalid, must be an integer'
                 yield f"{field}.{part}[{name}]: {invalid}"

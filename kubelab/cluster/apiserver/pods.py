@@ -15,6 +15,7 @@ from kubelab.cluster import quantity
 from kubelab.cluster.apiserver import (
     addresses,
     containers,
+    faultless_specs,
     placement,
     resource_names,
     security_contexts,
@@ -40,7 +41,6 @@ from kubelab.cluster.apiserver.fields import (
 )
 from kubelab.cluster.apiserver.kind import Write
 from kubelab.cluster.apiserver.metadata import annotations
-from kubelab.cluster.apiserver.pod_twins import judging_twins_once
 from kubelab.cluster.apiserver.versions import copied
 from kubelab.cluster.objects import Object
 from kubelab.cluster.quantity import Quantity
@@ -235,7 +235,6 @@ def validate_create(pod: Object) -> Iterator[FieldError]:
         yield forbidden_field("spec.nodeName", detail)
 
 
-@judging_twins_once
 def validate(pod: Object) -> Iterator[FieldError]:
     spec = pod.get("spec") or {}
     yield from _annotations(pod["metadata"].get("annotations") or {}, spec, "metadata.annotations")
@@ -285,6 +284,13 @@ def validate_template(template: Object, field: str) -> Iterator[FieldError]:
 
 def validate_spec(spec: Object, field: str, *, in_pod: bool = False) -> Iterator[FieldError]:
     """Yield what is wrong with a pod's *spec*; `in_pod` tells that it is no template's."""
+    if faultless_specs.is_faultless(spec):
+        return iter(())
+    return validate_spec_in_detail(spec, field, in_pod=in_pod)
+
+
+def validate_spec_in_detail(spec: Object, field: str, *, in_pod: bool = False) -> Iterator[FieldError]:
+    """As `validate_spec`, which most specs need not go through."""
     listed = spec.get("volumes") or []
     yield from volumes.validate(listed, f"{field}.volumes")
     claims = [claim.get("name", "") for claim in spec.get("resourceClaims") or ()]

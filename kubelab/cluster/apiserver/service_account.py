@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from kubelab.cluster.apiserver.admission import Attributes
 from kubelab.cluster.apiserver.listers import Lister
+from kubelab.cluster.apiserver.token_volume import token_volume
 from kubelab.cluster.clock import Clock
 from kubelab.cluster.objects import PODS, Object
 
@@ -16,7 +17,6 @@ MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 ENFORCE_ANNOTATION = "kubernetes.io/enforce-mountable-secrets"
 MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 VOLUME_PREFIX = "kube-api-access-"
-TOKEN_EXPIRATION_S = 3607  # Odd on purpose: so the server knows the tokens that it asked for itself.
 # A new namespace gets its default account from a controller, a moment later.
 _ATTEMPTS = 10
 _RETRY_S = 0.1
@@ -102,19 +102,6 @@ def mount_token(spec: Object, volume_name: str) -> None:
             needed = True
     if needed and known is None:
         spec["volumes"] = [*volumes, {"name": volume_name, "projected": token_volume()}]
-
-
-def token_volume() -> Object:
-    certificate = {"key": "ca.crt", "path": "ca.crt"}
-    namespace = {"apiVersion": "v1", "fieldPath": "metadata.namespace"}
-    return {
-        "sources": [
-            {"serviceAccountToken": {"expirationSeconds": TOKEN_EXPIRATION_S, "path": "token"}},
-            {"configMap": {"name": "kube-root-ca.crt", "items": [certificate]}},
-            {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": namespace}]}},
-        ],
-        "defaultMode": 0o644,
-    }
 
 
 def _enforces(account: Object) -> bool:

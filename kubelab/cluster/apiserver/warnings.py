@@ -28,7 +28,9 @@ _CONTAINER = {
     "startupProbe": f"{_NO_PROBES}; a container that runs has started",
     "volumeDevices": "this lab has no block devices for pods",
 }
-_AFFINITY = ("podAffinity", "podAntiAffinity")
+_AFFINITY = dict.fromkeys(
+    ("podAffinity", "podAntiAffinity"), "this lab's scheduler looks at nodes, not at other pods"
+)
 
 
 def of_pod(pod: Object) -> Iterator[str]:
@@ -51,9 +53,8 @@ def of_node(node: Object) -> Iterator[str]:
 
 def _of_spec(spec: Object, field: str) -> Iterator[str]:
     yield from _ignored(spec, _POD, field)
-    affinity = spec.get("affinity") or {}
-    why = "this lab's scheduler looks at nodes, not at other pods"
-    yield from _ignored(affinity, dict.fromkeys(_AFFINITY, why), f"{field}.affinity")
+    if affinity := spec.get("affinity"):
+        yield from _ignored(affinity, _AFFINITY, f"{field}.affinity")
     for kind in ("initContainers", "containers"):
         for index, container in enumerate(spec.get(kind) or ()):
             yield from _of_container(container, f"{field}.{kind}[{index}]")
@@ -71,4 +72,6 @@ def _of_container(container: Object, field: str) -> Iterator[str]:
 
 def _ignored(part: Object, fields: Mapping[str, str], path: str) -> Iterator[str]:
     """Yield a sentence for each of *fields* that *part* asks something with (an empty value asks nothing)."""
+    if part.keys().isdisjoint(fields):
+        return iter(())
     return (f"{path}.{name}: ignored: {why}" for name, why in fields.items() if part.get(name))
