@@ -65,8 +65,16 @@ def test_a_member_without_data_has_lost_it_if_the_cluster_has_run() -> None:
 @pytest.mark.parametrize("becoming", [0, 3])
 def test_a_cluster_all_of_whose_disks_are_lost_does_not_begin_anew_in_silence(becoming: int) -> None:
     shape = Shape(1, "raft", has_run=True, becoming=becoming)
-    with pytest.raises(LabError, match="snapshot restore FILE --force"):
-        shape.lost({"master-1": False})
+    names = MASTERS[: shape.span]
+    with pytest.raises(LabError, match="snapshot restore FILE --force") as refused:
+        shape.lost(dict.fromkeys(names, False))
+    assert "master-2" not in str(refused.value)  # It has never had anything.
+
+
+def test_to_ask_for_other_masters_does_not_hide_that_the_disks_are_lost(tmp_path: Path) -> None:
+    directory = LabDirectory(tmp_path)
+    write(directory.shape, Shape(1, "raft", has_run=True))
+    assert asked(directory, 3) == Shape(1, "raft", becoming=3, has_run=True)
 
 
 def test_nobody_is_replaced_without_a_majority() -> None:

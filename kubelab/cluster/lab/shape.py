@@ -59,7 +59,7 @@ class Shape(msgspec.Struct, frozen=True):
         without = [name for name, has in has_data.items() if self.has_run and not has]
         are_all = 0 < len(without) == len(has_data)
         if are_all or (not self.becoming and 0 < len(has_data) <= 2 * len(without)):
-            raise LabError(_LOST.format(names=", ".join(without)))
+            raise LabError(_LOST.format(names=", ".join(without[: self.masters])))
         return [] if self.becoming else without
 
 
@@ -79,7 +79,7 @@ def settle(path: Path, config: LabConfig) -> Shape:
         raise LabError(_OTHER.format(path=path.parent, store=there.store))
     if config.masters in (None, there.becoming or there.masters):
         return there
-    has_members = _has_members(path.parent)
+    has_members = there.has_run or _has_members(path.parent)
     shape = there.towards(config.masters) if has_members else replace(there, masters=config.masters)
     return write(path, shape)
 
