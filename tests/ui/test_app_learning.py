@@ -440,6 +440,7 @@ async def test_a_lesson_is_opened_as_a_test_from_homes_menu(until: Until) -> Non
 async def test_a_check_that_changes_lays_out_no_text_again(until: Until) -> None:
     async with in_lesson(until, DemoPort()) as (app, pilot, session):
         body = app.screen.query_one("#body")
+        await until(pilot, lambda: bool(body.children))  # All of its paragraphs come at once.
         before = list(body.children)
         session.publish_step(PASSED_STEP)
         await until(pilot, lambda: "Step passed!" in top(app))
