@@ -16,6 +16,7 @@ from kubelab.cluster.apiserver.registry import ListOptions
 from kubelab.cluster.objects import Object, Resource
 
 FieldValidation = Literal["Strict", "Warn", "Ignore"]
+_FIELD_VALIDATIONS: tuple[str, ...] = get_args(FieldValidation)
 _MATCH = "resourceVersionMatch"
 _LIST_OPTIONS = Resource("meta.k8s.io", "v1", "listoptions", "ListOptions", namespaced=False)
 REQUEST_TIMEOUT_S = 60
@@ -70,7 +71,7 @@ def dry_run(query: Mapping[str, str], body: Object | None = None) -> bool:
 
 def field_validation(query: Mapping[str, str]) -> FieldValidation:
     asked = query.get("fieldValidation") or "Warn"
-    if asked not in get_args(FieldValidation):
+    if asked not in _FIELD_VALIDATIONS:
         supported = ", ".join(f'"{each}"' for each in ("Ignore", "Strict", "Warn"))
         raise refusals.bad_request(
             f'fieldValidation: Unsupported value: "{asked}": supported values: {supported}'

@@ -141,9 +141,13 @@ class Schema:
 
     def __init__(self, types: GoTypes) -> None:
         self.types = types
+        self._has_protobuf: dict[str, bool] = {}
 
     def has_protobuf(self, go_type: str) -> bool:
-        return any(field.number for field in self.types.fields(self.types.of_name(go_type)))
+        if go_type not in self._has_protobuf:
+            numbers = (field.number for field in self.types.fields(self.types.of_name(go_type)))
+            self._has_protobuf[go_type] = any(numbers)
+        return self._has_protobuf[go_type]
 
     def fitted(self, go_type: str, body: Object) -> tuple[Object, list[str]]:
         """Return *body* without nulls and unknown fields, and what was strictly wrong with it.
