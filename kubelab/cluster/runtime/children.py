@@ -3,7 +3,6 @@
 Source: clone(2), pidfd_open(2), waitpid(2). Children that nobody started here (orphans of the machine) are
 reaped too.
 """
-# ruff: noqa: PTH123 - the shim imports this, and pathlib is slow to
 
 import contextlib
 import errno
@@ -23,6 +22,7 @@ from kubelab.cluster.linux.program_launcher import ProgramLauncher
 from kubelab.cluster.runtime import execution, privileges
 
 START_TIMEOUT_S = 5
+_REPORT_BYTES = 65536
 
 Told = dict[str, Any]
 """What a process's end is told with, beside its exit code."""
@@ -105,7 +105,7 @@ def start(flags: int, become: Callable[[], None], cgroup: Cgroup | None = None) 
         KernelError: it did not in time (ETIMEDOUT): its cgroup may be frozen.
     """
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
-    with open(read_end, "rb") as reader:
+    try:
         try:
             pid, pidfd = _clone(flags, cgroup)
             if pid == 0:
@@ -113,7 +113,9 @@ def start(flags: int, become: Callable[[], None], cgroup: Cgroup | None = None) 
                 execution.run_child(write_end, become)
         finally:
             os.close(write_end)
-        report = reader.read() if _ends_in_time(read_end) else _give_up(pidfd)
+        report = _report_of(read_end, pidfd)
+    finally:
+        os.close(read_end)
     if report:
         os.waitpid(pid, 0)
         os.close(pidfd)
@@ -129,8 +131,25 @@ def end(pid: int, pidfd: int) -> None:
     os.close(pidfd)
 
 
+def _report_of(fd: int, pidfd: int) -> bytes:
+    """Return what the child tells by the pipe: nothing if it has executed its command. When it has ended it
+    tells no more, though somebody else may hold the pipe, who was cloned meanwhile or by it."""
+    report = b""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    poll.register(pidfd, select.POLLIN)
+    deadline_s = time.monotonic() + START_TIMEOUT_S
+    while ready := {each for each, _ in poll.poll(max(deadline_s - time.monotonic(), 0) * 1000)}:
+        if fd not in ready:
+            return report
+        if not (chunk := os.read(fd, _REPORT_BYTES)):
+            return report
+        report += chunk
+    return _give_up(pidfd)
+
+
 def _ends_in_time(fd: int) -> bool:
-    """Wait for a child's report, or for its end. Whoever is in a frozen cgroup never gets so far."""
+    """Wait for a child's end. Whoever is in a frozen cgroup of v1 does not come to it."""
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     return bool(poll.poll(START_TIMEOUT_S * 1000))

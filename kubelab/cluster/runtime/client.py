@@ -275,9 +275,10 @@ class Shim:
         """Return the pid of an init that was made after we had hung up, 0 if none was. Blocks until its maker
         and it have told or ended."""
         self._socket.setblocking(True)
-        while message := messages.receive(self._socket):
-            if message.body.get("event") == "ready":
-                return message.pid
+        with contextlib.suppress(ConnectionResetError):  # It ended before it had read what it was sent.
+            while message := messages.receive(self._socket):
+                if message.body.get("event") == "ready":
+                    return message.pid
         return 0
 
     def close(self) -> None:

@@ -25,6 +25,7 @@ KUBELET = "/var/lib/kubelet"
 VOLATILE = frozenset({"/run", "/var/cache", KUBELET, "/var/log"})
 SYSTEM = ("/bin", "/boot", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/sbin", "/usr")
 CACHES = "__pycache__"
+DEPTH_MAX = 64  # No file of the machine's is so deep, and no directory of its user's kills its init.
 WRITABLE = ("/", "/tmp", "/run", "/dev/shm")  # noqa: S108
 FULL = 0.5  # Of a disk: what is left then is too little for a lesson.
 _OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")  # The second: of overlays in a user namespace.
@@ -95,9 +96,11 @@ class AsBuilt:
                 yield f"net/{key} is changed"
 
 
-def _entries(fd: int, top: str) -> Iterator[tuple[str, os.stat_result]]:
+def _entries(fd: int, top: str, depth: int = 0) -> Iterator[tuple[str, os.stat_result]]:
     """Yield what is in the upper directory *fd* of the overlay at *top* and below, but for what is nobody's
     business; an opaque directory, which hides what was there, comes as a whiteout of itself."""
+    if depth > DEPTH_MAX:
+        return
     with os.scandir(fd) as entries:
         found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
     for name, status in found:
@@ -108,7 +111,7 @@ def _entries(fd: int, top: str) -> Iterator[tuple[str, os.stat_result]]:
             try:
                 if _is_opaque(below):
                     yield path, _WHITEOUT
-                yield from _entries(below, path)
+                yield from _entries(below, path, depth + 1)
             finally:
                 os.close(below)
 

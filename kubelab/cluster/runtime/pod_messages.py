@@ -14,7 +14,7 @@ MESSAGE_BYTES_MAX = 4096
 def lay_out(path: str) -> None:
     """Make the empty file, and the directories that lead to it."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     os.fchmod(fd, 0o666)  # Whatever the umask.
     os.close(fd)
 
@@ -22,9 +22,10 @@ def lay_out(path: str) -> None:
 def take(path: str) -> str:
     """Return the beginning of the file, and remove it; "" where there is none."""
     with contextlib.suppress(OSError):
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # Whoever has put a pipe there lets nobody wait for a writer.
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb") as file:
-            message = file.read(MESSAGE_BYTES_MAX)
+            message = file.read(MESSAGE_BYTES_MAX) or b""
         os.unlink(path)
         return message.decode(errors="replace")
     return ""

@@ -169,11 +169,16 @@ def _write(path: str, content: bytes, mode: int) -> None:
 
 
 def _read_files(top: str) -> dict[str, tuple[bytes, int]]:
-    found = {}
-    for path in _files_below(top):
-        with open(path, "rb") as file:
-            found[path[len(top) + 1 :]] = (file.read(), stat.S_IMODE(os.fstat(file.fileno()).st_mode))
-    return found
+    return {path[len(top) + 1 :]: _read_file(path) for path in _files_below(top)}
+
+
+def _read_file(path: str) -> tuple[bytes, int]:
+    """Return content and mode; of what is no file no mode that one could have. Who opens a pipe waits for its
+    writer."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(fd, "rb") as file:
+        mode = os.fstat(fd).st_mode
+        return (file.read(), stat.S_IMODE(mode)) if stat.S_ISREG(mode) else (b"", -1)
 
 
 def _files_below(top: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ What it does is in its parts: `machine_init`, `programs`, `pod_sandboxes`, `pod_
 # ruff: noqa: PTH100
 
 import contextlib
+import errno
 import gc
 import os
 import sys
@@ -112,7 +113,8 @@ class Shim:
                 answer.then = lambda made: self._answer_later(number, name, made)
                 return
             self._send(number, {"result": answer.result}, answer)
-        except (ChildError, VolumeTypeError, LabError, OSError) as error:
+        # Who asks for a path with a zero in it, or one that is no Unicode, is told so by Python.
+        except (ChildError, VolumeTypeError, LabError, OSError, ValueError) as error:
             self._send(number, {"error": _report_of(error, name)})
         else:
             answer.close()
@@ -144,6 +146,8 @@ def _report_of(error: Exception, method: str) -> dict[str, Any]:
     if isinstance(error, LabError):
         kind = "config" if isinstance(error, ConfigError) else "lab"
         return {"kind": kind, "sentence": _translations(error.sentence)}
+    if isinstance(error, ValueError):
+        return _report(method, repr(str(error)), errno.EINVAL)
     return {"kind": "volume", "sentence": str(error)}
 
 

@@ -40,10 +40,16 @@ def receive_master(console: socket.socket) -> int:
 
     Source: opencontainers/runtime-spec, runc's docs/terminals.md.
 
+    It has sent it before it executes its command: nobody waits for one that did not.
+
     Raises:
         KernelError: it sent none, or this process may have no more descriptors.
     """
-    _, ancillary, flags, _ = console.recvmsg(64, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
+    how = socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
+    try:
+        _, ancillary, flags, _ = console.recvmsg(64, socket.CMSG_SPACE(4), how)
+    except BlockingIOError as error:
+        raise KernelError("receive", "terminal", error.errno or 0) from None
     fds = array.array("i")
     for _, kind, content in ancillary:
         if kind == socket.SCM_RIGHTS:
