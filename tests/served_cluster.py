@@ -15,6 +15,7 @@ from bootstrapped import bootstrapped
 from local_cluster import NEEDING_CONTROLLERS
 
 from kubelab.cluster.apiserver import bundled_kubectl, pki, plugins
+from kubelab.cluster.apiserver.inflight import InFlight
 from kubelab.cluster.apiserver.local import LocalApi
 from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.apiserver.request_log import RequestLog
@@ -116,7 +117,9 @@ current-context: lab
 
 
 @asynccontextmanager
-async def serving(home: Path, *, measures: bool = False) -> AsyncIterator[Cluster]:
+async def serving(
+    home: Path, *, measures: bool = False, in_flight: InFlight | None = None
+) -> AsyncIterator[Cluster]:
     registry = Registry(MemoryStore(), SystemClock())
     plugins.install(registry, disabled=NEEDING_CONTROLLERS)
     await bootstrapped(registry)
@@ -130,5 +133,7 @@ async def serving(home: Path, *, measures: bool = False) -> AsyncIterator[Cluste
         port = listener.getsockname()[1]
         (home / "kubeconfig").write_text(kubeconfig(port, authority, authority.admin()))
         requests = RequestLog()
-        async with serve(registry, security, [listener], requests=requests, measures=measures):
+        async with serve(
+            registry, security, [listener], requests=requests, measures=measures, in_flight=in_flight
+        ):
             yield Cluster(registry, LocalApi(registry), authority, port, home, requests)

@@ -5,17 +5,18 @@ import json
 import random
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from aiohttp import HttpVersion11
 from aiohttp.http_parser import RawRequestMessage
 from api_manifests import configmap, deployment, pod
 from multidict import CIMultiDict, CIMultiDictProxy
-from served_cluster import Cluster
+from served_cluster import Cluster, serving
 from yarl import URL
 
 from kubelab.cluster.apiserver.admission import Attributes
-from kubelab.cluster.apiserver.inflight import WRITING_MAX
+from kubelab.cluster.apiserver.inflight import InFlight
 from kubelab.cluster.apiserver.pki import KeyPair, client_context
 from kubelab.cluster.apiserver.plain_request import BODY_BYTES_MAX, PlainRequest
 from kubelab.cluster.objects import CLUSTERROLEBINDINGS, NAMESPACES, Object
@@ -209,41 +210,40 @@ async def test_a_mistake_of_the_server_is_told_as_one(
 class Held:
     """An admission plug-in that lets nothing through until it is told to."""
 
-    def __init__(self, wanted: int) -> None:
-        self._wanted = wanted
-        self.all_came = asyncio.Event()
+    def __init__(self) -> None:
+        self.came = asyncio.Event()
         self.let_go = asyncio.Event()
 
     async def admit(self, attributes: Attributes) -> None:
-        self._wanted -= 1
-        if not self._wanted:
-            self.all_came.set()
+        self.came.set()
         await self.let_go.wait()
 
     async def validate(self, attributes: Attributes) -> None:
         """All was held before anything was changed."""
 
 
-async def test_more_writes_than_there_are_places_for_are_put_off(cluster: Cluster) -> None:
+async def test_more_writes_than_there_are_places_for_are_put_off(tmp_path: Path) -> None:
     """As both ways tell it, and until one of those that came before is done."""
-    await cluster.api.create(NAMESPACES, {"metadata": {"name": NAMESPACE % "quick"}})
-    await cluster.api.create(CLUSTERROLEBINDINGS, _may_do_all("worker"))
-    worker = cluster.authority.issue("worker", "worker")  # Administrators are never put off.
-    held = Held(WRITING_MAX)
-    cluster.registry.admission.plugins.insert(0, held)
-    async with asyncio.TaskGroup() as group:
-        writes = [post("configmaps", configmap(f"c{n}")).way("quick") for n in range(WRITING_MAX)]
-        under_way = [group.create_task(_status(cluster, each.encoded(), worker)) for each in writes]
-        await held.all_came.wait()
-        late = post("configmaps", configmap("late")).way("quick")
-        for refused in (late.encoded(), late.encoded(**CLOSES)):
-            head, body = (await _answered(cluster, refused, worker)).decode().split("\r\n\r\n", 1)
-            assert head.startswith("HTTP/1.1 429 Too Many Requests")
-            assert "Retry-After: 1" in head.splitlines()
-            assert json.loads(body)["reason"] == "TooManyRequests"
-        held.let_go.set()
-    assert {each.result() for each in under_way} == {201}
-    assert await _status(cluster, late.encoded(), worker) == 201
+    async with serving(tmp_path, in_flight=InFlight(writing_max=1)) as cluster:
+        await cluster.api.create(NAMESPACES, {"metadata": {"name": NAMESPACE % "quick"}})
+        await cluster.api.create(CLUSTERROLEBINDINGS, _may_do_all("worker"))
+        worker = cluster.authority.issue("worker", "worker")  # Administrators are never put off.
+        first, late = (post("configmaps", configmap(name)).way("quick") for name in ("first", "late"))
+        while await _status(cluster, on("DELETE", "configmaps").way("quick").encoded(), worker) == 403:
+            pass  # The authorizer is about to hear of the binding.
+        held = Held()
+        cluster.registry.admission.plugins.insert(0, held)
+        async with asyncio.TaskGroup() as group:
+            under_way = group.create_task(_status(cluster, first.encoded(), worker))
+            await held.came.wait()
+            for refused in (late.encoded(), late.encoded(**CLOSES)):
+                head, body = (await _answered(cluster, refused, worker)).decode().split("\r\n\r\n", 1)
+                assert head.startswith("HTTP/1.1 429 Too Many Requests")
+                assert "Retry-After: 1" in head.splitlines()
+                assert json.loads(body)["reason"] == "TooManyRequests"
+            held.let_go.set()
+        assert under_way.result() == 201
+        assert await _status(cluster, late.encoded(), worker) == 201
 
 
 def _may_do_all(user: str) -> Object:

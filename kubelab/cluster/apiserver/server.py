@@ -100,13 +100,14 @@ async def serve(
     requests: RequestLog | None = None,
     audit_log: Path | None = None,
     measures: bool = False,
+    in_flight: InFlight | None = None,
 ) -> AsyncIterator[None]:
     """Serve *registry* on *sockets* (bound, in whichever network namespace) while the block runs.
 
     The sockets are taken over. On leaving, watches and followed logs end at once and in order, and all
     connections with them. *dial* opens the sockets to kubelets; without it they are opened here. Each request
     is told to *requests*, and written to the file *audit_log*. When it *measures* what nodes and pods use, it
-    serves `metrics.k8s.io`.
+    serves `metrics.k8s.io`. *in_flight* has other than upstream's numbers of places for requests.
     """
     requests = requests or RequestLog()
     async with AsyncExitStack() as stack:
@@ -126,7 +127,8 @@ async def serve(
         measured = MetricsApi(registry, kubelets) if measures else None
         if measured:
             await stack.enter_async_context(background(measured.run()))
-        handler = _Handler(registry, kubelets, streams, proxy, measured, deadlines, requests)
+        places = in_flight or InFlight()
+        handler = _Handler(registry, kubelets, streams, proxy, measured, deadlines, requests, places)
         stack.enter_context(requests.listening(handler.metrics.note))
         server = Server(handler.handle, handler, _request)
         try:
@@ -168,6 +170,7 @@ class _Handler:
         measured: MetricsApi | None,
         deadlines: Deadlines,
         requests: RequestLog,
+        in_flight: InFlight,
     ) -> None:
         self._registry = registry
         self._resources = Resources(registry)
@@ -177,7 +180,7 @@ class _Handler:
         self._measured = measured
         self._deadlines = deadlines
         self._requests = requests
-        self._in_flight = InFlight()
+        self._in_flight = in_flight
         self.metrics = Metrics(self._in_flight, registry.counts)
         self._at_once = AtOnce(registry, self._in_flight, requests, GZIP_FROM_BYTES)
         self._health = Health(_checks(registry, deadlines))
