@@ -7,6 +7,7 @@ right now, is for `server`, which does and says everything.
 
 import asyncio
 import time
+import uuid
 from datetime import datetime
 from email.utils import formatdate
 from types import MappingProxyType
@@ -22,7 +23,6 @@ from kubelab.cluster.apiserver.inflight import InFlight
 from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.apiserver.request_log import RequestLog, RequestRecord
 from kubelab.cluster.apiserver.routes import Route
-from kubelab.cluster.apiserver.unique_ids import unique_id
 
 _ACCEPTED = frozenset({"", "*/*", "application/json", "application/json, */*", "application/json,*/*"})
 _NO_QUERY: Final = MappingProxyType[str, str]({})
@@ -86,7 +86,7 @@ class AtOnce:
         peer = transport.get_extra_info("peername")
         self._requests.add(
             RequestRecord(
-                id=headers.get("Audit-ID") or unique_id(),
+                id=headers.get("Audit-ID") or str(uuid.uuid4()),
                 stage="ResponseComplete",
                 received=received,
                 duration_s=time.perf_counter() - began_s,

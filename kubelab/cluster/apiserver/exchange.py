@@ -4,13 +4,13 @@ Source: kubernetes, staging/src/k8s.io/apiserver/pkg/endpoints/filters/audit.go.
 """
 
 import time
+import uuid
 from datetime import datetime
 
 from kubelab.cluster.apiserver.caller import User
 from kubelab.cluster.apiserver.plain_request import PlainRequest
 from kubelab.cluster.apiserver.request_log import RequestLog, RequestRecord, Stage
 from kubelab.cluster.apiserver.routes import Route
-from kubelab.cluster.apiserver.unique_ids import unique_id
 from kubelab.cluster.streams import web
 
 _NOBODY = User("system:anonymous", ("system:unauthenticated",))
@@ -39,7 +39,7 @@ class Exchange:
         self._received = received
         self._revision = revision
         self._log = log
-        self._id = request.headers.get("Audit-ID") or unique_id()
+        self._id = request.headers.get("Audit-ID") or str(uuid.uuid4())
         self._began_s = time.perf_counter()
         self.user = _NOBODY
         self.impersonator: User | None = None

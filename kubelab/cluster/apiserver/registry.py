@@ -9,6 +9,7 @@ Left out: create on update (but for applied configurations), and the garbage col
 
 import asyncio
 import secrets
+import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,7 +25,6 @@ from kubelab.cluster.apiserver.deletion import DeleteOptions
 from kubelab.cluster.apiserver.kind import Call, Kind, Write
 from kubelab.cluster.apiserver.kinds import Catalogue
 from kubelab.cluster.apiserver.selection import Matches, selection
-from kubelab.cluster.apiserver.unique_ids import unique_id
 from kubelab.cluster.apiserver.versions import Version, VersionCache, copied, stored_form
 from kubelab.cluster.apiserver.while_served import while_served
 from kubelab.cluster.clock import Clock
@@ -271,7 +271,7 @@ class Registry:
             kind,
             obj,
             namespace,
-            uid=unique_id(),
+            uid=str(uuid.uuid4()),
             suffix=generated_suffix,
             now=self.clock.now(),
             caller=caller,

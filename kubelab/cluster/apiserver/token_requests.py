@@ -7,6 +7,7 @@ has it.
 Left out: a bound on the expiration by configuration (`--service-account-max-token-expiration`).
 """
 
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -17,7 +18,6 @@ from kubelab.cluster.apiserver.authentication.service_account_tokens import API_
 from kubelab.cluster.apiserver.fields import FieldError, invalid_value
 from kubelab.cluster.apiserver.kind import Action, Call
 from kubelab.cluster.apiserver.quoting import quoted
-from kubelab.cluster.apiserver.unique_ids import unique_id
 from kubelab.cluster.clock import rfc3339
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import NODES, PODS, SECRETS, Object, Resource, uid_of
@@ -49,7 +49,7 @@ async def request_token(registry: "Registry", call: Call) -> Object:
         spec["audiences"],
         bound,
         now,
-        token_id=unique_id(),
+        token_id=str(uuid.uuid4()),
         expiration_s=EXTENDED_S if extended else spec["expirationSeconds"],
         warn_after_s=WARN_AFTER_S if extended else 0,
     )

@@ -39,7 +39,6 @@ UNKNOWN = "unknown"
 KUBECTL = "kubectl"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _ANNOTATIONS_BYTES_MAX = 256 * 1024
-_TYPE = frozenset({"apiVersion", "kind"})
 _UNOWNED_METADATA = (
     "name",
     "namespace",
@@ -121,11 +120,10 @@ class FieldManager:
     def _made(self, new: Object) -> Fields:
         """Return what the creator of *new* owns: the same for all that differ in nothing but their names."""
         metadata = {key: value for key, value in new["metadata"].items() if key not in _UNOWNED_METADATA}
-        owned = {key: value for key, value in new.items() if key not in _TYPE} | {"metadata": metadata}
-        alike = (self, _encode(owned))
+        alike = (self, _encode(new | {"metadata": metadata}))
         if (known := _creations.get(alike)) is not None:
             return known
-        _, changed = updater.update(self._versions, self.empty, owned, {})
+        _, changed = updater.update(self._versions, self.empty, _bare(new), {})
         made = difference(changed, UNOWNED)
         if len(alike[1]) <= _CREATION_BYTES_MAX:
             if len(_creations) >= _CREATIONS_KEPT:

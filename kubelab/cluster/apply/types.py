@@ -83,10 +83,6 @@ class ListType:
     element: Type
     atomic: bool = True
     keys: Mapping[str, Any] = field(default_factory=dict)
-    _only: str | None = field(init=False, repr=False)  # The one name, if there is but one, as of most lists.
-
-    def __post_init__(self) -> None:
-        self._only = next(iter(self.keys)) if len(self.keys) == 1 else None
 
     def path_element(self, item: Any) -> str:
         """Return the path element of *item* in this granular list.
@@ -94,8 +90,6 @@ class ListType:
         Raises:
             PathElementError: nothing in *item* says which element it is.
         """
-        if self._only is not None and type(item) is dict and type(value := item.get(self._only)) is str:
-            return path_element.of_key(self._only, value)
         return _keyed(self.keys, item) if self.keys else _valued(item)
 
 
@@ -104,6 +98,10 @@ def _keyed(keys: Mapping[str, Any], item: Any) -> str:
         raise PathElementError("associative list with keys may not have a null element")
     if not isinstance(item, dict):
         raise PathElementError("associative list with keys may not have non-map elements")
+    if len(keys) == 1:
+        (only,) = keys
+        if type(value := item.get(only)) is str:
+            return path_element.of_key(only, value)
     found = {key: item.get(key, default) for key, default in keys.items()}
     present = {key: value for key, value in found.items() if value is not None or key in item}
     if not present:
