@@ -133,11 +133,9 @@ class Member:
         return self._mvcc.range(request)
 
     async def range(self, request: Range) -> RangeResponse:
-        driver = self._driver
-        if not (
-            request.serializable or driver.readable_until_s is FOR_EVER or driver.is_readable(self._applied)
-        ):
-            await self._linearize()
+        if (answer := self.range_now(request)) is not None:
+            return answer
+        await self._linearize()
         return self._mvcc.range(request)
 
     async def put(self, request: Put) -> PutResponse:
