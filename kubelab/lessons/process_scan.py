@@ -99,8 +99,9 @@ class ProcessScan:
     ) -> None:
         self.close()
 
-    def scan(self, budget_s: float = BUDGET_S) -> tuple[Process, ...]:
+    def scan(self, budget_s: float | None = None) -> tuple[Process, ...]:
         """Return the machine's processes now, by pid. Raises OSError when the machine is gone."""
+        budget_s = BUDGET_S if budget_s is None else budget_s
         now_s = time.monotonic()
         before, self._known = self._known, {}
         self.is_complete = True

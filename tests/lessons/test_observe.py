@@ -9,7 +9,6 @@ from kubelab.cluster.clock import SystemClock
 from kubelab.lessons.checks.check import Needs
 from kubelab.lessons.checks.reach import Reach
 from kubelab.lessons.observe import Observer
-from kubelab.lessons.process_scan import ProcessScan
 
 pytestmark = pytest.mark.root
 
@@ -34,7 +33,7 @@ async def test_a_machine_that_is_never_looked_through_is_not_waited_for(
         observer = Observer(lab, lambda: lab.machines, SystemClock())
         async with observer.watching(Needs()):
             monkeypatch.setattr("kubelab.lessons.observe.SETTLE_S", 0.1)
-            monkeypatch.setattr(ProcessScan.scan, "__defaults__", (-1.0,))
+            monkeypatch.setattr("kubelab.lessons.process_scan.BUDGET_S", -1.0)
             unread = await machine.spawn(["sleep", "1000"])
             async with asyncio.timeout(20):
                 await observer.settle()

@@ -42,7 +42,7 @@ def output_of(program: Program, script: str, **values: syscall_program.Value) ->
     pid, pidfd = loaded.start(given | values)
     os.close(write_end)
     os.close(pidfd)
-    with open(read_end, encoding="utf-8") as reader:  # noqa: PTH123 - a descriptor
+    with os.fdopen(read_end, encoding="utf-8") as reader:
         output = reader.read()
     assert os.waitpid(pid, 0)[1] == 0
     return output
@@ -153,7 +153,7 @@ def test_each_start_is_given_its_own_values_and_what_stays_the_same() -> None:
         pid, pidfd = loaded.start(given)
         os.close(write_end)
         os.close(pidfd)
-        with open(read_end, encoding="utf-8") as reader:  # noqa: PTH123 - a descriptor
+        with os.fdopen(read_end, encoding="utf-8") as reader:
             assert reader.read() == f"b 8000 {str(number % 5) * 5}\nsame {number}\n"
         os.waitpid(pid, 0)
 
