@@ -198,3 +198,19 @@ async def test_links_that_the_setup_made_are_there_at_the_beginning(lab) -> None
         await observer.settle()
         observer.begin()
         assert "d0" in links(own(seen(observer)))
+
+
+async def test_to_settle_is_to_see_what_the_loop_has_not_heard_of_yet(lab) -> None:
+    async with observed(lab) as (machine, observer):
+        fd = open_namespace(machine.pid, "net")
+        try:
+            call_in_network(fd, add_bridge)
+        finally:
+            os.close(fd)
+        await observer.settle()
+        assert "d1" in links(own(seen(observer)))
+
+
+def add_bridge() -> None:
+    with IPRoute() as ipr:
+        ipr.link("add", ifname="d1", kind="bridge")

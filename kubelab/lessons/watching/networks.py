@@ -87,7 +87,10 @@ class Networks:
         self._wanted.pop(machine, None)
 
     async def settle(self) -> None:
-        """Read whatever is known to have changed."""
+        """Read whatever has changed, even if the loop has not come to hear of it yet."""
+        for inode, watched in self._watched.items():
+            for number, told in enumerate(watched.told):
+                self._hear(inode, told, number == 1)
         await self._read()  # Which waits for one that has begun.
         while self._stale:
             await self._read()
@@ -147,7 +150,8 @@ class Networks:
             asyncio.get_running_loop().add_reader(told, self._hear, inode, told, number == 1)
 
     def _hear(self, inode: int, told: socket.socket, is_netfilter: bool) -> None:
-        _drain(told)
+        if not _drain(told):
+            return
         if is_netfilter:
             self._watched[inode].rules_changed = True
         self._mark(inode)
@@ -240,13 +244,16 @@ def _read_rules(watched: _Watched) -> tuple[Rule, ...] | Unseen:
         return Unseen(sentence_of(error))
 
 
-def _drain(told: socket.socket) -> None:
-    """Take what has been told, which need not be understood; that some of it was lost, too."""
+def _drain(told: socket.socket) -> bool:
+    """Take what has been told, which need not be understood; that some of it was lost, too. Return whether
+    there was anything."""
+    was_told = False
     while True:
         try:
             told.recv(16)
         except BlockingIOError:
-            return
+            return was_told
         except OSError as error:
             if error.errno != errno.ENOBUFS:
                 raise
+        was_told = True
