@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 import aiohttp
 import pytest
 from api_manifests import configmap
+from peer_members import until
 from prometheus_client.parser import text_string_to_metric_families
 from served_cluster import Cluster, admin
 
@@ -285,6 +286,14 @@ async def test_a_disk_that_is_full_does_not_end_the_server(caplog: pytest.LogCap
     assert [record.getMessage() for record in caplog.records] == [
         "Requests are missing in the audit log /dev/full: No space left on device"
     ]
+
+
+async def test_many_requests_do_not_wait_to_be_written(tmp_path: Path) -> None:
+    requests, path = RequestLog(), tmp_path / "audit.log"
+    async with audit.audited(requests, path, every_s=3600):
+        for _ in range(audit.MANY):
+            requests.add(RECORD)
+        await until(lambda: path.exists() and path.read_text().count("\n") == audit.MANY)
 
 
 async def test_the_audit_log_holds_no_body(cluster: Cluster) -> None:

@@ -2,14 +2,14 @@
 
 Source: kubernetes, staging/src/k8s.io/apiserver/pkg/apis/audit/v1/types.go;
 https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/. Bodies are never in it, so no secret is.
-Lines are written behind the requests, in a thread, some times a second and at the end. What cannot be written
-(a full disk) is lost with a warning, as upstream's file backend does: the server goes on.
+Lines are written behind the requests, in a thread: when many have come, a moment after few, and at the end.
+What cannot be written (a full disk) is lost with a warning, as upstream's file backend does: it goes on.
 """
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from kubelab.cluster.clock import rfc3339_micro
 from kubelab.cluster.linux.threads import in_thread
 
 FILE_BYTES_MAX = 4 * 1024 * 1024
+MANY = 256  # Requests; each takes some 700 bytes until it is written, and 6,000 may come a second.
 _WRITE_EVERY_S = 0.5
 logger = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -63,13 +64,23 @@ def event(record: RequestRecord) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def audited(requests: RequestLog, path: Path) -> AsyncIterator[None]:
-    """Write each of *requests* to the file at *path* during the block; one older file (`.1`) is kept."""
+async def audited(
+    requests: RequestLog, path: Path, *, every_s: float = _WRITE_EVERY_S
+) -> AsyncIterator[None]:
+    """Write each of *requests* to the file at *path* during the block; one older file (`.1`) is kept.
+
+    Few of them wait for *every_s* to be written; `MANY` do not."""
     waiting: list[RequestRecord] = []
-    file = _File(path)
-    with requests.listening(waiting.append):
+    file, many = _File(path), asyncio.Event()
+
+    def note(record: RequestRecord) -> None:
+        waiting.append(record)
+        if len(waiting) == MANY:
+            many.set()
+
+    with requests.listening(note):
         async with asyncio.TaskGroup() as group:
-            writing = group.create_task(_write_behind(waiting, file))
+            writing = group.create_task(_write_behind(waiting, many, file, every_s))
             try:
                 yield
             finally:
@@ -82,9 +93,14 @@ def older(path: Path) -> Path:
     return path.with_name(f"{path.name}.1")
 
 
-async def _write_behind(waiting: list[RequestRecord], file: "_File") -> None:
+async def _write_behind(
+    waiting: list[RequestRecord], many: asyncio.Event, file: "_File", every_s: float
+) -> None:
     while True:
-        await asyncio.sleep(_WRITE_EVERY_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(every_s):
+                await many.wait()
+        many.clear()
         if waiting:
             batch = waiting[:]
             del waiting[: len(batch)]
