@@ -7,7 +7,7 @@ import click
 
 from kubelab.language import Text
 
-NAMES = ("minions", "masters", "store", "fresh")
+NAMES = ("minions", "masters", "store", "store_quota", "fresh")
 
 _OPTIONS = (
     click.option(
@@ -38,6 +38,19 @@ _OPTIONS = (
                 "masters (etcd) o uno que ya existe (https://…).",
                 en="Where the cluster keeps its state: the lab's own store (raft), a real etcd on the "
                 "masters (etcd) or one that is there already (https://…).",
+            )
+        ),
+    ),
+    click.option(
+        "--store-quota",
+        metavar="MIB",
+        type=click.IntRange(min=1),
+        help=str(
+            Text(
+                es="Cuánto guarda el almacén como mucho, en MiB (2048 si no); lleno, da la alarma NOSPACE y "
+                "no toma nada nuevo.",
+                en="How much the store keeps at most, in MiB (else 2048); when full it raises the alarm "
+                "NOSPACE and takes nothing new.",
             )
         ),
     ),

@@ -89,6 +89,7 @@ def kubelab_command(
     minions: int,
     masters: int | None,
     store: str | None,
+    store_quota: int | None,
     plain: str | None,
     *,
     fresh: bool,
@@ -102,8 +103,15 @@ def kubelab_command(
     from kubelab.cli.equipment import equipped
     from kubelab.cluster.lab.config import LabConfig, store_choice
 
-    choice = store_choice(store)
-    config = equipped(LabConfig(minions=minions, masters=masters, store=choice, fresh=fresh))
+    config = equipped(
+        LabConfig(
+            minions=minions,
+            masters=masters,
+            store=store_choice(store),
+            store_quota_mib=store_quota,
+            fresh=fresh,
+        )
+    )
     if plain is None:
         from kubelab.cli.app import open_app
 

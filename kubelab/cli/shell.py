@@ -42,6 +42,8 @@ CHUNK_BYTES = 65536
 @click.argument("machine", required=False)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def shell(machine: str | None, command: tuple[str, ...]) -> int:
+    if command[:1] == ("--",):  # As kubectl exec has it.
+        command = command[1:]
     terminal = _window_size() if os.isatty(0) and os.isatty(1) else None
     environment = {"TERM": os.environ.get("TERM", "xterm-256color"), "KUBELAB_LANG": preferred()}
     with ControlClient.connect(LabDirectory.default().control) as client:

@@ -39,15 +39,30 @@ if TYPE_CHECKING:
     is_flag=True,
     help=str(Text(es="Imprime solo la ruta del kubeconfig.", en="Print only the kubeconfig's path.")),
 )
-def up(minions: int, masters: int | None, store: str | None, port: int, *, fresh: bool, quiet: bool) -> None:
+def up(
+    minions: int,
+    masters: int | None,
+    store: str | None,
+    store_quota: int | None,
+    port: int,
+    *,
+    fresh: bool,
+    quiet: bool,
+) -> None:
     from kubelab.cli.equipment import equipped
     from kubelab.cli.interrupt import interruptible
     from kubelab.cli.log import log_to_file
     from kubelab.cli.rootless import become_root
     from kubelab.cluster.lab.config import LabConfig, store_choice
 
-    choice = store_choice(store)
-    config = LabConfig(minions=minions, port=port, masters=masters, store=choice, fresh=fresh)
+    config = LabConfig(
+        minions=minions,
+        port=port,
+        masters=masters,
+        store=store_choice(store),
+        store_quota_mib=store_quota,
+        fresh=fresh,
+    )
     become_root(quiet=quiet)
     log_to_file()
     interruptible(_up(equipped(config), quiet=quiet))

@@ -84,3 +84,8 @@ async def test_without_a_lesson_every_machine_can_be_named(lab: Lab) -> None:
 
 async def test_a_command_runs_without_a_terminal(lab: Lab) -> None:
     assert await said(lab, "bench", "cat", "/root/things/note.txt") == "from the lesson\n"
+
+
+async def test_two_dashes_before_a_command_are_as_with_kubectl(lab: Lab) -> None:
+    assert await said(lab, "bench", "--", "sh", "-c", "echo $0 $1", "--", "a") == "-- a\n"
+    assert "bench\r\n" in await typed(lab, "hostname", "bench", "--")

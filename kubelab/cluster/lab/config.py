@@ -19,7 +19,8 @@ class LabConfig:
     """`port` is the API servers' on 127.0.0.1, 0 for a free one. `programs`: what is put on every machine's
     PATH, name to path on the host; a program that is not there is left out. `fresh`: what an earlier lab in
     this directory has kept is forgotten. `command`: what the lab runs when `kubelab` is typed on a machine,
-    none for no such thing (`errand`).
+    none for no such thing (`errand`). `store_quota_mib`: what the store keeps at most, None for what
+    etcd keeps.
 
     Raises:
         LabError: there cannot be such a lab.
@@ -31,6 +32,7 @@ class LabConfig:
     programs: Mapping[str, Path] = field(default_factory=dict)
     masters: int | None = None
     store: StoreChoice | None = None
+    store_quota_mib: int | None = None
     fresh: bool = False
     command: tuple[str, ...] = ()
 

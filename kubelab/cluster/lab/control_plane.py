@@ -17,6 +17,7 @@ from kubelab.cluster.client import kubeconfig
 from kubelab.cluster.client.api import Api
 from kubelab.cluster.client.informer import Informer
 from kubelab.cluster.clock import Clock
+from kubelab.cluster.errors import LabError
 from kubelab.cluster.lab.config import StoreChoice
 from kubelab.cluster.lab.directory import LabDirectory
 from kubelab.cluster.lab.etcd_keys import CLIENT_PORT, EtcdKeys
@@ -41,7 +42,9 @@ from kubelab.cluster.store.engine import EtcdElsewhere, EtcdOnMaster, TlsFiles
 from kubelab.cluster.store.etcd_process import PEER_PORT, Certificates, EtcdSpec
 from kubelab.cluster.store.etcd_status import EtcdStatuses, Standing
 from kubelab.cluster.store.member_view import MemberView
+from kubelab.cluster.store.mvcc import DEFAULT_QUOTA_BYTES
 from kubelab.cluster.store.state import StoreState
+from kubelab.language import Text
 
 LOOPBACK = "127.0.0.1"
 
@@ -68,16 +71,23 @@ class ControlPlane:
         store: StoreChoice,
         directory: LabDirectory,
         clock: Clock,
+        *,
+        quota_mib: int | None = None,
     ) -> "ControlPlane":
-        """Make, or find in *directory*, what masters of these names and addresses keep.
+        """Make, or find in *directory*, what masters of these names and addresses keep; *quota_mib* is how
+        much the store takes at most.
 
         Raises:
-            LabError: what is there cannot be used; or an etcd elsewhere does not answer.
+            LabError: what is there cannot be used; or an etcd elsewhere does not answer, or was to get a
+                quota.
         """
         if isinstance(store, tuple):
+            if quota_mib is not None:
+                raise LabError(_QUOTA_ELSEWHERE)
             await EtcdElsewhere(store).check()
+        quota_bytes = DEFAULT_QUOTA_BYTES if quota_mib is None else quota_mib * 2**20
         keys = await in_thread(ClusterKeys.open, directory.pki, addresses, clock.now())
-        engines = await in_thread(_engines, addresses, store, directory, clock.now())
+        engines = await in_thread(_engines, addresses, store, quota_bytes, directory, clock.now())
         masters = [Master(name, address, engines[name], keys) for name, address in addresses.items()]
         return cls(masters, keys, directory, clock)
 
@@ -260,15 +270,27 @@ class ControlPlane:
 KUBECONFIG_ON_MACHINE = "/etc/kubernetes/admin.conf"
 
 
+_QUOTA_ELSEWHERE = Text(
+    es="Cuánto guarda un etcd que ya existe lo dice quien lo arranca (--quota-backend-bytes): quita "
+    "--store-quota.",
+    en="How much an etcd that is there already keeps is for whoever starts it (--quota-backend-bytes): leave "
+    "--store-quota out.",
+)
+
+
 def _engines(
-    masters: Mapping[str, IPv4Address], store: StoreChoice, directory: LabDirectory, now: datetime
+    masters: Mapping[str, IPv4Address],
+    store: StoreChoice,
+    quota_bytes: int,
+    directory: LabDirectory,
+    now: datetime,
 ) -> Mapping[str, StoreEngine]:
     if isinstance(store, tuple):
         return dict.fromkeys(masters, EtcdElsewhere(store))
     keys = EtcdKeys.open(directory.etcd_pki, masters, now)
     if store == "etcd":
-        return {name: _etcd(name, masters, keys[name], directory) for name in masters}
-    cluster = StoreCluster.of(masters, masters)
+        return {name: _etcd(name, masters, keys[name], directory, quota_bytes) for name in masters}
+    cluster = StoreCluster.of(masters, masters, quota_bytes)
     return {
         name: RaftMember(name, address, cluster, keys[name], _private(directory.masters / name / "member"))
         for name, address in masters.items()
@@ -282,7 +304,11 @@ def _private(directory: Path) -> Path:
 
 
 def _etcd(
-    name: str, masters: Mapping[str, IPv4Address], keys: EtcdKeys, directory: LabDirectory
+    name: str,
+    masters: Mapping[str, IPv4Address],
+    keys: EtcdKeys,
+    directory: LabDirectory,
+    quota_bytes: int,
 ) -> EtcdOnMaster:
     place, ca = directory.masters / name, keys.authority.certificate_path
     spec = EtcdSpec(
@@ -292,6 +318,7 @@ def _etcd(
         place / "etcd.log",
         {each: f"https://{each}:{PEER_PORT}" for each in masters},
         Certificates(ca, keys.server.certificate, keys.server.key),
+        quota_bytes=quota_bytes,
         host=name,  # Which stays when the lab's network is another one in the cluster's next life.
     )
     others = (address for each, address in masters.items() if each != name)

@@ -561,7 +561,13 @@ class Lab:
         ):
             self._journal.file(file)
         addresses = {machine.name: machine.address for machine in masters}
-        plane = await ControlPlane.create(addresses, self.shape.choice, self.directory, self._clock)
+        plane = await ControlPlane.create(
+            addresses,
+            self.shape.choice,
+            self.directory,
+            self._clock,
+            quota_mib=self.config.store_quota_mib,
+        )
         self._control_plane.set_result(plane)
         stack.push_async_callback(self._end_programs)
         has_data = {name: engine.has_data for name, engine in self._engines().items()}

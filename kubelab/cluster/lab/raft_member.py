@@ -39,16 +39,17 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class StoreCluster:
-    """Its founders, and where all masters are now."""
+    """Its founders, where all masters are now, and how much each of its members keeps at most."""
 
     id: int
     founders: tuple[MemberState, ...]
     addresses: Mapping[str, IPv4Address]
+    quota_bytes: int
 
     @staticmethod
-    def of(founders: Iterable[str], addresses: Mapping[str, IPv4Address]) -> "StoreCluster":
+    def of(founders: Iterable[str], addresses: Mapping[str, IPv4Address], quota_bytes: int) -> "StoreCluster":
         cluster, members = found_cluster(TOKEN, {name: peer_url(name) for name in founders})
-        return StoreCluster(cluster, members, addresses)
+        return StoreCluster(cluster, members, addresses, quota_bytes)
 
     def config(self, name: str, identity: Identity | None, joining: "Joining | None") -> MemberConfig:
         """Return how the member *name* starts: as who it was (*identity*), as who it is to be, or as a
@@ -65,6 +66,7 @@ class StoreCluster:
             joining.members if joining else self.founders,
             is_new_cluster=joining is None,
             client_urls=(f"https://{self.addresses[name]}:{CLIENT_PORT}",),
+            quota_bytes=self.quota_bytes,
             hands_over=False,  # They end all at once, with the lab: nobody is left to lead.
         )
 

@@ -26,6 +26,7 @@ from kubelab.cluster.linux.background import background, forever
 from kubelab.cluster.linux.connecting import becoming_transport
 from kubelab.cluster.runtime.client import MachineGoneError
 from kubelab.cluster.store.etcd_process_place import Place, Process
+from kubelab.cluster.store.mvcc import DEFAULT_QUOTA_BYTES
 from kubelab.language import Text
 
 PROGRAM = "etcd"
@@ -74,6 +75,7 @@ class EtcdSpec:
     joins: bool = False
     heartbeat_ms: int = 100
     election_ms: int = 1000
+    quota_bytes: int = DEFAULT_QUOTA_BYTES
 
     @property
     def scheme(self) -> Literal["http", "https"]:
@@ -243,6 +245,7 @@ class EtcdMember:
             "initial-cluster-state": "existing" if spec.joins else "new",
             "heartbeat-interval": str(spec.heartbeat_ms),
             "election-timeout": str(spec.election_ms),
+            "quota-backend-bytes": str(spec.quota_bytes),
             "logger": "zap",
             "log-outputs": "stderr",
         }
