@@ -157,6 +157,21 @@ def test_a_user_namespace_maps_its_root_to_somebody_without_rights(runtime, tmp_
     assert (data / "mine").stat().st_uid == 0
 
 
+def test_a_file_system_whose_owners_cannot_be_mapped_is_refused(runtime, tmp_path):
+    bundle = bundle_at(tmp_path / "b")
+    mappings = [{"containerID": 0, "hostID": 200000, "size": 1000}]
+    linux = bundle.document["linux"]
+    linux["uidMappings"] = linux["gidMappings"] = mappings
+    linux["namespaces"].append({"type": "user"})
+    mapped = {"destination": "/mapped", "type": "bind", "source": "/sys/kernel", "options": ["bind", "idmap"]}
+    bundle.document["mounts"].append(mapped)
+    bundle.document["process"]["args"] = ["true"]
+    bundle.write()
+    refused = runtime("run", "-b", str(bundle.path), X, check=False)
+    assert refused.returncode != 0
+    assert "/sys/kernel: this kernel cannot map the owners of its files" in refused.stderr
+
+
 def test_seccomp_refuses_what_its_section_names(runtime, tmp_path):
     bundle = bundle_at(tmp_path / "b")
     rule = {"names": ["mkdir", "mkdirat", "nosuchcall"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}

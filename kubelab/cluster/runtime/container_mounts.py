@@ -63,6 +63,14 @@ class Prepared:
     is_directory: bool
 
 
+_NOT_MAPPED = Text(
+    es="{source}: este kernel no sabe traducir los dueños de sus archivos a los usuarios del contenedor "
+    "(para los volúmenes de un pod con hostUsers: false hace falta Linux 6.3)",
+    en="{source}: this kernel cannot map the owners of its files to the container's users (for the volumes "
+    "of a pod with hostUsers: false it takes Linux 6.3)",
+)
+
+
 def prepare(mounts: Sequence[Mount], userns_fd: int = -1) -> list[Prepared]:
     """Open what is bound into the container, while this process still sees what the runtime sees.
 
@@ -85,14 +93,25 @@ def _prepared(mount: Mount, options: MountOptions, userns_fd: int) -> Prepared:
 
 
 def _map_ids(tree: int, mount: Mount, options: MountOptions, userns_fd: int) -> None:
-    recursive = options.idmap_recursive
     if not mount.uid_mappings:
-        detached_mounts.set_attributes(tree, ATTR_IDMAP, recursive=recursive, userns_fd=userns_fd)
+        _map_ids_as(userns_fd, tree, mount, options)
         return
     with container_namespaces.held(mount.uid_mappings, mount.gid_mappings) as pidfd:
         pid = _pid_of(pidfd)
         with opened(os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)) as fd:
-            detached_mounts.set_attributes(tree, ATTR_IDMAP, recursive=recursive, userns_fd=fd)
+            _map_ids_as(fd, tree, mount, options)
+
+
+def _map_ids_as(userns_fd: int, tree: int, mount: Mount, options: MountOptions) -> None:
+    """Some file systems cannot, and tmpfs, where a pod's volumes are, only from Linux 6.3 on."""
+    try:
+        detached_mounts.set_attributes(
+            tree, ATTR_IDMAP, recursive=options.idmap_recursive, userns_fd=userns_fd
+        )
+    except KernelError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise ConfigError(_NOT_MAPPED.format(source=mount.source)) from error
 
 
 def _pid_of(pidfd: int) -> int:

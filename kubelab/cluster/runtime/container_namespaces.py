@@ -167,6 +167,7 @@ def held(uids: Sequence[IdMapping], gids: Sequence[IdMapping], flags: int = 0) -
     pid, pidfd = syscalls.clone(FLAGS["user"] | flags)
     if pid == 0:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.closerange(0, os.sysconf("SC_OPEN_MAX"))  # Or whoever waits for their end would wait for ever.
         while True:
             signal.pause()
     try:
