@@ -1,5 +1,6 @@
 """Custom resources, and the documents that tell of them, through HTTPS and the genuine kubectl."""
 
+import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator
@@ -119,6 +120,21 @@ async def test_who_has_a_document_is_not_sent_it_again(client: aiohttp.ClientSes
             headers = {"Accept": accept, "If-None-Match": answer.headers["ETag"]}
         async with client.get(path, headers=headers) as answer:
             assert (answer.status, await answer.read()) == (304, b"")
+
+
+async def test_old_clients_are_told_nothing_of_a_kind_that_takes_any_field(
+    cluster: Cluster, client: aiohttp.ClientSession
+) -> None:
+    """As builder.go's buildKubeNative has it: kubectl up to 1.26 would call all else unknown."""
+    await cluster.api.create(DEFINITIONS, CRD)
+    name = ".".join([*reversed(GROUP.split(".")), "v1beta1", "CronTab"])
+    told = {"group": GROUP, "version": "v1beta1", "kind": "CronTab"}
+    async with asyncio.timeout(20):
+        definitions: Object = {}
+        while name not in definitions:
+            async with client.get("/openapi/v2") as answer:
+                definitions = (await answer.json())["definitions"]
+    assert definitions[name] == {"type": "object", "x-kubernetes-group-version-kind": [told]}
 
 
 async def test_a_document_is_at_its_hash(client: aiohttp.ClientSession) -> None:

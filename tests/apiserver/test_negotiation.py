@@ -10,6 +10,7 @@ from kubelab.cluster.apiserver.negotiation import JSON, PROTOBUF, YAML, Accepted
 from kubelab.cluster.errors import ApiError
 
 TABLE = "as=Table;v=v1;g=meta.k8s.io"
+OLD_TABLE = "as=Table;v=v1beta1;g=meta.k8s.io"
 METADATA = "as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
 
 
@@ -20,7 +21,8 @@ METADATA = "as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
         ("*/*", Accepted()),
         ("application/*;q=0.1", Accepted()),
         (f"{JSON};{TABLE},{JSON}", Accepted(Form.TABLE)),
-        (f"{JSON};as=Table;v=v1beta1;g=meta.k8s.io,{JSON}", Accepted()),
+        (f"{JSON};{OLD_TABLE},{JSON}", Accepted(Form.TABLE, meta_version="meta.k8s.io/v1beta1")),
+        (f"{JSON};as=Table;v=v1alpha1;g=meta.k8s.io,{JSON}", Accepted()),
         (f"{PROTOBUF};{METADATA},{JSON};{METADATA},{JSON}", Accepted(Form.PARTIAL)),
         (f"{PROTOBUF};{METADATA},{JSON}", Accepted(Form.PARTIAL, PROTOBUF)),
         (f"{PROTOBUF};{TABLE},{JSON};{TABLE}", Accepted(Form.TABLE)),

@@ -11,7 +11,7 @@ from typing import Any
 
 from kubelab.cluster.apiserver import protobuf_encoding, transcoding
 from kubelab.cluster.apiserver.kind import Kind
-from kubelab.cluster.apiserver.negotiation import JSON, PROTOBUF, Form
+from kubelab.cluster.apiserver.negotiation import JSON, META_V1, PROTOBUF, Form
 from kubelab.cluster.apiserver.registry import Page, WatchedEvent
 from kubelab.cluster.apiserver.versions import Version, encode, total_bytes
 from kubelab.cluster.objects import Object
@@ -23,7 +23,8 @@ INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How one client sees a kind: `include` (of a table's rows) is None, Metadata or Object.
+    """How one client sees a kind: `include` (of a table's rows) is None, Metadata or Object; `meta_version`
+    is the apiVersion of tables and of metadata alone.
 
     Events are made in the *media_type*, all else as JSON.
     """
@@ -33,12 +34,13 @@ class View:
     now: datetime
     include: str = "Metadata"
     media_type: str = JSON
+    meta_version: str = META_V1
 
     def one(self, version: Version) -> bytes:
         if self.form is Form.TABLE:
             return encode(self._table([version], {"resourceVersion": str(version.revision)}))
         if self.form is Form.PARTIAL:
-            return encode(partial(version.object))
+            return encode(self.partial(version.object))
         return version.json
 
     def many(self, page: Page) -> bytes:
@@ -47,9 +49,7 @@ class View:
         metadata = _list_metadata(page)
         if self.form is Form.TABLE:
             return encode(self._table(page.versions, metadata))
-        items_only = [partial(version.object) for version in page.versions]
-        kind = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
-        return encode(kind | {"metadata": metadata, "items": items_only})
+        return encode(self.partial_list([version.object for version in page.versions], metadata))
 
     def listed(self, page: Page) -> "Listed":
         """Return the list of whole objects as it is written piece by piece."""
@@ -64,23 +64,31 @@ class View:
         columns = [column.definition() for column in self.kind.columns] if definitions else None
         return {
             "kind": "Table",
-            "apiVersion": "meta.k8s.io/v1",
+            "apiVersion": self.meta_version,
             "metadata": metadata,
             "columnDefinitions": columns,
             "rows": [self._row(obj) for obj in objects],
         }
 
+    def partial_list(self, objects: Sequence[Object], metadata: Object) -> Object:
+        kind = {"kind": "PartialObjectMetadataList", "apiVersion": self.meta_version}
+        return kind | {"metadata": metadata, "items": [self.partial(obj) for obj in objects]}
+
+    def partial(self, obj: Object) -> Object:
+        kind = {"kind": "PartialObjectMetadata", "apiVersion": self.meta_version}
+        return kind | {"metadata": obj["metadata"]}
+
     def _row(self, obj: Object) -> Object:
         row: Object = {"cells": self.kind.cells(obj, self.now)}
         if self.include != "None":
-            row["object"] = obj if self.include == "Object" else partial(obj)
+            row["object"] = obj if self.include == "Object" else self.partial(obj)
         return row
 
     def event(self, event: WatchedEvent, *, first: bool) -> bytes:
         """Return *event* as a line or a frame; only the first of a table's carries its columns."""
         if self.form is Form.TABLE and first:
             return self._line(event.type, encode(self._table([event.version], {})))
-        key = f"{self.form}/{self.include}/{self.media_type}"
+        key = f"{self.form}/{self.meta_version}/{self.include}/{self.media_type}"
         if key not in event.forms:
             event.forms[key] = self._line(event.type, self._event_object(event.version))
         return event.forms[key]
@@ -88,7 +96,7 @@ class View:
     def _event_object(self, version: Version) -> bytes:
         if self.form is Form.TABLE:
             return encode(self._table([version], {}, definitions=False))
-        return version.json if self.form is Form.OBJECT else encode(partial(version.object))
+        return version.json if self.form is Form.OBJECT else encode(self.partial(version.object))
 
     def bookmark(self, revision: int, *, initial_events_end: bool = False) -> bytes:
         metadata: Object = {"resourceVersion": str(revision), "creationTimestamp": None}
@@ -97,10 +105,10 @@ class View:
         resource = self.kind.resource
         obj: Object = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
         if self.form is Form.TABLE:
-            row = {"cells": [], "object": partial(obj)}
+            row = {"cells": [], "object": self.partial(obj)}
             obj = self._table([], {"resourceVersion": str(revision)}, definitions=False) | {"rows": [row]}
         elif self.form is not Form.OBJECT:
-            obj = partial(obj)
+            obj = self.partial(obj)
         return self._line("BOOKMARK", encode(obj))
 
     def error(self, status: Object) -> bytes:
@@ -142,10 +150,6 @@ def _list_metadata(page: Page) -> Object:
         metadata["continue"] = page.continue_
         metadata |= {} if page.remaining is None else {"remainingItemCount": page.remaining}
     return metadata
-
-
-def partial(obj: Object) -> Object:
-    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]}
 
 
 def deleted_status(kind: Kind, obj: Object) -> Object:

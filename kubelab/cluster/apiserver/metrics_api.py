@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import aiohttp
 
 from kubelab.cluster.apiserver import columns, refusals, transcoding, usage
-from kubelab.cluster.apiserver.forms import View, partial
+from kubelab.cluster.apiserver.forms import View
 from kubelab.cluster.apiserver.kind import Kind
 from kubelab.cluster.apiserver.logs import Kubelets, address_of
 from kubelab.cluster.apiserver.negotiation import Accepted, Form, accepted
@@ -86,7 +86,9 @@ class MetricsApi:
         if (found := await self._found(path, query)) is None:
             return None
         wanted, kind = accepted(accept), _POD_KIND if found["kind"].startswith("Pod") else _NODE_KIND
-        view = View(kind, wanted.form, self._registry.clock.now(), query.get("includeObject") or "Metadata")
+        include = query.get("includeObject") or "Metadata"
+        now = self._registry.clock.now()
+        view = View(kind, wanted.form, now, include, meta_version=wanted.meta_version)
         body = transcoding.transcoded(encode(_shown(found, wanted, view)), wanted.media_type, kind)
         return Answer(200, body, media_type=wanted.media_type)
 
@@ -137,6 +139,5 @@ def _shown(found: Object, wanted: Accepted, view: View) -> Object:
     if wanted.form is Form.TABLE:
         return view.table(items, {})
     if wanted.form is Form.PARTIAL_LIST:
-        head = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": {}}
-        return head | {"items": [partial(each) for each in items]}
-    return partial(found) if wanted.form is Form.PARTIAL else found
+        return view.partial_list(items, {})
+    return view.partial(found) if wanted.form is Form.PARTIAL else found

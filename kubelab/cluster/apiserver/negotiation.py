@@ -9,7 +9,7 @@ Left out: CBOR, which upstream has behind a feature gate.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 
@@ -21,7 +21,8 @@ PROTOBUF = "application/vnd.kubernetes.protobuf"
 BODIES = (JSON, YAML, PROTOBUF)
 STREAMED = (JSON, PROTOBUF)
 _OF_A_WATCH = ";stream=watch"
-_META = "meta.k8s.io"
+META_V1 = "meta.k8s.io/v1"
+_META_VERSIONS = {"v1": META_V1, "v1beta1": "meta.k8s.io/v1beta1"}  # Of the same fields.
 _ACCEPTS_REMEMBERED = 64  # Clients have few ways to ask, and ask so each time.
 
 
@@ -34,8 +35,11 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
+    """`meta_version` is the apiVersion of a form that is not the object itself."""
+
     form: Form = Form.OBJECT
     media_type: str = JSON
+    meta_version: str = META_V1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ def accepted(accept: str, *, has_protobuf: bool = True, stream: bool = False) ->
     if not found:
         raise refusals.not_acceptable([f"{each}{_OF_A_WATCH}" for each in offered] if stream else offered)
     quality, best = found[0]
-    as_json = Accepted(best.form, JSON)
+    as_json = replace(best, media_type=JSON)
     return as_json if (quality, as_json) in found else best
 
 
@@ -72,10 +76,12 @@ def _acceptable(
     accept: str, offered: tuple[str, ...], *, has_protobuf: bool
 ) -> Iterator[tuple[float, Accepted]]:
     for clause in _clauses(accept):
-        form = _form(clause.parameters)
+        if (wanted := _wanted(clause.parameters)) is None:
+            continue
         for media_type in offered:
-            if form and _matches(clause.media_type, media_type) and _has(form, media_type, has_protobuf):
-                yield clause.quality, Accepted(form, media_type)
+            told = replace(wanted, media_type=media_type)
+            if _matches(clause.media_type, media_type) and _has(told, has_protobuf=has_protobuf):
+                yield clause.quality, told
 
 
 def _clauses(accept: str) -> list[_Clause]:
@@ -98,20 +104,26 @@ def _matches(wanted: str, media_type: str) -> bool:
     return wanted in {media_type, "*/*", "application/*"}
 
 
-def _form(parameters: dict[str, str]) -> Form | None:
+def _wanted(parameters: dict[str, str]) -> Accepted | None:
     """Return the form that a clause asks for, None if there is none such."""
     if parameters.get("stream", "watch") != "watch":
         return None
     if not {"as", "g", "v"} & parameters.keys():
-        return Form.OBJECT
-    if (parameters.get("g"), parameters.get("v")) != (_META, "v1") or parameters.get("as") not in set(Form):
+        return Accepted()
+    version = _META_VERSIONS.get(parameters.get("v", ""))
+    if parameters.get("g") != "meta.k8s.io" or version is None or parameters.get("as") not in set(Form):
         return None
-    return Form(parameters["as"])
+    return Accepted(Form(parameters["as"]), meta_version=version)
 
 
-def _has(form: Form, media_type: str, has_protobuf: bool) -> bool:
-    """Tell whether a kind can be had so: tables have no messages, metadata alone has some for each kind."""
-    return media_type != PROTOBUF or (form is not Form.TABLE and (has_protobuf or form is not Form.OBJECT))
+def _has(wanted: Accepted, *, has_protobuf: bool) -> bool:
+    """Tell whether a kind can be had so: tables have no messages, metadata alone has one for each kind (here
+    that of v1)."""
+    if wanted.media_type != PROTOBUF:
+        return True
+    if wanted.form is Form.OBJECT:
+        return has_protobuf
+    return wanted.form is not Form.TABLE and wanted.meta_version == META_V1
 
 
 def media_type(content_type: str) -> str:

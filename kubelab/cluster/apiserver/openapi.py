@@ -77,7 +77,7 @@ def _own(kind: Kind, schemas: Schemas) -> Iterator[tuple[str, Object]]:
     told = openapi_paths.gvk(kind)
     for each, shown in ((name, told), (list_name, told | {"kind": kind.list_kind})):
         if each in schemas:
-            yield each, schemas[each] | {"x-kubernetes-group-version-kind": [shown]}
+            yield each, schemas[each] | {openapi_schemas.GVK: [shown]}
 
 
 def _path_of(kind: Kind) -> str:

@@ -115,7 +115,7 @@ class _Operations:
             "operationId": f"{verb}{_group_words(self.kind)}{name}",
             "tags": [_tag(self.kind)],
             "x-kubernetes-action": action,
-            "x-kubernetes-group-version-kind": shown or gvk(self.kind),
+            openapi_schemas.GVK: shown or gvk(self.kind),
             "responses": answers | {"401": {"description": "Unauthorized"}, "default": _DEFAULT},
         }
         made |= {"parameters": list(parameters)} if parameters else {}

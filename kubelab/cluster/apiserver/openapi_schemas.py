@@ -16,6 +16,7 @@ from kubelab.cluster.objects import Object
 Schemas = dict[str, Object]
 
 REFERENCE = "#/components/schemas/"
+GVK = "x-kubernetes-group-version-kind"
 _FORMATS: dict[GoKind, Object] = {
     GoKind.STRING: {"type": "string"},
     GoKind.BOOL: {"type": "boolean"},

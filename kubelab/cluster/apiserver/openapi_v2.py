@@ -56,7 +56,7 @@ def made(kinds: tuple[Kind, ...]) -> Object:
 
 def _definition(name: str, schema: Object) -> Object:
     if schema.get(PRESERVE):  # kubectl would call every field unknown that is told of nowhere.
-        return {"type": "object"} | {key: value for key, value in schema.items() if key.startswith("x-")}
+        return {"type": "object"} | {key: schema[key] for key in (openapi_schemas.GVK,) if key in schema}
     if name.endswith((".Quantity", ".IntOrString")):
         return _schema(schema) | {"type": "string"}
     return _schema(schema)

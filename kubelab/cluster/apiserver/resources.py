@@ -94,7 +94,7 @@ class Resources:
         wanted = acceptable(request)
         include = request.query.get("includeObject") or "Metadata"
         now = self._registry.clock.now()
-        return View(request.route.kind, wanted.form, now, include, wanted.media_type)
+        return View(request.route.kind, wanted.form, now, include, wanted.media_type, wanted.meta_version)
 
     async def _get(self, request: Request) -> Answer:
         route = request.route

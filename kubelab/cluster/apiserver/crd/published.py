@@ -47,7 +47,7 @@ def of_kind(kind: Kind) -> Object:
         shown["properties"] = _with_type_and_metadata(shown)
     resource = kind.resource
     told = {"group": resource.group, "version": resource.version, "kind": resource.kind}
-    return shown | {"x-kubernetes-group-version-kind": [told]}
+    return shown | {openapi_schemas.GVK: [told]}
 
 
 def _with_type_and_metadata(schema: Object) -> Object:
@@ -67,7 +67,7 @@ def list_of_kind(kind: Kind, name: str) -> Object:
         "required": ["items"],
         "properties": _TYPE_META
         | {"items": items | {"description": about}, "metadata": _metadata("ListMeta", "list")},
-        "x-kubernetes-group-version-kind": [told],
+        openapi_schemas.GVK: [told],
     }
 
 
