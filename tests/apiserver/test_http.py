@@ -82,6 +82,15 @@ async def test_a_table_of_an_older_version_is_of_that_version_throughout(cluster
     assert table["rows"][0]["object"]["apiVersion"] == "meta.k8s.io/v1beta1"
 
 
+async def test_a_review_has_no_table(cluster: Cluster) -> None:
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    review = {"spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}}
+    async with admin(cluster) as session:
+        for accept, status in ((TABLE, 201), (TABLE.partition(",")[0], 406)):
+            async with session.post(path, json=review, headers={"Accept": accept}) as response:
+                assert response.status == status
+
+
 async def test_a_long_list_comes_in_pieces_and_is_the_same(cluster: Cluster) -> None:
     for number in range(30):
         await cluster.api.create(CONFIGMAPS, configmap(f"settings-{number}", big="x" * 10_000))

@@ -50,14 +50,16 @@ class _Clause:
 
 
 @lru_cache(_ACCEPTS_REMEMBERED)
-def accepted(accept: str, *, has_protobuf: bool = True, stream: bool = False) -> Accepted:
+def accepted(
+    accept: str, *, has_protobuf: bool = True, has_table: bool = True, stream: bool = False
+) -> Accepted:
     """Return what *accept* likes best of what there is for a kind.
 
     Raises:
         ApiError: 406, nothing of it.
     """
     offered = STREAMED if stream else BODIES
-    found = list(_acceptable(accept, offered, has_protobuf=has_protobuf))
+    found = list(_acceptable(accept, offered, has_protobuf=has_protobuf, has_table=has_table))
     if not found:
         raise refusals.not_acceptable([f"{each}{_OF_A_WATCH}" for each in offered] if stream else offered)
     quality, best = found[0]
@@ -73,10 +75,11 @@ def of_document(accept: str) -> str:
 
 
 def _acceptable(
-    accept: str, offered: tuple[str, ...], *, has_protobuf: bool
+    accept: str, offered: tuple[str, ...], *, has_protobuf: bool, has_table: bool = True
 ) -> Iterator[tuple[float, Accepted]]:
     for clause in _clauses(accept):
-        if (wanted := _wanted(clause.parameters)) is None:
+        wanted = _wanted(clause.parameters)
+        if wanted is None or (wanted.form is Form.TABLE and not has_table):
             continue
         for media_type in offered:
             told = replace(wanted, media_type=media_type)

@@ -282,10 +282,15 @@ class Resources:
 
 
 def acceptable(request: Request) -> Accepted:
-    """Return the form of the answer that *request* wants; raises ApiError 406 if there is none."""
+    """Return the form of the answer that *request* wants; raises ApiError 406 if there is none.
+
+    What is answered and not kept (a review, a binding) has no table.
+    """
     route = request.route
+    has_table = not route.kind.review and route.subresource not in route.kind.actions
     has_protobuf = route.subresource == "scale" or transcoding.has_protobuf(route.kind)
-    return accepted(request.accept, has_protobuf=has_protobuf, stream=route.verb == "watch")
+    stream = route.verb == "watch"
+    return accepted(request.accept, has_protobuf=has_protobuf, has_table=has_table, stream=stream)
 
 
 def _expected(route: Route) -> Expected:
