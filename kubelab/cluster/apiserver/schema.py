@@ -8,7 +8,6 @@ The schema is kubectl's own (`go_types`). A null is an absent field, as in Go.
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from functools import cache
@@ -56,11 +55,11 @@ _TOO_DEEP = "exceeded max depth"
 
 
 class Duplicated(dict[str, Any]):
-    """A JSON object in which a key came more than once; the last one counts."""
+    """A JSON object in which a key came more than once; the last one counts. `pairs`: all that came."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
-        self.duplicates = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+        self.pairs = pairs
 
 
 def parse_json(body: bytes) -> Any:
@@ -157,18 +156,21 @@ class Schema:
         """
         problems: list[str] = []
         fitted: Object = self._struct(self.types.of_name(go_type), body, "", problems)
-        return fitted, problems
+        return fitted, list(dict.fromkeys(problems))
 
     def _struct(self, type_: GoType, value: Any, path: str, problems: list[str]) -> Any:
         fields = self.types.json_fields(type_)
-        problems += _duplicates(value, path)
         fitted: Object = {}
-        for key, item in value.items():
+        for key, item, came_before in _in_order(value):
             place = f"{path}.{key}" if path else key
             field = fields.get(key)
             if field is None:
                 problems.append(f'unknown field "{place}"')
-            elif item is not None:
+                continue
+            if came_before:
+                problems.append(f'duplicate field "{place}"')
+                fitted.pop(key, None)
+            if item is not None:
                 fitted[key] = self._value(field.type, item, place, problems, type_)
         return fitted
 
@@ -208,13 +210,16 @@ class Schema:
     def _map(self, type_: GoType, value: Any, path: str, problems: list[str], owner: GoType) -> Any:
         if not isinstance(value, dict):
             raise _mismatch(value, path, owner, "map[string]string")
-        problems += _duplicates(value, path)
         element = self.types.element(type_)
-        return {
-            key: self._value(element, item, f"{path}.{key}", problems, owner)
-            for key, item in value.items()
-            if item is not None
-        }
+        fitted: Object = {}
+        for key, item, came_before in _in_order(value):
+            place = f"{path}.{key}"
+            if came_before:
+                problems.append(f'duplicate field "{place}"')
+                fitted.pop(key, None)
+            if item is not None:
+                fitted[key] = self._value(element, item, place, problems, owner)
+        return fitted
 
     def _slice(self, type_: GoType, value: Any, path: str, problems: list[str], owner: GoType) -> Any:
         element = self.types.element(type_)
@@ -243,12 +248,20 @@ def check_base64(text: str) -> None:
     raise MismatchError(f"illegal base64 data at input byte {offset}")
 
 
-def _duplicates(value: Any, path: str) -> Iterator[str]:
-    if isinstance(value, Duplicated):
-        yield from (
-            f'duplicate field "{path}.{key}"' if path else f'duplicate field "{key}"'
-            for key in value.duplicates
-        )
+def _in_order(value: Object) -> Iterator[tuple[str, Any, bool]]:
+    """Yield what came of an object in its order: key, value, whether the key had come before."""
+    if not isinstance(value, Duplicated):
+        yield from ((key, item, False) for key, item in value.items())
+        return
+    seen: set[str] = set()
+    for key, item in value.pairs:
+        yield key, item, key in seen
+        seen.add(key)
+
+
+def _duplicates(value: Object, path: str) -> Iterator[str]:
+    twice = dict.fromkeys(key for key, _, came_before in _in_order(value) if came_before)
+    yield from (f'duplicate field "{path}.{key}"' if path else f'duplicate field "{key}"' for key in twice)
 
 
 def _short(type_: GoType) -> str:
