@@ -46,6 +46,7 @@ async def test_discovery_tells_of_bindings(cluster: Cluster) -> None:
         "kind": "Binding",
         "verbs": ["create"],
     }
+    assert resources["pods"]["storageVersionHash"] == "xPOwRZ+Yhw8="  # As every real cluster says.
 
 
 async def test_in_process_a_put_creates_what_it_creates_over_the_wire(cluster: Cluster) -> None:

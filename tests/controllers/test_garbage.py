@@ -46,6 +46,16 @@ def test_the_next_step(obj: Object, owners: dict[str, Owner], dependents: list[O
     assert next_step(obj, owners, dependents) == step
 
 
+def test_who_closes_a_circle_holds_nobody_up() -> None:
+    waiting = make("a", "c", finalizers=("foregroundDeletion",), deleting=True)
+    step = next_step(make("c", "b"), {"b": Owner.WAITING}, [waiting])
+    assert isinstance(step, SetOwners)
+    [reference] = step.references
+    assert (reference["uid"], reference["blockOwnerDeletion"]) == ("b", False)
+    freed = {"metadata": {"uid": "c", "ownerReferences": [reference]}}
+    assert next_step(freed, {"b": Owner.WAITING}, [waiting]) == Delete("Foreground")
+
+
 def test_an_object_with_one_owner_left_only_loses_the_others() -> None:
     step = next_step(make("pod", "gone", "there"), {"gone": Owner.DANGLING, "there": Owner.SOLID}, [])
     assert isinstance(step, SetOwners)

@@ -81,6 +81,22 @@ async def test_what_a_job_owns_goes_with_it(api: LocalApi, clock: VirtualClock, 
     assert await is_gone(api, CONFIGMAPS, "log")
 
 
+async def test_owners_in_a_circle_all_go(api: LocalApi, clock: VirtualClock) -> None:
+    """As upstream's test/e2e/apimachinery/garbage_collector.go has it."""
+    names = ("a", "b", "c")
+    made = [await api.create(CONFIGMAPS, {"metadata": {"name": n, "namespace": "default"}}) for n in names]
+    for index, each in enumerate(made):
+        owner = made[index - 1]["metadata"]
+        reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": owner["name"], "uid": owner["uid"]}
+        references = [reference | {"controller": True, "blockOwnerDeletion": True}]
+        patch = {"metadata": {"ownerReferences": references}}
+        await api.patch(CONFIGMAPS, "default", each["metadata"]["name"], patch)
+    await clock.advance(1)
+    await api.delete(CONFIGMAPS, "default", "a", propagation="Foreground")
+    await clock.advance(1)
+    assert all([await is_gone(api, CONFIGMAPS, name) for name in names])
+
+
 async def test_custom_resources_own_and_are_owned(
     api: LocalApi, registry: Registry, clock: VirtualClock
 ) -> None:

@@ -2,10 +2,12 @@
 
 Source: kubernetes, staging/src/k8s.io/api/apidiscovery/v2/types.go (aggregated: two requests) and
 apimachinery/pkg/apis/meta/v1/types.go (APIGroupList, APIResourceList: what older clients read);
-pkg/controlplane/apiserver/aggregator.go (the groups' priorities).
-Left out: storageVersionHash.
+pkg/controlplane/apiserver/aggregator.go (the groups' priorities); apiserver/pkg/endpoints/discovery/
+storageversionhash.go.
 """
 
+import base64
+import hashlib
 import platform
 from collections.abc import Iterator
 from typing import Any
@@ -176,7 +178,8 @@ def _legacy_entries(kind: Kind) -> Iterator[Object]:
     }
     entry |= {"kind": resource.kind, "verbs": list(_own_verbs(kind))}
     entry |= {"shortNames": list(kind.short_names)} if kind.short_names else {}
-    yield entry | ({"categories": list(kind.categories)} if kind.categories else {})
+    entry |= {"categories": list(kind.categories)} if kind.categories else {}
+    yield entry | ({"storageVersionHash": _storage_version_hash(kind)} if _is_stored(kind) else {})
     for name in kind.all_subresources:
         group, version, shown = _subresource_kind(kind, name)
         sub: Object = {
@@ -187,6 +190,19 @@ def _legacy_entries(kind: Kind) -> Iterator[Object]:
         foreign = name in kind.actions or name in _FOREIGN_KINDS
         sub |= {"group": group, "version": version} if foreign else {}
         yield sub | {"kind": shown, "verbs": list(_verbs_of(kind, name))}
+
+
+def _is_stored(kind: Kind) -> bool:
+    """Reviews, bindings and measurements are not."""
+    return bool(kind.custom) or {"create", "get"} <= set(_own_verbs(kind))
+
+
+def _storage_version_hash(kind: Kind) -> str:
+    """Return what changes when the version changes in which objects are kept."""
+    kept = kind.conversion.storage if kind.conversion else kind.resource
+    version = kind.custom.storage_version if kind.custom else kept.version
+    digest = hashlib.sha256(f"{kept.group}/{version}/{kept.kind}".encode()).digest()
+    return base64.b64encode(digest[:8]).decode()
 
 
 def _own_verbs(kind: Kind) -> tuple[str, ...]:

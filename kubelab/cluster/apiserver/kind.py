@@ -123,11 +123,12 @@ class Custom:
     what is stored, `write` as it is stored; both leave what they are handed as it is. `deprecation` is told
     with every answer. A `terminating` one takes no new objects. `versions` are the kinds of all versions that
     the definition knows, by apiVersion, also those that are not served: an object's fields may be owned in
-    any of them.
+    any of them; `storage_version` is the one that is stored.
     """
 
     schema: Object
     list_kind: str
+    storage_version: str
     fit: Callable[[Object], tuple[Object, list[str]]]
     read: Callable[[Object], Object]
     write: Callable[[Object], Object]

@@ -90,6 +90,7 @@ def _kind(crd: Object, version: Object, all_versions: Mapping[str, Kind]) -> Kin
         custom=Custom(
             rules.schema,
             names["listKind"],
+            storage_version(crd),
             rules.fit,
             rules.read,
             rules.write,
