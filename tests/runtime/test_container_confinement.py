@@ -132,12 +132,18 @@ def test_a_read_only_root_has_only_its_mounts_to_write_to(runtime, tmp_path):
     assert (tmp_path / "data/x").exists()
 
 
-def test_a_user_namespace_maps_its_root_to_somebody_without_rights(runtime, tmp_path):
-    bundle = bundle_at(tmp_path / "b")
+def bundle_with_users(path: Path) -> Bundle:
+    """Its root is 200000 outside."""
+    bundle = bundle_at(path)
     mappings = [{"containerID": 0, "hostID": 200000, "size": 1000}]
     linux = bundle.document["linux"]
     linux["uidMappings"] = linux["gidMappings"] = mappings
     linux["namespaces"].append({"type": "user"})
+    return bundle
+
+
+def test_a_user_namespace_maps_its_root_to_somebody_without_rights(runtime, tmp_path):
+    bundle = bundle_with_users(tmp_path / "b")
     data = tmp_path / "data"
     data.mkdir(mode=0o777)
     data.chmod(0o777)
@@ -158,11 +164,7 @@ def test_a_user_namespace_maps_its_root_to_somebody_without_rights(runtime, tmp_
 
 
 def test_a_file_system_whose_owners_cannot_be_mapped_is_refused(runtime, tmp_path):
-    bundle = bundle_at(tmp_path / "b")
-    mappings = [{"containerID": 0, "hostID": 200000, "size": 1000}]
-    linux = bundle.document["linux"]
-    linux["uidMappings"] = linux["gidMappings"] = mappings
-    linux["namespaces"].append({"type": "user"})
+    bundle = bundle_with_users(tmp_path / "b")
     mapped = {"destination": "/mapped", "type": "bind", "source": "/sys/kernel", "options": ["bind", "idmap"]}
     bundle.document["mounts"].append(mapped)
     bundle.document["process"]["args"] = ["true"]
