@@ -7,6 +7,7 @@ import click
 
 from kubelab.language import Text
 
+QUOTA_MIB_MAX = 8192  # What etcd recommends at most; it does not start with one that it cannot count.
 NAMES = ("minions", "masters", "store", "store_quota", "fresh")
 
 _OPTIONS = (
@@ -44,7 +45,7 @@ _OPTIONS = (
     click.option(
         "--store-quota",
         metavar="MIB",
-        type=click.IntRange(min=1),
+        type=click.IntRange(1, QUOTA_MIB_MAX),
         help=str(
             Text(
                 es="Cuánto guarda el almacén como mucho, en MiB (2048 si no); lleno, da la alarma NOSPACE y "

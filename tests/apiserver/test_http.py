@@ -72,10 +72,8 @@ async def test_a_list_comes_in_the_form_that_is_asked_for(cluster: Cluster) -> N
 
 async def test_a_table_of_an_older_version_is_of_that_version_throughout(cluster: Cluster) -> None:
     await cluster.api.create(CONFIGMAPS, configmap())
-    path, wanted = (
-        "/api/v1/namespaces/default/configmaps/settings",
-        {"Accept": TABLE.replace("v=v1", "v=v1beta1")},
-    )
+    path = "/api/v1/namespaces/default/configmaps/settings"
+    wanted = {"Accept": TABLE.replace("v=v1", "v=v1beta1")}
     async with admin(cluster) as session, session.get(path, headers=wanted) as response:
         table = await response.json()
     assert (table["kind"], table["apiVersion"]) == ("Table", "meta.k8s.io/v1beta1")
