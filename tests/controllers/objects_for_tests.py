@@ -59,3 +59,9 @@ def make_deployment(name: str = "web", replicas: int = 3, **spec: Any) -> Object
         "metadata": {"name": name, "namespace": "default"},
         "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template} | spec,
     }
+
+
+def make_replication_controller(name: str = "web", replicas: int = 3) -> Object:
+    deployment = make_deployment(name, replicas)
+    spec = deployment["spec"] | {"selector": deployment["spec"]["selector"]["matchLabels"]}
+    return deployment | {"apiVersion": "v1", "kind": "ReplicationController", "spec": spec}

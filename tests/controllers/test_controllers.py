@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from objects_for_tests import make_deployment
+from objects_for_tests import make_deployment, make_replication_controller
 
 from kubelab.cluster.apiserver.local import LocalApi
 from kubelab.cluster.clock import VirtualClock, rfc3339
@@ -17,6 +17,7 @@ from kubelab.cluster.objects import (
     NODES,
     PODS,
     REPLICASETS,
+    REPLICATIONCONTROLLERS,
     Object,
     Resource,
 )
@@ -99,6 +100,36 @@ async def test_a_deleted_pod_is_replaced_once(api: LocalApi, clock: VirtualClock
     names = [pod["metadata"]["name"] for pod in await items(api, PODS)]
     assert len(names) == 3
     assert victim not in names
+
+
+async def test_a_replication_controller_keeps_its_pods_by_a_map_of_labels(
+    api: LocalApi, clock: VirtualClock
+) -> None:
+    await api.create(REPLICATIONCONTROLLERS, make_replication_controller())
+    await clock.advance(0)
+    (controller,) = await items(api, REPLICATIONCONTROLLERS)
+    pods = await items(api, PODS)
+    assert len(pods) == controller["status"]["replicas"] == 3
+    assert {pod["metadata"]["ownerReferences"][0]["uid"] for pod in pods} == {controller["metadata"]["uid"]}
+    await api.patch(REPLICATIONCONTROLLERS, "default", "web", {"spec": {"replicas": 1}})
+    await clock.advance(0)
+    assert len(await items(api, PODS)) == 1
+
+
+async def test_a_replication_controller_adopts_an_orphan_and_releases_what_it_no_longer_selects(
+    api: LocalApi, clock: VirtualClock
+) -> None:
+    await api.create(REPLICATIONCONTROLLERS, make_replication_controller())
+    await clock.advance(0)
+    released = (await items(api, PODS))[0]["metadata"]["name"]
+    await api.patch(PODS, "default", released, {"metadata": {"labels": {"app": "other"}}})
+    await clock.advance(0)
+    pods = {pod["metadata"]["name"]: pod for pod in await items(api, PODS)}
+    assert len(pods) == 4
+    assert not pods[released]["metadata"].get("ownerReferences")
+    await api.patch(PODS, "default", released, {"metadata": {"labels": {"app": "web"}}})
+    await clock.advance(0)
+    assert len(await items(api, PODS)) == 3
 
 
 async def test_scaling_is_told_as_an_event(api: LocalApi, clock: VirtualClock) -> None:

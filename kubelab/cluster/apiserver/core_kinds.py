@@ -25,7 +25,6 @@ from kubelab.cluster.apiserver import (
 from kubelab.cluster.apiserver.fields import dns_1035_label, dns_label
 from kubelab.cluster.apiserver.kind import Action, Conversion, Kind
 from kubelab.cluster.apiserver.service_allocation import ServiceClaims
-from kubelab.cluster.apiserver.unattended import warns
 from kubelab.cluster.objects import (
     CONFIGMAPS,
     ENDPOINTS,
@@ -148,7 +147,7 @@ KINDS = (
         validate=replicationcontrollers.validate,
         validate_parts={"status": replicationcontrollers.validate_status},
         orphans_dependents=True,
-        warnings=warns("no controller of this lab makes its pods yet", warnings.of_workload),
+        warnings=warnings.of_workload,
     ),
     Kind(
         SERVICES,

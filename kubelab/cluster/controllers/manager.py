@@ -46,6 +46,7 @@ from kubelab.cluster.objects import (
     NODES,
     PODS,
     REPLICASETS,
+    REPLICATIONCONTROLLERS,
     RESOURCEQUOTAS,
     ROLEBINDINGS,
     ROLES,
@@ -63,6 +64,7 @@ WATCHED = (
     SECRETS,
     SERVICEACCOUNTS,
     REPLICASETS,
+    REPLICATIONCONTROLLERS,
     DEPLOYMENTS,
     LEASES,
     CLUSTERROLES,
@@ -71,7 +73,7 @@ WATCHED = (
 )
 # In this order a namespace is emptied: owners before what they would make again.
 NAMESPACED = (
-    *(DEPLOYMENTS, REPLICASETS, PODS, CONFIGMAPS, SECRETS, SERVICEACCOUNTS, LEASES),
+    *(DEPLOYMENTS, REPLICASETS, REPLICATIONCONTROLLERS, PODS, CONFIGMAPS, SECRETS, SERVICEACCOUNTS, LEASES),
     *(ROLEBINDINGS, ROLES, LIMITRANGES, RESOURCEQUOTAS, EVENTS),
 )
 
@@ -122,7 +124,10 @@ async def run_controllers(
             group.create_task(controller.run())
 
 
-_COMPONENTS = ("deployment-controller", "replicaset-controller", "node-controller")
+_COMPONENTS = (
+    *("deployment-controller", "replicaset-controller", "replication-controller"),
+    "node-controller",
+)
 
 
 class _Runs(Protocol):
@@ -145,6 +150,13 @@ def _controllers(
         ),
         ReplicaSetController(
             clients("replicaset-controller"), clock, sets, pods, events["replicaset-controller"]
+        ),
+        ReplicaSetController(
+            clients("replication-controller"),
+            clock,
+            informers[REPLICATIONCONTROLLERS],
+            pods,
+            events["replication-controller"],
         ),
         NamespaceController(clients("namespace-controller"), clock, informers[NAMESPACES], NAMESPACED),
         GarbageCollector(clients("generic-garbage-collector"), clock, informers),

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from kubelab.cluster.clock import rfc3339
 from kubelab.cluster.objects import Object, labels_of
 from kubelab.cluster.pods import available_in_s, is_active, is_ready, phase_of, ready_since
+from kubelab.cluster.selectors import LabelSelector, label_selector
 
 BURST_PODS_MAX = 500  # Per pass, as upstream; the pods' own events bring the next pass.
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
@@ -126,6 +127,13 @@ def new_pod(replica_set: Object, reference: Object) -> Object:
         name: of_template[name] for name in ("labels", "annotations", "finalizers") if of_template.get(name)
     }
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+
+
+def selector_of(replica_set: Object) -> LabelSelector:
+    """Return what chooses the pods: a label selector, or a ReplicationController's map of labels."""
+    selector = replica_set["spec"]["selector"]
+    is_map = all(isinstance(value, str) for value in selector.values())
+    return label_selector({"matchLabels": selector} if is_map else selector)
 
 
 def wanted_replicas(replica_set: Object) -> int:

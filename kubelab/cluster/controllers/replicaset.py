@@ -1,6 +1,10 @@
 """The ReplicaSet controller: claims pods, creates and deletes as `replicas.plan` says, writes the status.
 
-Source: kubernetes, pkg/controller/replicaset/replica_set.go (syncReplicaSet, manageReplicas).
+A ReplicationController differs in its kind and in its selector alone: the same controller, made for its
+resource, looks after both, as upstream's does through an adapter.
+
+Source: kubernetes, pkg/controller/replicaset/replica_set.go (syncReplicaSet, manageReplicas) and
+pkg/controller/replication/replication_controller.go.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,13 +29,13 @@ from kubelab.cluster.controllers.replicas import (
     new_pod,
     next_available_s,
     plan,
+    selector_of,
     status_of,
     wanted_replicas,
 )
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import (
     PODS,
-    REPLICASETS,
     Key,
     Object,
     controller_of,
@@ -41,7 +45,6 @@ from kubelab.cluster.objects import (
     uid_of,
 )
 from kubelab.cluster.pods import is_active
-from kubelab.cluster.selectors import label_selector
 
 WORKERS = 5
 
@@ -52,6 +55,8 @@ class ReplicaSetController:
     ) -> None:
         self._api = api
         self._clock = clock
+        self._resource = replica_sets.resource
+        self._controller_key = controller_key(self._resource)
         self._sets = replica_sets
         self._pods = pods
         self._events = events
@@ -62,7 +67,9 @@ class ReplicaSetController:
         # Before the controller's own handler, so that what is observed is known when the key is worked on.
         stop = self._pods.on_change(self._observe)
         try:
-            await Controller("replicaset", self.reconcile, sources, clock=self._clock, workers=WORKERS).run()
+            await Controller(
+                self._resource.kind.lower(), self.reconcile, sources, clock=self._clock, workers=WORKERS
+            ).run()
         finally:
             stop()
 
@@ -87,20 +94,20 @@ class ReplicaSetController:
         return next_available_s(replica_set, claimed.owned, self._clock.now())
 
     async def _claim(self, replica_set: Object) -> Claim:
-        selector = label_selector(replica_set["spec"]["selector"])
+        selector = selector_of(replica_set)
         pods = [pod for pod in candidates(replica_set, self._pods) if is_active(pod)]
         claimed = claim(replica_set, pods, lambda pod: selector.matches(labels_of(pod)))
         if claimed.adopt:
             await self._confirm(replica_set)
         for pod in claimed.adopt:
-            await self._patch(pod, adoption_patch(REPLICASETS, replica_set, pod))
+            await self._patch(pod, adoption_patch(self._resource, replica_set, pod))
         for pod in claimed.release:
             await self._patch(pod, release_patch(uid_of(replica_set), pod))
         return claimed
 
     async def _confirm(self, replica_set: Object) -> None:
         """Adopt only for an owner that is still there: the cache may be behind its deletion."""
-        fresh = await self._api.get(REPLICASETS, *key_of(replica_set))
+        fresh = await self._api.get(self._resource, *key_of(replica_set))
         if uid_of(fresh) != uid_of(replica_set) or is_deleting(fresh):
             raise ApiError(409, "Conflict", f"{key_of(replica_set)} has been deleted just now")
 
@@ -127,7 +134,7 @@ class ReplicaSetController:
         return refusal, deletion_failure(refusal.message) if refusal else None
 
     async def _create(self, key: Key, replica_set: Object, count: int) -> ApiError | None:
-        pod = new_pod(replica_set, owner_reference(REPLICASETS, replica_set))
+        pod = new_pod(replica_set, owner_reference(self._resource, replica_set))
         for done in range(count):
             try:
                 created = await self._api.create(PODS, pod)
@@ -166,7 +173,7 @@ class ReplicaSetController:
         if status == _comparable(replica_set.get("status", {})):
             return
         try:
-            await self._api.update(REPLICASETS, replica_set | {"status": status}, subresource="status")
+            await self._api.update(self._resource, replica_set | {"status": status}, subresource="status")
         except ApiError as refusal:
             if not refusal.is_not_found:
                 raise
@@ -174,7 +181,7 @@ class ReplicaSetController:
     def _observe(self, old: Object | None, new: Object | None) -> None:
         """Tell the expectations what has been seen: a new pod, or one that is gone or going."""
         pod = new or old
-        owner = next(iter(_controller_key(pod)), None) if pod else None
+        owner = next(iter(self._controller_key(pod)), None) if pod else None
         if pod is None or owner is None:
             return
         if old is None:
@@ -185,20 +192,17 @@ class ReplicaSetController:
     def _keys_of_pod(self, pod: Object) -> Iterable[Key]:
         """An orphan may be adopted by any ReplicaSet of its namespace whose selector it meets."""
         if controller_of(pod) is not None:
-            yield from _controller_key(pod)
+            yield from self._controller_key(pod)
             return
         for replica_set in self._sets.objects(key_of(pod).namespace):
-            if label_selector(replica_set["spec"]["selector"]).matches(labels_of(pod)):
+            if selector_of(replica_set).matches(labels_of(pod)):
                 yield key_of(replica_set)
 
     def _tell(self, replica_set: Object, reason: str, message: str) -> None:
-        self._events.record(REPLICASETS, replica_set, "Normal", reason, message)
+        self._events.record(self._resource, replica_set, "Normal", reason, message)
 
     def _warn(self, replica_set: Object, reason: str, message: str) -> None:
-        self._events.record(REPLICASETS, replica_set, "Warning", reason, message)
-
-
-_controller_key = controller_key(REPLICASETS)
+        self._events.record(self._resource, replica_set, "Warning", reason, message)
 
 
 def _comparable(status: Object) -> Object:
