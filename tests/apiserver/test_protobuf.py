@@ -91,6 +91,13 @@ def test_each_number_is_read_as_it_was_written(number: int) -> None:
     }
 
 
+@pytest.mark.parametrize("year", ["0001", "0999", "1969", "2026", "9999"])
+def test_a_time_of_any_year_is_read_as_it_was_written(year: str) -> None:
+    spec = {"renewTime": f"{year}-01-01T00:00:02.000003Z"}
+    written = message("k8s.io/api/coordination/v1.LeaseSpec", spec)
+    assert protobuf.decode(schema.bundled().types, "k8s.io/api/coordination/v1.LeaseSpec", written) == spec
+
+
 OBJECTS: list[tuple[Resource, Object]] = [
     (CONFIGMAPS, configmap(a="1", b="é") | {"binaryData": {"c": "AAEC"}}),
     (DEPLOYMENTS, deployment()),

@@ -208,7 +208,7 @@ def _moment(data: bytes, *, micro: bool) -> str | None:
     if not seconds and not nanos:
         return None  # Go's zero time: null in JSON.
     try:
-        moment = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        moment = datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
     except (ValueError, OverflowError, OSError) as error:
         raise ProtobufError("a time is out of range") from error
     return f"{moment}.{nanos // 1000:06d}Z" if micro else f"{moment}Z"
