@@ -91,6 +91,23 @@ async def test_a_rollout_that_gets_nowhere_is_called_late(api: LocalApi, clock: 
     assert condition(late, "Progressing") == ("False", "ProgressDeadlineExceeded")
 
 
+async def test_a_deployment_scaled_in_a_rollout_shares_its_replicas_out(
+    api: LocalApi, clock: VirtualClock
+) -> None:
+    """As in upstream's end-to-end test of that: the new image never gets ready."""
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 3, "maxUnavailable": 2}}
+    await api.create(DEPLOYMENTS, make_deployment(replicas=10, strategy=strategy))
+    await clock.advance(0)
+    await make_ready(api, clock)
+    await change_image(api, "kubelab/none:1")
+    await clock.advance(0)
+    assert sorted(each["spec"]["replicas"] for each in await items(api, REPLICASETS)) == [5, 8]
+    await api.patch(DEPLOYMENTS, "default", "web", {"spec": {"replicas": 30}})
+    await clock.advance(0)
+    assert sorted(each["spec"]["replicas"] for each in await items(api, REPLICASETS)) == [13, 20]
+    assert len(await items(api, PODS)) == 33
+
+
 async def test_a_deleted_pod_is_replaced_once(api: LocalApi, clock: VirtualClock) -> None:
     await api.create(DEPLOYMENTS, make_deployment())
     await clock.advance(0)

@@ -1,10 +1,11 @@
 """The Deployment controller: a ReplicaSet for each version of the template, and replicas moved between them.
 
-`rollout` decides the steps, `deployment_status` what to say of them; here they are carried out.
+`rollout` decides the steps, `proportional_scaling` those of another size, `deployment_status` what to say of
+them; here they are carried out.
 
 Source: kubernetes, pkg/controller/deployment/{deployment_controller,sync,rolling,recreate}.go.
-Left out: scaling several ReplicaSets proportionally in the middle of a rollout (the newest takes it all);
-the change-cause annotation's history beyond copying annotations; rollbackTo (kubectl does it by itself).
+Left out: the change-cause annotation's history beyond copying annotations; rollbackTo (kubectl does it by
+itself).
 """
 
 from collections.abc import Iterable, Sequence
@@ -32,14 +33,19 @@ from kubelab.cluster.controllers.ownership import (
     owner_reference,
     release_patch,
 )
+from kubelab.cluster.controllers.proportional_scaling import (
+    DESIRED,
+    MAX,
+    is_resized,
+    resizing_steps,
+    size_annotations,
+)
 from kubelab.cluster.controllers.replicas import wanted_replicas
 from kubelab.cluster.controllers.rollout import (
     REVISION,
     Scale,
-    bounds_of,
     is_recreate,
     new_replicas,
-    paused_steps,
     recreate_steps,
     revision_of,
     rolling_steps,
@@ -62,8 +68,6 @@ from kubelab.cluster.pods import condition_of, is_finished
 from kubelab.cluster.selectors import label_selector
 
 WORKERS = 5
-DESIRED = "deployment.kubernetes.io/desired-replicas"
-MAX = "deployment.kubernetes.io/max-replicas"
 # Source: deployment_util.go (annotationsToSkip).
 NOT_COPIED = {"kubectl.kubernetes.io/last-applied-configuration", REVISION, DESIRED, MAX}
 
@@ -101,7 +105,7 @@ def new_replica_set(deployment: Object, old: Sequence[Object]) -> Object:
             "name": f"{metadata['name']}-{hash_}",
             "namespace": metadata["namespace"],
             "labels": template["metadata"]["labels"],
-            "annotations": set_annotations(deployment, next_revision(old)),
+            "annotations": set_annotations(deployment, next_revision(old)) | size_annotations(deployment),
             "ownerReferences": [owner_reference(DEPLOYMENTS, deployment)],
         },
         "spec": {
@@ -118,12 +122,10 @@ def next_revision(old: Sequence[Object]) -> int:
 
 
 def set_annotations(deployment: Object, revision: int) -> dict[str, str]:
-    """Return the annotations that a Deployment gives to its newest ReplicaSet."""
-    wanted = wanted_replicas(deployment)
-    surge = 0 if is_recreate(deployment) else bounds_of(deployment).max_surge
+    """Return the annotations that a Deployment gives to its newest ReplicaSet, but for those of its size."""
     annotations: dict[str, str] = deployment["metadata"].get("annotations") or {}
     copied = {name: value for name, value in annotations.items() if name not in NOT_COPIED}
-    return copied | {REVISION: str(revision), DESIRED: str(wanted), MAX: str(wanted + surge)}
+    return copied | {REVISION: str(revision)}
 
 
 class DeploymentController:
@@ -166,8 +168,11 @@ class DeploymentController:
         return await self._write_status(deployment, sets)
 
     async def _advance(self, deployment: Object, sets: Sets) -> tuple[Object, Sets]:
-        if deployment["spec"].get("paused"):
-            return deployment, await self._scale(deployment, sets, paused_steps(deployment, sets.everything))
+        is_paused = bool(deployment["spec"].get("paused"))
+        if is_paused or is_resized(deployment, sets.everything):
+            steps = resizing_steps(deployment, sets.newest, sets.old)
+            if is_paused or steps:
+                return deployment, await self._scale(deployment, sets, steps)
         if sets.newest is None and not (is_recreate(deployment) and self._must_wait(deployment, sets)):
             deployment, newest = await self._create_set(deployment, sets.old)
             sets = Sets(newest, sets.old)
@@ -268,13 +273,13 @@ class DeploymentController:
         return Sets(newest, tuple(scaled.get(key_of(each).name, each) for each in sets.old))
 
     async def _scale_one(self, deployment: Object, replica_set: Object, step: Scale) -> Object:
-        patch = {
-            "metadata": {"resourceVersion": replica_set["metadata"]["resourceVersion"]},
-            "spec": {"replicas": step.after},
-        }
+        version = replica_set["metadata"]["resourceVersion"]
+        metadata = {"resourceVersion": version, "annotations": size_annotations(deployment)}
+        patch = {"metadata": metadata, "spec": {"replicas": step.after}}
         scaled = await self._api.patch(REPLICASETS, *key_of(replica_set), patch)
-        way = "up" if step.after > step.before else "down"
-        self._tell(deployment, f"Scaled {way} replica set {step.name} from {step.before} to {step.after}")
+        if step.after != step.before:
+            way = "up" if step.after > step.before else "down"
+            self._tell(deployment, f"Scaled {way} replica set {step.name} from {step.before} to {step.after}")
         return scaled
 
     async def _clean_up(self, deployment: Object, sets: Sets) -> None:

@@ -76,17 +76,17 @@ def _scale_newest(deployment: Object, newest: Object, old: Sequence[Object]) -> 
 def _scale_old(deployment: Object, newest: Object, old: Sequence[Object]) -> tuple[Scale, ...]:
     """Take unhealthy replicas first: their end makes nothing less available, and they may block the rest."""
     least = wanted_replicas(deployment) - bounds_of(deployment).max_unavailable
-    newest_unavailable = wanted_replicas(newest) - _available(newest)
+    newest_unavailable = wanted_replicas(newest) - available(newest)
     most = _total([newest, *old]) - least - newest_unavailable
     if most <= 0:
         return ()
     sizes = {key_of(each).name: wanted_replicas(each) for each in old}
-    for each in (by_age := sorted(old, key=_age)):
-        unhealthy = max(0, sizes[key_of(each).name] - _available(each))
+    for each in (by_age := sorted(old, key=age_of)):
+        unhealthy = max(0, sizes[key_of(each).name] - available(each))
         taken = min(most, unhealthy)
         sizes[key_of(each).name] -= taken
         most -= taken
-    spare = sum(_available(each) for each in [newest, *old]) - least
+    spare = sum(available(each) for each in [newest, *old]) - least
     for each in by_age:
         taken = min(max(0, spare), sizes[key_of(each).name])
         sizes[key_of(each).name] -= taken
@@ -109,22 +109,13 @@ def recreate_steps(
     return (_scale(newest, wanted),) if wanted_replicas(newest) != wanted else ()
 
 
-def paused_steps(deployment: Object, sets: Sequence[Object]) -> tuple[Scale, ...]:
-    """A paused Deployment still follows its replicas, as long as one ReplicaSet alone has any."""
-    active = [each for each in sets if wanted_replicas(each) > 0]
-    wanted = wanted_replicas(deployment)
-    if len(active) != 1 or wanted_replicas(active[0]) == wanted:
-        return ()
-    return (_scale(active[0], wanted),)
-
-
 def surplus_history(deployment: Object, old: Sequence[Object]) -> tuple[Object, ...]:
     """Return the old, empty ReplicaSets beyond revisionHistoryLimit, the oldest revisions first."""
     limit = deployment["spec"].get("revisionHistoryLimit", 10)
     surplus = len(old) - limit
     if surplus <= 0:
         return ()
-    by_revision = sorted(old, key=lambda each: (revision_of(each), _age(each)))
+    by_revision = sorted(old, key=lambda each: (revision_of(each), age_of(each)))
     return tuple(each for each in by_revision[:surplus] if _is_empty(each))
 
 
@@ -157,9 +148,9 @@ def _total(sets: Iterable[Object]) -> int:
     return sum(wanted_replicas(each) for each in sets)
 
 
-def _available(replica_set: Object) -> int:
+def available(replica_set: Object) -> int:
     return int(replica_set.get("status", {}).get("availableReplicas", 0))
 
 
-def _age(replica_set: Object) -> tuple[str, str]:
+def age_of(replica_set: Object) -> tuple[str, str]:
     return replica_set["metadata"].get("creationTimestamp", ""), key_of(replica_set).name
