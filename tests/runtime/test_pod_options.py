@@ -6,11 +6,12 @@ import pytest
 
 from kubelab.cluster.linux.namespaces import namespaces_of
 from kubelab.cluster.linux.processes import command_of
-from kubelab.cluster.runtime.cri import Device, Dns, HostAlias, Rlimit, Security
+from kubelab.cluster.runtime.cri import Device, Dns, HostAlias, Mount, Rlimit, Security
 
 pytestmark = [pytest.mark.root, pytest.mark.asyncio(loop_scope="module")]
 
 UP = "echo up; sleep infinity"
+HOSTS = "cat /etc/hosts"
 
 
 def ids_of(pid: int) -> list[str]:
@@ -106,6 +107,17 @@ async def test_names_are_those_that_the_pod_has(node):
     assert "search shop.svc.cluster.local\n" in told
     assert f"{pod.address}\t{pod.uid}.db.shop.svc.cluster.local\t{pod.uid}\n" in told
     assert "10.9.8.7        far far.example" in told or "10.9.8.7        far" in told
+
+
+async def test_what_a_volume_covers_is_not_written_through_it(node):
+    """A kubelet does not manage the hosts file of who mounts one of his own."""
+    pod, known = await node.pod(), Mount("/etc/hosts", "/etc/hosts")
+    before = await node.shell(await node.pod(host_network=True, node_address=node.machine.address), HOSTS)
+    assert await node.shell(pod, HOSTS, mounts=(known,)) == before
+    assert await node.shell(pod, "cat /machine/hosts", mounts=(Mount("/machine", "/etc"), known)) == before
+    told = await node.shell(pod, f"{HOSTS}; cat /etc/hostname", mounts=(Mount("/etc", "/etc"),))
+    assert told == f"{before}{node.machine.name}\n"
+    assert await node.shell(pod, HOSTS) != before
 
 
 async def test_a_pod_s_sysctls_are_its_network_s(node):

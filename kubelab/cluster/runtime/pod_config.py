@@ -9,6 +9,7 @@ a pod sees files of hostPath volumes as nobody's, for overlays cannot be idmappe
 """
 # ruff: noqa: SIM905
 
+import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address
 from typing import Any, Protocol
@@ -200,13 +201,19 @@ def _mount(mount: Mount, sandbox: SandboxSpec) -> Document:
     return {"destination": mount.destination, "type": "bind", "source": mount.source, "options": options}
 
 
-def pod_files(sandbox: SandboxSpec, address: IPv4Address) -> dict[str, str]:
-    """Return the files that a kubelet and its runtime write for the pod's containers, by their paths."""
-    return {
+def pod_files(sandbox: SandboxSpec, address: IPv4Address, mounts: Iterable[Mount]) -> dict[str, str]:
+    """Return the files that a kubelet and its runtime write for a container with *mounts*, by their paths.
+
+    What a mount covers is left to it: written there it would be the volume's, perhaps the machine's own.
+    Source: kubernetes, pkg/kubelet/kubelet_pods.go (makeMounts: shouldMountHostsFile).
+    """
+    files = {
         "/etc/hosts": _hosts(sandbox, address),
         "/etc/hostname": f"{sandbox.hostname}\n",
         "/etc/resolv.conf": _resolv_conf(sandbox),
     }
+    covered = tuple(f"{posixpath.normpath(mount.destination)}/" for mount in mounts)
+    return {path: content for path, content in files.items() if not f"{path}/".startswith(covered)}
 
 
 def _hosts(sandbox: SandboxSpec, address: IPv4Address) -> str:

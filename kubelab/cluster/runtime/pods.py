@@ -378,7 +378,7 @@ def _container_request(
         "config": quick_json.encode(document).decode(),
         "limits": cgroup_fields(spec.limits),
         "lowers": lowers,
-        "files": {} if pod.spec.host_network else pod_config.pod_files(pod.spec, pod.lease.address),
+        "files": {} if pod.spec.host_network else pod_config.pod_files(pod.spec, pod.lease.address, mounts),
         "sub_paths": [(mount.source, mount.sub_path, target) for mount, target in targets.items()],
         "stdin": spec.stdin,
         "processes_of": spec.processes_of,
