@@ -91,6 +91,8 @@ async def test_init_containers_run_one_after_the_other_before_the_rest(
     await clock.advance(0)
     assert [spec.name for spec in runtime.running.values()] == ["one"]
     assert (await first_container(api))["state"] == {"waiting": {"reason": "PodInitializing"}}
+    _, second = (await status_of(api))["initContainerStatuses"]
+    assert second["state"] == {"waiting": {"reason": "PodInitializing"}}
     runtime.end("one", 0)
     await clock.advance(0)
     assert [spec.name for spec in runtime.running.values()] == ["two"]

@@ -19,6 +19,13 @@ def test_a_line_without_its_end_waits_for_it():
     assert splitter.finish(7) == b""
 
 
+def test_what_ends_without_a_newline_is_a_part():
+    """Whoever reads the log adds none to it: `kubectl logs` shows what was written, and so does a message."""
+    splitter = LineSplitter("stdout")
+    assert splitter.feed(b"a\nb", 7) == f"{_HEAD} F a\n".encode()
+    assert splitter.finish(7) == f"{_HEAD} P b\n".encode()
+
+
 @given(st.lists(st.binary(max_size=3 * LINE_BYTES_MAX).map(lambda b: b.replace(b"\0", b"\n")), max_size=5))
 def test_nothing_is_lost_and_no_part_is_too_long(chunks):
     splitter = LineSplitter("stdout")
@@ -29,4 +36,4 @@ def test_nothing_is_lost_and_no_part_is_too_long(chunks):
         assert len(content) <= LINE_BYTES_MAX
         out += content + (b"\n" if tag == b"F" else b"")
     written = b"".join(chunks)
-    assert out.rstrip(b"\n") == written.rstrip(b"\n")
+    assert out == written

@@ -138,7 +138,7 @@ def _container_status(pod: Object, spec: Object, record: PodRecord) -> Object:
         "ready": succeeded(container) if is_init else running,
         "started": running,
         "restartCount": container.restart_count,
-        "state": _state(pod, record, container, is_init=is_init),
+        "state": _state(pod, container),
         "lastState": {"terminated": _terminated(container.last)} if container.last else {},
     }
     if container_id := _last_id(container):
@@ -159,15 +159,17 @@ def _last_id(container: ContainerRecord) -> str:
     return container.state.id
 
 
-def _state(pod: Object, record: PodRecord, container: ContainerRecord, *, is_init: bool) -> Object:
+def _state(pod: Object, container: ContainerRecord) -> Object:
+    """Source: kubernetes, pkg/kubelet/kubelet_pods.go (convertToAPIContainerStatuses): an init container that
+    waits is itself part of the initialization."""
     match container.state:
         case Running(started_at=started_at):
             return {"running": {"startedAt": rfc3339(started_at)}}
         case Terminated() as ended:
             return {"terminated": _terminated(ended)}
         case Waiting(reason, message):
-            waits_for_inits = pod["spec"].get("initContainers") and (not is_init or record.sandbox is None)
-            waiting = {"reason": reason or ("PodInitializing" if waits_for_inits else "ContainerCreating")}
+            is_initializing = bool(pod["spec"].get("initContainers"))
+            waiting = {"reason": reason or ("PodInitializing" if is_initializing else "ContainerCreating")}
             return {"waiting": waiting | ({"message": message} if message else {})}
 
 

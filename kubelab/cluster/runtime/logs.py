@@ -1,8 +1,8 @@
 """Container output in the CRI's log format: `<RFC3339 with nanoseconds> stdout|stderr F|P <line>`. Pure.
 
 Source: kubernetes, design-proposals/node/kubelet-cri-logging.md; containerd, internal/cri/io/logger.go (a
-line of more than 16 KiB is written in parts, tagged P but for the last; what is left at the end counts as a
-full line).
+line of more than 16 KiB is written in parts, tagged P but for the last; so is what is left at the end without
+a newline).
 """
 
 import time
@@ -35,9 +35,9 @@ class LineSplitter:
         return b"".join(out + [partial + part + b"\n" for part in parts])
 
     def finish(self, now_ns: int) -> bytes:
-        """Return what is left at the end of the stream as a line."""
+        """Return what is left at the end of the stream: a part, for it has no newline."""
         rest, self._rest = self._rest, b""
-        return self._prefixes(now_ns)[0] + rest + b"\n" if rest else b""
+        return self._prefixes(now_ns)[1] + rest + b"\n" if rest else b""
 
     def _prefixes(self, now_ns: int) -> tuple[bytes, bytes]:
         head = f"{timestamp(now_ns)} {self._stream}"
