@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import web
 from api_manifests import configmap, node, on, pod
@@ -203,6 +204,23 @@ async def test_a_watch_from_a_compacted_version_ends_with_410(cluster: Cluster) 
         event = json.loads(await response.content.readline())
         assert await response.content.read() == b""
     assert (event["type"], event["object"]["code"], event["object"]["reason"]) == ("ERROR", 410, "Expired")
+
+
+async def test_a_watch_by_a_websocket_has_a_message_for_each_event(cluster: Cluster) -> None:
+    async with admin(cluster) as session, session.ws_connect("/api/v1/namespaces?watch=1") as watch:
+        seen = [json.loads(await watch.receive_str()) for _ in range(4)]
+        assert {event["type"] for event in seen} == {"ADDED"}
+        async with session.post("/api/v1/namespaces", json={"metadata": {"name": "new"}}) as answer:
+            assert answer.status == 201
+        event = json.loads(await watch.receive_str())
+    assert (event["type"], event["object"]["metadata"]["name"]) == ("ADDED", "new")
+    assert watch.close_code == aiohttp.WSCloseCode.OK
+
+
+async def test_a_watch_by_a_websocket_ends_when_its_time_is_up(cluster: Cluster) -> None:
+    path = "/api/v1/namespaces?watch=1&resourceVersion=5&timeoutSeconds=0"
+    async with admin(cluster) as session, session.ws_connect(path) as watch:
+        assert (await watch.receive()).type is aiohttp.WSMsgType.CLOSE
 
 
 async def test_a_watch_ends_when_its_time_is_up(cluster: Cluster) -> None:

@@ -36,6 +36,13 @@ spec:
 ---
 apiVersion: v1
 kind: Pod
+metadata: {name: talker}
+spec:
+  containers:
+  - {name: main, image: kubelab/shell, command: [sh, -c, "echo hello; exec sleep infinity"]}
+---
+apiVersion: v1
+kind: Pod
 metadata: {name: listener}
 spec:
   terminationGracePeriodSeconds: 0

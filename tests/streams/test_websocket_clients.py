@@ -158,3 +158,27 @@ async def test_no_stream_at_all(pods: aiohttp.ClientSession) -> None:
             400,
             "you must specify at least 1 of stdin, stdout, stderr",
         )
+
+
+@pytest.mark.parametrize("protocol", ["binary.k8s.io", "base64.binary.k8s.io", ""])
+async def test_a_log_may_be_read_by_a_websocket(pods: aiohttp.ClientSession, protocol: str) -> None:
+    """Upstream's end-to-end tests read one so; the first message is empty."""
+    url, told = path("talker", "log"), b""
+    async with pods.get(path("talker", "log", ("follow", "true"))) as answer:
+        assert await answer.content.readline() == b"hello\n"
+    async with pods.ws_connect(url, protocols=[protocol] if protocol else []) as stream:
+        async for message in stream:
+            told += base64.b64decode(message.data) if protocol.startswith("base64") else message.data
+    assert (told, stream.close_code) == (b"hello\n", aiohttp.WSCloseCode.OK)
+
+
+async def test_who_leaves_a_log_that_goes_on_is_let_go(pods: aiohttp.ClientSession) -> None:
+    async with pods.ws_connect(path("shell", "log", ("follow", "true"))) as stream:
+        assert await stream.receive_bytes() == b""
+    assert stream.close_code == aiohttp.WSCloseCode.OK
+
+
+async def test_a_log_in_a_protocol_of_others_is_refused(pods: aiohttp.ClientSession) -> None:
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await pods.ws_connect(path("talker", "log"), protocols=["v9.binary.k8s.io"])
+    assert refused.value.status == 400

@@ -37,6 +37,7 @@ from kubelab.cluster.apiserver import (
     schema,
     transcoding,
     upgrading,
+    websocket_answers,
 )
 from kubelab.cluster.apiserver.at_once import AtOnce
 from kubelab.cluster.apiserver.audit import audited
@@ -62,11 +63,12 @@ from kubelab.cluster.apiserver.resources import Answer, Request, Resources
 from kubelab.cluster.apiserver.streams import SUBRESOURCES as STREAMS
 from kubelab.cluster.apiserver.streams import StreamProxy, locate, must_also_create
 from kubelab.cluster.apiserver.versions import encode
-from kubelab.cluster.apiserver.watching import Deadlines, Watch
+from kubelab.cluster.apiserver.watching import Deadlines, Watch, Write
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.linux.background import background
 from kubelab.cluster.linux.listening import Listening, taking_in
 from kubelab.cluster.streams import web
+from kubelab.cluster.streams.websocket_streams import is_websocket
 
 BODY_BYTES_MAX = 3 * 1024 * 1024  # As upstream's limit for a request.
 SHUTDOWN_TIMEOUT_S = 0.2  # aiohttp waits that long for an idle connection, and for a request to be done.
@@ -316,18 +318,24 @@ class _Handler:
     ) -> web.StreamResponse:
         options = queries.watch_options(request.query)
         view = self._resources.view(await _read(request, route, caller))
-        told = JSON if view.media_type == JSON else f"{view.media_type};stream=watch"
-        stream = web.StreamResponse(headers={"Content-Type": told, "Cache-Control": "no-cache, private"})
-        await stream.prepare(request)
-        exchange.began(200)
         resource = route.kind.resource
 
         def count(events: int) -> None:
             self.metrics.watch_events[resource.group, resource.version, resource.plural] += events
 
-        watch = Watch(self._registry, view, route.namespace, options, stream.write, count)
-        async with self._deadlines.until(options.timeout_s):
-            await watch.run()
+        async def follow(write: Write) -> None:
+            watch = Watch(self._registry, view, route.namespace, options, write, count)
+            async with self._deadlines.until(options.timeout_s):
+                await watch.run()
+
+        if is_websocket(request):
+            exchange.began(101)
+            return await websocket_answers.tell_events(request, view.media_type, follow)
+        told = JSON if view.media_type == JSON else f"{view.media_type};stream=watch"
+        stream = web.StreamResponse(headers={"Content-Type": told, "Cache-Control": "no-cache, private"})
+        await stream.prepare(request)
+        exchange.began(200)
+        await follow(stream.write)
         return stream
 
     async def _log(self, request: web.BaseRequest, route: routes.Route) -> web.StreamResponse:
@@ -335,11 +343,17 @@ class _Handler:
         if location is None:
             return web.Response(text="")
         async with self._kubelets.log(location) as chunks:
+
+            async def follow(write: Write) -> None:
+                async with self._deadlines.until(_YEAR_S):
+                    async for chunk in chunks:
+                        await write(chunk)
+
+            if is_websocket(request):
+                return await websocket_answers.tell_log(request, follow)
             stream = web.StreamResponse(headers={"Content-Type": "text/plain"})
             await stream.prepare(request)
-            async with self._deadlines.until(_YEAR_S):
-                async for chunk in chunks:
-                    await stream.write(chunk)
+            await follow(stream.write)
         return stream
 
 
