@@ -33,24 +33,32 @@ class KernelError(LabError):
 class ApiError(LabError):
     """A refused API request, as the `Status` object that a client sees.
 
+    With *continue_* a list can go on whose pages are too old to be of one version.
     Source: kubernetes, staging/src/k8s.io/apimachinery/pkg/api/errors/errors.go.
     """
 
     def __init__(
-        self, code: int, reason: str, message: str, details: Mapping[str, Any] | None = None
+        self,
+        code: int,
+        reason: str,
+        message: str,
+        details: Mapping[str, Any] | None = None,
+        *,
+        continue_: str = "",
     ) -> None:
         super().__init__(message)
         self.code = code
         self.reason = reason
         self.message = message
         self.details = dict(details or {})
+        self.continue_ = continue_
 
     def status(self) -> dict[str, Any]:
         """Return the `Status`, its keys in upstream's order (some clients compare the bytes)."""
         status: dict[str, Any] = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": {"continue": self.continue_} if self.continue_ else {},
             "status": "Failure",
             "message": self.message,
         }

@@ -11,11 +11,12 @@ import msgspec
 
 from kubelab.cluster.apiserver import refusals
 
+NEWEST = -1  # In place of a revision: go on with what is there by then, though earlier pages were older.
 _VERSION = "meta.k8s.io/v1"
 
 
 class Position(NamedTuple):
-    """Where the next page begins, and the revision that all pages are of."""
+    """Where the next page begins, and the revision that all pages are of (or `NEWEST`)."""
 
     revision: int
     start: bytes
@@ -39,6 +40,14 @@ def decode(text: str, prefix: bytes) -> Position:
         token = msgspec.json.decode(raw, type=_Token)
     except (binascii.Error, ValueError, msgspec.DecodeError) as error:
         raise refusals.bad_request(f"continue key is not valid: {error}") from error
-    if token.v != _VERSION or not (start := token.start.encode()).startswith(prefix) or token.rv < 1:
+    if (
+        token.v != _VERSION
+        or not (start := token.start.encode()).startswith(prefix)
+        or not _is_revision(token.rv)
+    ):
         raise refusals.bad_request("continue key is not valid: it is of another list")
     return Position(token.rv, start)
+
+
+def _is_revision(number: int) -> bool:
+    return number >= 1 or number == NEWEST

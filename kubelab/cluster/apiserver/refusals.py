@@ -90,12 +90,23 @@ def revision(text: str) -> int:
     return int(text or 0)
 
 
-def expired(message: str) -> ApiError:
-    return ApiError(410, "Expired", message)
-
-
 def too_old(revision: int, oldest: int) -> ApiError:
-    return expired(f"too old resource version: {revision} ({oldest})")
+    return ApiError(410, "Expired", f"too old resource version: {revision} ({oldest})")
+
+
+def old_page(continue_: str) -> ApiError:
+    """Return the refusal of a page that is compacted away; the rest of the list is at *continue_*.
+
+    Source: kubernetes, staging/src/k8s.io/apiserver/pkg/storage/etcd3/errors.go (inconsistentContinue).
+    """
+    message = (
+        "The provided continue parameter is too old to display a consistent list result. You can start a new "
+        "list without the continue parameter, or use the continue token in this response to retrieve the "
+        "remainder of the results. Continuing with the provided token results in an inconsistent list - "
+        "objects that were created, modified, or deleted between the time the first chunk was returned and "
+        "now may show up in the list."
+    )
+    return ApiError(410, "Expired", message, continue_=continue_)
 
 
 def too_large(revision: int, current: int) -> ApiError:

@@ -42,10 +42,6 @@ Configured = Callable[[Object | None, Write], Object]  # The same for a configur
 
 _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # As upstream: no vowels, no bad words, nothing alike.
 _EVENTS_KEPT = 1024  # Some 16 KB each; watchers are seldom more than a few events apart.
-_OLD_PAGE = (
-    "The provided continue parameter is too old to display a consistent list result. You can start a new "
-    "list without the continue parameter."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +139,7 @@ class Registry:
         start, revision = b"", wanted if options.exact else 0
         if options.continue_:
             revision, start = paging.decode(options.continue_, prefix)
+            revision = 0 if revision == paging.NEWEST else revision
         elif wanted > self.store.revision and wanted > (newest := await self.store.newest_revision()):
             raise refusals.too_large(wanted, newest)
         try:
@@ -151,7 +148,8 @@ class Registry:
             raise refusals.too_large(revision, error.store_revision) from error
         except CompactedError as error:
             if options.continue_:
-                raise refusals.expired(_OLD_PAGE) from error
+                rest = paging.encode(paging.Position(paging.NEWEST, start))
+                raise refusals.old_page(rest) from error
             raise refusals.too_old(revision, error.compact_revision) from error
 
     async def _page(
