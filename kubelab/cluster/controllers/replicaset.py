@@ -143,6 +143,8 @@ class ReplicaSetController:
                     self._expectations.created(key)
                 if not isinstance(failure, ApiError):
                     raise
+                if _namespace_is_going(failure):
+                    return None  # So would be all that is created; to try it again is no use.
                 self._warn(replica_set, "FailedCreate", f"Error creating: {failure.message}")
                 return failure
             self._tell(replica_set, "SuccessfulCreate", f"Created pod: {key_of(created).name}")
@@ -209,3 +211,7 @@ def _comparable(status: Object) -> Object:
     """Fill in the zeros that some writers leave out."""
     counts = ("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration")
     return dict.fromkeys(counts, 0) | status
+
+
+def _namespace_is_going(refusal: ApiError) -> bool:
+    return "NamespaceTerminating" in {each.get("reason") for each in refusal.details.get("causes") or ()}
