@@ -163,3 +163,71 @@ async def test_a_pod_template_is_replaced(client: Client) -> None:
     )
     assert updated["metadata"]["annotations"] == {"updated": "true"}
     assert updated["template"]["spec"]["terminationGracePeriodSeconds"] == 0
+
+
+@pytest.mark.parametrize("prefix", ["1-", "$_-", "a b.", "!#%&", "_A0"])
+async def test_a_variable_may_be_named_with_any_printable_sign_but_one(client: Client, prefix: str) -> None:
+    """ConfigMap should be consumable as environment variable names with various prefixes; Secrets should be
+    consumable as environment variable names variable names with various prefixes."""
+    pod = copy.deepcopy(PODS.made("env", {}))
+    sources = [{"prefix": prefix, kind: {"name": "source"}} for kind in ("configMapRef", "secretRef")]
+    variables = [{"name": f"{prefix}data_1", "value": "a"}]
+    pod["spec"]["containers"][0] |= {"envFrom": sources, "env": variables}
+    created = await client.create(PODS.path(), pod)
+    assert [each["prefix"] for each in created["spec"]["containers"][0]["envFrom"]] == [prefix, prefix]
+
+
+async def test_a_variables_name_has_no_equals_sign(client: Client) -> None:
+    pod = copy.deepcopy(PODS.made("env", {}))
+    pod["spec"]["containers"][0]["envFrom"] = [{"prefix": "a=", "configMapRef": {"name": "source"}}]
+    assert (await client.ask("POST", PODS.path(), pod)).status == 422
+
+
+@pytest.mark.parametrize("form", [JSON, PROTOBUF], ids=["json", "protobuf"])
+async def test_a_pod_has_the_overhead_of_its_runtime_class(client: Client, form: str) -> None:
+    """RuntimeClass should schedule a Pod requesting a RuntimeClass and initialize its Overhead; should reject
+    a Pod requesting a non-existent RuntimeClass."""
+    typed, subject = client.speaking(form), next(each for each in SUBJECTS if each.plural == "runtimeclasses")
+    overhead = {"cpu": "10m", "memory": "1Mi"}
+    await typed.create(subject.path(), subject.made("slow", {}) | {"overhead": {"podFixed": overhead}})
+    pod = PODS.made("web", {})
+    created = await typed.create(PODS.path(), pod | {"spec": POD_SPEC | {"runtimeClassName": "slow"}})
+    assert created["spec"]["overhead"] == overhead
+    answer = await typed.ask("POST", PODS.path(), pod | {"spec": POD_SPEC | {"runtimeClassName": "nothing"}})
+    assert (answer.status, answer.body["reason"]) == (403, "Forbidden")
+
+
+@pytest.mark.parametrize("form", [JSON, PROTOBUF], ids=["json", "protobuf"])
+async def test_a_pod_may_name_an_inline_volume_of_a_driver(client: Client, form: str) -> None:
+    """CSIInlineVolumes should support CSIVolumeSource in Pod API."""
+    typed, pod = client.speaking(form), copy.deepcopy(PODS.made("pod-csi-inline-volumes", {"e2e": "inline"}))
+    volume = {"name": "csi-vol", "csi": {"driver": "e2e.example.com", "volumeAttributes": {"a": "b"}}}
+    pod["spec"] |= {"volumes": [volume]}
+    pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "csi-vol", "mountPath": "/mnt"}]
+    await typed.create(PODS.path(), pod)
+    path = PODS.path(name="pod-csi-inline-volumes")
+    assert [each["csi"]["driver"] for each in (await typed.get(path))["spec"]["volumes"]] == [
+        "e2e.example.com"
+    ]
+    patched = await typed.patch(path, {"metadata": {"labels": {"e2e": "patched"}}}, STRATEGIC)
+    assert patched["metadata"]["labels"] == {"e2e": "patched"}
+    await typed.delete(path)
+    assert await typed.is_gone(path)
+
+
+@pytest.mark.parametrize("form", [JSON, PROTOBUF], ids=["json", "protobuf"])
+async def test_the_value_of_a_priority_class_stays(client: Client, form: str) -> None:
+    """SchedulerPreemption PriorityClass endpoints verify PriorityClass endpoints can be operated with
+    different HTTP methods."""
+    typed, subject = (
+        client.speaking(form),
+        next(each for each in SUBJECTS if each.plural == "priorityclasses"),
+    )
+    path = subject.path(name="p1")
+    await typed.create(subject.path(), subject.made("p1", {}))
+    patched = await client.patch(path, {"description": "patched"})
+    assert (patched["value"], patched["description"]) == (1, "patched")
+    assert (await client.ask("PATCH", path, {"value": 99}, "application/merge-patch+json")).status == 422
+    current = await typed.get(path)
+    assert (await typed.update(path, current | {"description": "updated"}))["description"] == "updated"
+    assert (await typed.ask("PUT", path, await typed.get(path) | {"value": 99})).status == 422
