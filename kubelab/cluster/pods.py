@@ -37,6 +37,12 @@ def with_condition(conditions: Iterable[Object], new: Object, now: datetime) -> 
     return [*result, {"lastTransitionTime": rfc3339(now)} | new]
 
 
+def observed_generation(pod: Object) -> Object:
+    """Return what a status, or a condition in it, tells of the spec that it is about (KEP-5067)."""
+    generation = pod["metadata"].get("generation")
+    return {"observedGeneration": generation} if generation else {}
+
+
 def phase_of(pod: Object) -> str:
     return str(pod.get("status", {}).get("phase", "Pending"))
 

@@ -2,7 +2,7 @@
 
 Source: kubernetes, test/e2e/node/pods.go, test/e2e/common/node/{ephemeral_containers,configmap,secrets,
 podtemplates}.go, test/e2e/common/storage/{configmap,secrets}_volume.go.
-Left out: what kubelets report (status.observedGeneration), and changed resources (pods/resize).
+Left out: what kubelets report (see tests/node), and changed resources (pods/resize).
 """
 
 import copy

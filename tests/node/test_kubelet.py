@@ -83,6 +83,20 @@ async def test_a_bound_pod_runs_and_says_so(
     assert await reasons(api) == [("Pulling", 1), ("Pulled", 1), ("Created", 1), ("Started", 1)]
 
 
+async def test_the_status_tells_which_generation_it_is_about(
+    api: LocalApi, kubelet: Kubelet, clock: VirtualClock, make_pod: MakePod
+) -> None:
+    """As upstream's conformance specs of pods' generations (test/e2e/node/pods.go, KEP-5067) have it."""
+    await api.create(PODS, make_pod())
+    for generation in (1, 2, 3):
+        await clock.advance(0)
+        status = await status_of(api)
+        told = {each["type"]: each.get("observedGeneration") for each in status["conditions"]}
+        assert (status["observedGeneration"], set(told.values())) == (generation, {generation})
+        spec = {"activeDeadlineSeconds": 5000 - generation}
+        await api.patch(PODS, "default", "web", {"spec": spec})
+
+
 async def test_init_containers_run_one_after_the_other_before_the_rest(
     api: LocalApi, kubelet: Kubelet, runtime: MemoryRuntime, clock: VirtualClock, make_pod: MakePod
 ) -> None:

@@ -14,6 +14,7 @@ from kubelab.cluster.apiserver.fields import FieldError, not_negative, required,
 from kubelab.cluster.apiserver.kind import Call, Kind
 from kubelab.cluster.clock import rfc3339
 from kubelab.cluster.objects import REPLICATIONCONTROLLERS, Object
+from kubelab.cluster.pods import observed_generation
 
 if TYPE_CHECKING:
     from kubelab.cluster.apiserver.registry import Registry
@@ -82,7 +83,7 @@ def bound(kind: Kind, pod: Object, binding: Object, now: datetime) -> Object:
     status = dict(pod.get("status") or {})
     conditions = [each for each in status.get("conditions") or () if each.get("type") != "PodScheduled"]
     scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": rfc3339(now)}
-    status["conditions"] = [*conditions, scheduled]
+    status["conditions"] = [*conditions, scheduled | observed_generation(pod)]
     return pod | {"metadata": metadata, "spec": pod["spec"] | {"nodeName": node}, "status": status}
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kubelab.cluster.objects import Object
-from kubelab.cluster.pods import Resources, pod_requests, qos_class
+from kubelab.cluster.pods import Resources, observed_generation, pod_requests, qos_class
 
 _REJECTED = "Pod was rejected: "
 COUNTED = ("cpu", "memory")  # In upstream's order.
@@ -52,7 +52,7 @@ def refused_before(pod: Object) -> Refusal | None:
 
 
 def refused_status(pod: Object, refused: Refusal, started_at: str) -> Object:
-    return {
+    return observed_generation(pod) | {
         "phase": "Failed",
         "reason": refused.reason,
         "message": f"{_REJECTED}{refused.message}",

@@ -20,7 +20,7 @@ from kubelab.cluster.node.record import (
     Waiting,
 )
 from kubelab.cluster.objects import Object, is_deleting
-from kubelab.cluster.pods import qos_class, with_condition
+from kubelab.cluster.pods import observed_generation, qos_class, with_condition
 
 
 def pod_status(
@@ -29,7 +29,7 @@ def pod_status(
     """Return the whole status. Conditions of others (PodScheduled) are kept as *pod* has them, ours continue
     those of *own*, the status that this kubelet computed last: *pod* may not show it yet."""
     phase = phase_of(pod, record)
-    status: Object = {
+    status: Object = observed_generation(pod) | {
         "phase": phase,
         "conditions": _conditions(pod, record, phase, now, _known_conditions(pod, own)),
         "hostIP": str(host_address),
@@ -85,15 +85,16 @@ def _known_conditions(pod: Object, own: Object | None) -> list[Object]:
 def _conditions(
     pod: Object, record: PodRecord, phase: str, now: datetime, conditions: list[Object]
 ) -> list[Object]:
-    if not any(condition["type"] == "PodScheduled" for condition in conditions):
-        conditions = with_condition(conditions, _plain("PodScheduled"), now)
+    observed = observed_generation(pod)
+    scheduled = next((each for each in conditions if each["type"] == "PodScheduled"), _plain("PodScheduled"))
+    conditions = with_condition(conditions, scheduled | observed, now)
     for condition in (
         _plain("PodReadyToStartContainers", holds=record.sandbox is not None),
         _initialized(pod, record, phase),
         _ready("ContainersReady", pod, record, phase),
         _ready("Ready", pod, record, phase),
     ):
-        conditions = with_condition(conditions, condition, now)
+        conditions = with_condition(conditions, condition | observed, now)
     return conditions
 
 

@@ -18,7 +18,7 @@ from kubelab.cluster.client.workqueue import WorkQueue
 from kubelab.cluster.clock import Clock
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import NODES, PODS, Key, Object, is_deleting, key_of, uid_of
-from kubelab.cluster.pods import condition_of, is_finished, with_condition
+from kubelab.cluster.pods import condition_of, is_finished, observed_generation, with_condition
 from kubelab.cluster.scheduler.cache import Cache
 from kubelab.cluster.scheduler.decision import Decision, decide
 
@@ -139,7 +139,7 @@ class Scheduler:
         if known is not None and (known["status"], known.get("message")) == ("False", message):
             return
         condition = {"type": "PodScheduled", "status": "False", "lastProbeTime": None}
-        condition |= {"reason": "Unschedulable", "message": message}
+        condition |= {"reason": "Unschedulable", "message": message} | observed_generation(pod)
         status = pod.get("status", {})
         conditions = with_condition(status.get("conditions") or (), condition, self._clock.now())
         try:
