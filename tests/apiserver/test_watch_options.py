@@ -77,21 +77,27 @@ async def test_a_watch_may_begin_with_what_comes_and_leave_out_what_is_there(clu
     assert first["object"]["metadata"]["name"] == "b"
 
 
-async def test_what_is_there_comes_as_rows_and_as_metadata_and_ends_so(cluster: Cluster) -> None:
+async def test_what_is_there_comes_as_rows_without_an_end(cluster: Cluster) -> None:
+    await cluster.api.create(CONFIGMAPS, configmap("a"))
+    async with (
+        admin(cluster) as session,
+        session.get(f"{PATH}?{STREAMING}", headers=TABLE) as response,
+    ):
+        (row,) = await lines(response, 1)
+    assert row["object"]["columnDefinitions"][0]["name"] == "Name"
+    assert row["object"]["rows"][0]["cells"][0] == "a"
+
+
+async def test_what_is_there_comes_as_metadata_and_ends_so(cluster: Cluster) -> None:
     await cluster.api.create(CONFIGMAPS, configmap("a"))
     query = f"{STREAMING}&allowWatchBookmarks=true"
-    async with admin(cluster) as session:
-        async with session.get(f"{PATH}?{query}", headers=TABLE) as response:
-            row, end = await lines(response, 2)
-        assert row["object"]["columnDefinitions"][0]["name"] == "Name"
-        assert row["object"]["rows"][0]["cells"][0] == "a"
-        (bookmark,) = end["object"]["rows"]
-        annotations = {"k8s.io/initial-events-end": "true"}
-        assert bookmark["object"]["metadata"]["annotations"] == annotations
-        async with session.get(f"{PATH}?{query}", headers=PARTIAL) as response:
-            partial, end = await lines(response, 2)
-        assert (partial["object"]["kind"], "data" in partial["object"]) == ("PartialObjectMetadata", False)
-        assert end["object"]["metadata"]["annotations"] == annotations
+    async with (
+        admin(cluster) as session,
+        session.get(f"{PATH}?{query}", headers=PARTIAL) as response,
+    ):
+        partial, end = await lines(response, 2)
+    assert (partial["object"]["kind"], "data" in partial["object"]) == ("PartialObjectMetadata", False)
+    assert end["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
 
 
 async def test_a_version_that_is_not_there_yet_or_no_more_ends_the_watch_with_an_error(

@@ -51,8 +51,8 @@ class Watching:
 class Client:
     """What a test does with a path. Whatever is not asked for by `ask` must succeed.
 
-    *form* is the media type of bodies and answers: upstream's typed clients send protobuf by default, its
-    dynamic ones JSON. Patches and watches are JSON.
+    *form* is the media type of bodies and answers: upstream's typed clients send protobuf by default and take
+    JSON, too, its dynamic ones JSON alone. Patches and watches are JSON.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Client:
         content_type: str = "",
         **query: str,
     ) -> Answer:
-        accept = f"{self._form},{JSON}" if self._form != JSON else JSON
+        accept = f"{self._form},{JSON}" if self._form == PROTOBUF else self._form
         headers = [*self._headers, ("Accept", accept), ("Content-Type", content_type or self._form)]
         sent = None if body is None else self._encoded(body, path, content_type or self._form)
         async with self._session.request(method, path, params=query, data=sent, headers=headers) as response:
@@ -127,9 +127,11 @@ class Client:
         return (await self.ask("GET", path)).status == 404
 
     @asynccontextmanager
-    async def watch(self, path: str, revision: str, **query: str) -> AsyncIterator[Watching]:
+    async def watch(
+        self, path: str, revision: str, *, accept: str = JSON, **query: str
+    ) -> AsyncIterator[Watching]:
         params = query | {"watch": "true", "resourceVersion": revision, "allowWatchBookmarks": "true"}
-        async with self._session.get(path, params=params, headers={"Accept": JSON}) as response:
+        async with self._session.get(path, params=params, headers={"Accept": accept}) as response:
             assert response.status == 200, await response.text()
             yield Watching(response)
 

@@ -136,6 +136,14 @@ def watch_options(query: Mapping[str, str]) -> WatchOptions:
     )
 
 
+def streams_a_list(query: Mapping[str, str]) -> bool:
+    """Return whether a watch stands for a list and what comes after it, with a bookmark between them.
+
+    Source: kubernetes, staging/src/k8s.io/apiserver/pkg/endpoints/handlers/get.go (isListWatchRequest).
+    """
+    return flag(query, "sendInitialEvents") and flag(query, "allowWatchBookmarks")
+
+
 def _watch_faults(query: Mapping[str, str]) -> Iterator[FieldError]:
     match, has_initial = query.get(_MATCH, ""), "sendInitialEvents" in query
     if has_initial and match != "NotOlderThan":

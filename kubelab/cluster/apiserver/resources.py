@@ -284,12 +284,12 @@ class Resources:
 def acceptable(request: Request) -> Accepted:
     """Return the form of the answer that *request* wants; raises ApiError 406 if there is none.
 
-    What is answered and not kept (a review, a binding) has no table.
+    What is answered and not kept (a review, a binding) has no table; nor has a list that comes as a stream.
     """
-    route = request.route
+    route, stream = request.route, request.route.verb == "watch"
     has_table = not route.kind.review and route.subresource not in route.kind.actions
+    has_table = has_table and not (stream and queries.streams_a_list(request.query))
     has_protobuf = route.subresource == "scale" or transcoding.has_protobuf(route.kind)
-    stream = route.verb == "watch"
     return accepted(request.accept, has_protobuf=has_protobuf, has_table=has_table, stream=stream)
 
 

@@ -291,6 +291,7 @@ class _Handler:
         if isinstance(request, PlainRequest) or request.method not in {"GET", "HEAD"}:
             raise refusals.no_such_path()
         query = request.query
+        queries.timeout_s(query)  # Upstream refuses a wrong one everywhere, though nothing here takes long.
         verdict = await self._health.answer(path, query.getall("exclude", ()), verbose="verbose" in query)
         if verdict is not None:
             return Reply(verdict.status, verdict.text.encode(), _PLAIN)
