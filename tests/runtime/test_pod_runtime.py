@@ -172,7 +172,7 @@ async def test_an_image_of_no_registry_cannot_be_had(node):
 async def test_logs_have_the_cri_format(node):
     sandbox = await node.sandbox()
     _, log = await node.run(sandbox, "sh", "-c", "echo out; echo err >&2; printf rest")
-    assert sorted(log.splitlines()) == ["stderr F err", "stdout F out", "stdout F rest"]
+    assert sorted(log.splitlines()) == ["stderr F err", "stdout F out", "stdout P rest"]
     _, log = await node.run(sandbox, "sh", "-c", "head -c 20000 /dev/zero | tr '\\0' x; echo")
     tags = [line.split(" ", 2)[1] for line in log.splitlines()]
     assert tags == ["P", "F"]
