@@ -15,7 +15,8 @@ from kubelab.lessons.session import Session
 
 pytestmark = pytest.mark.root
 
-SLOW = "setup: ['sleep 0.5; sleep $SECS &']"
+# A process that is killed before it is seen was never there: nothing is solved before it is what it shall be.
+SLOW = "setup: ['sleep 0.5; sleep $SECS & until pgrep -fx \"sleep $SECS\" >/dev/null; do sleep 0.05; done']"
 
 
 def slow() -> Lesson:
