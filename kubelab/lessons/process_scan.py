@@ -20,6 +20,7 @@ nowhere above it), which is what it should be: "/" after pivot_root(2) or in a c
 """
 
 import contextlib
+import errno
 import os
 import re
 import time
@@ -298,7 +299,13 @@ class ProcessScan:
         return self._texts.setdefault(text, text)
 
     def _uid_map(self, pid: int) -> tuple[IdRange, ...]:
-        lines = self._text(f"{pid}/uid_map").splitlines()
+        try:
+            lines = self._text(f"{pid}/uid_map").splitlines()
+        except OSError as error:
+            # Linux, fs/proc/base.c (proc_id_map_open): so it says that the process has ended just now.
+            if error.errno == errno.EINVAL:
+                raise ProcessLookupError(f"process {pid} has ended") from error
+            raise
         return tuple(IdRange(*map(int, line.split())) for line in lines)
 
     def _namespaces(self, pid: int) -> dict[str, int]:
