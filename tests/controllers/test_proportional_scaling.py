@@ -62,6 +62,12 @@ def test_one_that_is_alone_gets_all() -> None:
     assert sizes(7, replica_set("1", 3, of=3), replica_set("2", 0, of=3)) == {"1": 7, "2": 0}
 
 
+def test_where_none_has_pods_the_latest_gets_them() -> None:
+    """A paused Deployment has no ReplicaSet of its template before it goes on."""
+    old = replica_set("1", 0, of=3), replica_set("2", 0, of=3)
+    assert [(step.name, step.after) for step in resizing_steps(deployment(4), None, old)] == [("2", 4)]
+
+
 def test_once_the_newest_has_all_the_others_end() -> None:
     sets = replica_set("1", 2, of=4), replica_set("2", 5, of=5)
     assert sizes(5, *sets) == {"1": 0, "2": 5}

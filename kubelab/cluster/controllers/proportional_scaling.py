@@ -34,7 +34,7 @@ def is_resized(deployment: Object, sets: Sequence[Object]) -> bool:
 
 def resizing_steps(deployment: Object, newest: Object | None, old: Sequence[Object]) -> tuple[Scale, ...]:
     """Return the changes that follow *deployment*'s size; one of no replicas renews the annotations alone."""
-    sets = [newest, *old] if newest else list(old)
+    sets = [*([newest] if newest else ()), *sorted(old, key=age_of, reverse=True)]
     active = _active(sets)
     if len(active) < 2:
         sizes = _sizes_of_one(deployment, active or sets[:1])
