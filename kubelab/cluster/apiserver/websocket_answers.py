@@ -7,19 +7,18 @@ responsewriters/writers.go (StreamObject)}; apimachinery, pkg/util/httpstream/ws
 """
 
 import base64
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from kubelab.cluster.apiserver import refusals
 from kubelab.cluster.apiserver.negotiation import JSON
+from kubelab.cluster.apiserver.watching import Write
 from kubelab.cluster.streams import web
 from kubelab.cluster.streams.hang_up import hung_up
 from kubelab.cluster.streams.until import done_before
 from kubelab.cluster.streams.websocket_streams import asked_subprotocols, open_websocket
 
 BINARY, BASE64 = "binary.k8s.io", "base64.binary.k8s.io"
-
-Write = Callable[[bytes], Awaitable[None]]
 
 
 async def tell_events(
@@ -73,7 +72,7 @@ async def _told(
     request: web.BaseRequest, socket: web.WebSocketResponse, telling: Coroutine[Any, Any, None]
 ) -> web.StreamResponse:
     if await done_before(_gone(request, socket), telling):
-        await done_before(hung_up(request.transport), _closed(socket))
+        await done_before(hung_up(request.transport), socket.close())
     return socket
 
 
@@ -85,7 +84,3 @@ async def _gone(request: web.BaseRequest, socket: web.WebSocketResponse) -> None
             pass
 
     await done_before(hung_up(request.transport), listen())
-
-
-async def _closed(socket: web.WebSocketResponse) -> None:
-    await socket.close()

@@ -124,10 +124,7 @@ async def run_controllers(
             group.create_task(controller.run())
 
 
-_COMPONENTS = (
-    *("deployment-controller", "replicaset-controller", "replication-controller"),
-    "node-controller",
-)
+_COMPONENTS = ("deployment-controller", "replicaset-controller", "replication-controller", "node-controller")
 
 
 class _Runs(Protocol):
