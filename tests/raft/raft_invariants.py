@@ -26,6 +26,10 @@ class Invariants:
         self._committed: dict[int, int] = {}
         """By the term in which a member knew it: the last index that was committed then."""
         self._term_of: dict[int, int] = {}
+        self._proposed: dict[bytes, int] = {}
+
+    def proposed(self, raft: Raft, data: bytes) -> None:
+        self._proposed[data] = raft.term
 
     def sent(self, message: Message) -> None:
         """Each member votes for one in a term (section 3.4), also when it was restarted in between."""
@@ -72,9 +76,12 @@ class Invariants:
                 )
 
     def appended(self, raft: Raft, entries: tuple[Entry, ...]) -> None:
-        """The same index and term is the same entry behind the same log (section 3.5)."""
+        """The same index and term is the same entry behind the same log (section 3.5); it was proposed in its
+        term, so that whoever sees a later one knows what is lost."""
         previous = raft._log.term(entries[0].index - 1) if entries else None
         for entry in entries:
+            if self._proposed.get(entry.data, entry.term) != entry.term:
+                raise ViolationError(f"entry {entry.index} of term {entry.term} was proposed in another")
             known, known_previous = self._entries.setdefault((entry.index, entry.term), (entry, previous))
             if known != entry or (None not in (previous, known_previous) and known_previous != previous):
                 raise ViolationError(f"log matching: entry {entry.index} of term {entry.term} differs")

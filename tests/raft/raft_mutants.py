@@ -180,6 +180,15 @@ class NoLogMatching(Raft):
         super().step(message)
 
 
+class TakesOldProposals(Raft):
+    """What was proposed in an earlier term is taken in a later one, though its proposer takes it for lost."""
+
+    def step(self, message: Message) -> None:
+        if message.type is MessageType.PROPOSE:
+            message = replace(message, term=self.term)
+        super().step(message)
+
+
 class CommitIsAheadOnDisk(Raft):
     """The commit that is written says also what is written behind it, and may get lost (raft/raft.py)."""
 
@@ -198,6 +207,7 @@ MUTANTS: dict[type[Raft], int] = {
     CommitsOldTerms: 54,
     TruncatesOnOldAppends: 4,
     NoLogMatching: 54,
+    TakesOldProposals: 316,
     LeaseWithoutQuorum: 20,
     VotesDespiteLease: 98,
     LeaseOutlivesTransfer: 38,

@@ -252,10 +252,12 @@ class Member:
     # Clients
 
     def write(self, write: int) -> None:
+        data = write.to_bytes(8, "big")
         try:
-            self.raft.propose(write.to_bytes(8, "big"))
+            self.raft.propose(data)
         except ProposalDroppedError:
             return
+        self.world.invariants.proposed(self.raft, data)
         self.writes[write] = self.world.history.invoke()
         self.pump()
 

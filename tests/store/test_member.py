@@ -128,6 +128,48 @@ async def test_another_leads_when_the_leader_dies_and_nothing_acknowledged_is_lo
     assert found.count == 20
 
 
+def _create(key: bytes) -> Txn:
+    """Done twice, it fails the second time."""
+    is_new = Compare(key, CompareTarget.VERSION, CompareResult.EQUAL, 0)
+    return Txn((is_new,), (Put(key),))
+
+
+async def test_a_write_that_a_dying_leader_took_with_it_is_done_by_the_next_once(three: Members) -> None:
+    leader = await three.leader()
+    followers = three.others(leader)
+    leader.kill()
+    written = [each.txn(_create(b"by %d" % each.member_id)) for each in followers]
+    assert [answer.succeeded for answer in await asyncio.gather(*written)] == [True, True]
+    await three.kill(three.name(leader))
+
+
+async def test_a_leader_that_was_cut_off_has_its_writes_done_by_the_next_once(three: Members) -> None:
+    leader = await three.leader()
+    three.network.isolate(leader.member_id)
+    written = asyncio.create_task(leader.txn(_create(b"key")))
+    follower = three.others(leader)[0]
+    await follower.put(Put(b"other"))
+    three.network.heal()
+    assert (await written).succeeded
+    assert (await follower.range(Range(b"key"))).kvs[0].version == 1
+
+
+async def test_of_a_write_that_a_snapshot_may_hold_nobody_knows(tmp_path: Path) -> None:
+    async with store_members(tmp_path, snapshot_entries=20, catch_up_entries=5) as three:
+        leader = await three.leader()
+        behind = three.others(leader)[0]
+        three.network.cut(leader.member_id, behind.member_id)
+        written = asyncio.create_task(behind.put(Put(b"key")))
+        await three.until(lambda: leader.view().raft.last_index > behind.view().raft.last_index)
+        for number in range(100):
+            await surely(lambda number=number: leader.put(Put(b"%d" % number)))
+        await three.until(lambda: leader.view().raft.first_index > 50)
+        three.network.heal()
+        with pytest.raises(StoreTimeoutError):
+            await written
+        assert await surely(lambda: _value(behind, b"key")) == b""
+
+
 async def test_a_leader_without_a_majority_answers_nothing_that_must_be_new(tmp_path: Path) -> None:
     async with store_members(tmp_path, request_timeout_s=1.0) as three:
         leader = await three.leader()

@@ -5,8 +5,9 @@ What is a leader's alone is in kubelab.cluster.raft.leader; the roles are walked
 kubelab.cluster.raft.states.
 Source: D. Ongaro, *Consensus: Bridging Theory and Practice* (2014), whose sections the comments name, as
 "section n"; etcd/raft, raft.go, for what the thesis leaves open.
-Left out: leases that depend on wall clocks, witnesses, and telling clients twice the same (section 6.3): a
-proposal whose answer was lost may have been made, and the driver must say so.
+What is proposed in a term comes into the log in that term, or never: a driver that has applied an entry of a
+later term knows that what is missing is lost, and may propose it anew.
+Left out: leases that depend on wall clocks, witnesses, and telling clients twice the same (section 6.3).
 """
 
 from collections.abc import Callable, Sequence
@@ -128,7 +129,7 @@ class Raft:
         _HANDLERS[kind](self, message)
 
     def propose(self, data: bytes) -> None:
-        """Have *data* appended to the log, by the leader should that be another.
+        """Have *data* appended to the log in this term, by the leader should that be another.
 
         Raises:
             ProposalDroppedError: there is no leader, it hands over, or too much is uncommitted.
@@ -303,7 +304,7 @@ class Raft:
         if self._forwarded:
             entries, self._forwarded = tuple(self._forwarded), []
             if self.leader not in (NOBODY, self.id):
-                self._send(Message(MessageType.PROPOSE, self.id, self.leader, 0, entries=entries))
+                self._send(Message(MessageType.PROPOSE, self.id, self.leader, self.term, entries=entries))
 
     def _send(self, message: Message) -> None:
         self._messages.append(message)
@@ -355,6 +356,7 @@ class Raft:
             self._leader_elapsed = self._config.election_ticks  # It heard no leader but itself.
         self._leadership, self.leader = None, NOBODY
         self._votes = {}
+        self._forwarded = []  # What was asked of another leader.
         self._restart_election_timer()
 
     def _restart_election_timer(self) -> None:
@@ -389,7 +391,7 @@ class Raft:
     def _become_candidate(self, event: Event, *, is_forced: bool = False) -> None:
         self.role = next_role(self.role, event)
         self.term, self.vote, self.leader = self.term + 1, self.id, NOBODY
-        self._votes = {self.id: True}
+        self._votes, self._forwarded = {self.id: True}, []
         self._restart_election_timer()
         if self._tally() is VoteResult.WON:
             self._become_leader(is_alone=True)
@@ -498,8 +500,8 @@ class Raft:
             leadership.append((entry,))
 
     def _on_propose(self, message: Message) -> None:
-        """Take what a follower hands on; from one that thinks wrongly that this is the leader, hand it on."""
-        if self._leadership is None and self.leader == message.sender:
+        """Take what a follower of this very term hands on; what comes late is dropped, surely."""
+        if self._leadership is None or message.term != self.term:
             return
         for entry in message.entries:
             try:

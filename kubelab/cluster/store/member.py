@@ -4,7 +4,7 @@ A write waits until its entry is committed and applied here; a linearizable read
 what was committed when it was asked: at once on a leader whose lease holds, else after a round that confirms
 the leader, which many reads share. Leases are the leader's affair: it renews them for whoever is asked, and
 proposes that they end; a new leader lets all begin anew. When nobody leads, requests wait for the next leader
-as long as their time-out allows.
+as long as their time-out allows, and so do writes that the last one has taken with it.
 Source: etcd, server/etcdserver/{server,v3_server}.go and server/etcdserver/apply/.
 Left out: authentication, downgrades, the check of members' data against each other (`hash_kv` tells it to
 whoever asks), checkpoints of leases.
@@ -408,8 +408,10 @@ class Member:
 
     def _begin_term(self, term: int) -> None:
         """A leader's first entry: all leases that were granted before are known by now."""
-        self._proposals.give_up_before(term)
+        self._proposals.put_off_before(term)
         self._changes.give_up_before(term)
+        if self._leader != NOBODY:
+            self._hand_over_put_off()
         if self.leads and term == self._raft.term:
             leases = [(lease.id, lease.ttl_s) for lease in self._mvcc.leases.values()]
             self._lessor.promote(leases, self._clock.monotonic_s())
@@ -427,6 +429,7 @@ class Member:
 
     def installed(self, snapshot: Snapshot) -> None:
         self._applied = snapshot.index
+        self._proposals.give_up_until(snapshot.term)
         self._tell_peers()
         self._reads.applied(self._applied)
         self._driver.installed(snapshot)
@@ -460,8 +463,7 @@ class Member:
             self._lessor.demote()
         if self._leader != NOBODY:
             self._reads.ask_again(self._driver.ticks + 1)
-            for proposal in self._proposals.take_put_off():
-                self._hand_over(proposal)
+            self._hand_over_put_off()
         self._tell_news()
 
     def _tell_news(self) -> None:
@@ -501,9 +503,13 @@ class Member:
 
     def _propose_quietly(self, request: Write) -> None:
         """Propose what nobody waits for; if it gets lost the occasion comes again."""
-        proposal = self._proposals.add(request, self._deadline_s())
+        proposal = self._proposals.add(request, self._deadline_s(), is_dispensable=True)
         proposal.answered.add_done_callback(_look_at)
         self._hand_over(proposal)
+
+    def _hand_over_put_off(self) -> None:
+        for proposal in self._proposals.take_put_off():
+            self._hand_over(proposal)
 
     def _hand_over(self, proposal: Proposal) -> None:
         try:

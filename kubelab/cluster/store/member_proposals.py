@@ -2,9 +2,11 @@
 
 An entry's data is an 8-byte id and the encoded request. Whoever proposed it knows the id, and is told when
 the entry is applied. What a leader's death swallowed is never applied: once the next leader's first entry is,
-nothing that was proposed in an earlier term is on its way any more, but perhaps what was handed on late. So
-its proposers are told then that nobody knows, instead of at their time-out.
-Source: etcd, server/etcdserver/v3_server.go (processInternalRaftRequestOnce) and pkg/wait/wait.go.
+nothing that was proposed in an earlier term will come any more (raft/raft.py). So it is proposed anew, once
+more and no more than once, and whoever waits for it does not notice but by the clock. What a snapshot may
+hold is another matter: nobody knows, and that is what its proposers are told.
+Source: etcd, server/etcdserver/v3_server.go (processInternalRaftRequestOnce) and pkg/wait/wait.go. Unlike
+etcd, which tells clients of a change of leaders that nobody knows.
 """
 
 import asyncio
@@ -21,12 +23,14 @@ _ID_MASK = (1 << 8 * ID_BYTES) - 1
 
 
 class Proposal(msgspec.Struct):
-    """`term` is the one it was handed to Raft in, 0 before."""
+    """`term` is the one it was handed to Raft in, 0 before. `is_dispensable`: nobody waits for it, and it may
+    be wrong under another leader."""
 
     id: bytes
     request: Write
     answered: asyncio.Future[Answer]
     deadline_s: float
+    is_dispensable: bool = False
     term: int = 0
 
     @property
@@ -52,10 +56,10 @@ class Proposals:
         self.answered_together = 0
         """How many were answered the last time that some were."""
 
-    def add(self, request: Write, deadline_s: float) -> Proposal:
+    def add(self, request: Write, deadline_s: float, *, is_dispensable: bool = False) -> Proposal:
         self._next_id = (self._next_id + 1) & _ID_MASK
         identity = self._next_id.to_bytes(ID_BYTES, "big")
-        proposal = Proposal(identity, request, self._create_future(), deadline_s)
+        proposal = Proposal(identity, request, self._create_future(), deadline_s, is_dispensable)
         self._waiting[identity] = proposal
         return proposal
 
@@ -67,7 +71,12 @@ class Proposals:
 
     def put_off(self, proposal: Proposal) -> None:
         """There is no leader: keep it for the next one."""
-        self._unproposed.append(proposal)
+        if proposal.is_dispensable:
+            del self._waiting[proposal.id]
+            proposal.refuse(NoLeaderError())
+        else:
+            proposal.term = 0
+            self._unproposed.append(proposal)
 
     def take_put_off(self) -> list[Proposal]:
         proposals, self._unproposed = self._unproposed, []
@@ -77,9 +86,14 @@ class Proposals:
         """Return whose entry has come, None if it is another member's."""
         return self._waiting.pop(identity, None)
 
-    def give_up_before(self, term: int) -> None:
+    def put_off_before(self, term: int) -> None:
         """A leader of *term* has begun: what was proposed earlier does not come any more."""
         for proposal in [each for each in self._waiting.values() if 0 < each.term < term]:
+            self.put_off(proposal)
+
+    def give_up_until(self, term: int) -> None:
+        """The state is a snapshot's of *term* now: it may hold what was proposed until then."""
+        for proposal in [each for each in self._waiting.values() if 0 < each.term <= term]:
             del self._waiting[proposal.id]
             proposal.refuse(StoreTimeoutError())
 
