@@ -54,7 +54,7 @@ async def kubelet(
 ) -> AsyncIterator[Kubelet]:
     """A kubelet that runs for the length of a test, on virtual time."""
     kubelet = Kubelet(config, api, runtime, clock)
-    async with background(kubelet.run(listening, None)):
+    async with background(kubelet.run(listening.dup(), None)):
         await clock.advance(0)
         yield kubelet
 

@@ -47,7 +47,7 @@ async def real_runtime(
             images = ImageStore.open(tmp_path / "images")
             runtime = await stack.enter_async_context(start_pods(machine.shim, pods, images))
             config = KubeletConfig("minion-1", machine.address, pods, tmp_path / "logs", 2, 2 << 30)
-            kubelet = run_kubelet(config, api, runtime, clock, listening, None)
+            kubelet = run_kubelet(config, api, runtime, clock, listening.dup(), None)
             await stack.enter_async_context(background(kubelet))
             yield runtime
     undo(journal_path)

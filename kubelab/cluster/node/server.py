@@ -17,6 +17,7 @@ from aiohttp import web
 
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.linux.background import forever
+from kubelab.cluster.linux.listening import Listening, taking_in
 from kubelab.cluster.node import resource_metrics
 from kubelab.cluster.node.logs import LogOptions, read_log
 from kubelab.cluster.node.record import ContainerRecord, PodRecord, Running, Terminated, Waiting
@@ -52,7 +53,7 @@ class _Log:
 
 
 async def serve(listening: socket.socket, tls: ssl.SSLContext | None, node: Node) -> None:
-    """Serve until cancelled."""
+    """Serve until cancelled; *listening* is taken over."""
     server = _Server(node)
     application = web.Application()
     application.router.add_get("/healthz", server.health)
@@ -62,11 +63,14 @@ async def serve(listening: socket.socket, tls: ssl.SSLContext | None, node: Node
     Streaming(node).add_routes(application.router)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
-    try:
-        await web.SockSite(runner, listening, ssl_context=tls).start()
-        await forever()
-    finally:
-        await runner.cleanup()
+    assert runner.server is not None
+    with Listening(listening) as taken:
+        try:
+            async with taking_in(runner.server, [taken], tls):
+                await forever()
+        finally:
+            await runner.cleanup()
+            taken.hang_up()  # On those who have not even said who they are.
 
 
 class _Server:
