@@ -298,6 +298,21 @@ async def test_a_silent_node_becomes_unknown_after_forty_seconds(api: LocalApi, 
     assert taints == [(unreachable, "NoSchedule"), (unreachable, "NoExecute")]
 
 
+async def test_the_pods_of_a_silent_node_are_not_ready_any_more(api: LocalApi, clock: VirtualClock) -> None:
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "minion-1"}, "spec": {}}
+    await api.create(NODES, node)
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "default"}}
+    container = {"name": "web", "image": "i:1"}
+    made = await api.create(PODS, pod | {"spec": {"nodeName": "minion-1", "containers": [container]}})
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": rfc3339(clock.now())}
+    await api.update(PODS, made | {"status": {"conditions": [ready]}}, subresource="status")
+    await clock.advance(41)
+    marked = await api.get(PODS, "default", "web")
+    assert condition(marked, "Ready") == ("False", "NodeNotReady")
+    assert marked["status"]["conditions"][0]["observedGeneration"] == 1
+    assert "NodeNotReady" in {event["reason"] for event in await items(api, EVENTS)}
+
+
 async def test_the_pods_of_a_deleted_node_are_removed_after_a_while(
     api: LocalApi, clock: VirtualClock
 ) -> None:

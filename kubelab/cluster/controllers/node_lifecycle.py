@@ -25,7 +25,7 @@ from kubelab.cluster.controllers.heartbeat import (
 )
 from kubelab.cluster.errors import ApiError
 from kubelab.cluster.objects import NODES, PODS, Key, Object, key_of
-from kubelab.cluster.pods import is_ready, with_condition
+from kubelab.cluster.pods import is_ready, observed_generation, with_condition
 
 LEASE_NAMESPACE = "kube-node-lease"
 NODE_INDEX = "node"
@@ -104,6 +104,7 @@ class NodeLifecycleController:
 
     async def _mark(self, pod: Object) -> None:
         unready = {"type": "Ready", "status": "False", "lastProbeTime": None, "reason": "NodeNotReady"}
+        unready |= observed_generation(pod)
         conditions = with_condition(pod["status"]["conditions"], unready, self._clock.now())
         status = pod["status"] | {"conditions": conditions}
         try:
