@@ -27,6 +27,7 @@ class Invariants:
         """By the term in which a member knew it: the last index that was committed then."""
         self._term_of: dict[int, int] = {}
         self._proposed: dict[bytes, int] = {}
+        self._places: dict[bytes, int] = {}
 
     def proposed(self, raft: Raft, data: bytes) -> None:
         self._proposed[data] = raft.term
@@ -76,16 +77,23 @@ class Invariants:
                 )
 
     def appended(self, raft: Raft, entries: tuple[Entry, ...]) -> None:
-        """The same index and term is the same entry behind the same log (section 3.5); it was proposed in its
-        term, so that whoever sees a later one knows what is lost."""
+        """The same index and term is the same entry behind the same log (section 3.5)."""
         previous = raft._log.term(entries[0].index - 1) if entries else None
         for entry in entries:
-            if self._proposed.get(entry.data, entry.term) != entry.term:
-                raise ViolationError(f"entry {entry.index} of term {entry.term} was proposed in another")
+            self._check_proposal(entry)
             known, known_previous = self._entries.setdefault((entry.index, entry.term), (entry, previous))
             if known != entry or (None not in (previous, known_previous) and known_previous != previous):
                 raise ViolationError(f"log matching: entry {entry.index} of term {entry.term} differs")
             previous = entry.term
+
+    def _check_proposal(self, entry: Entry) -> None:
+        """Each is appended once, in its own term: whoever sees a later one knows what is lost."""
+        if self._proposed.get(entry.data, entry.term) != entry.term:
+            raise ViolationError(f"entry {entry.index} of term {entry.term} was proposed in another")
+        if entry.data in self._proposed and self._places.setdefault(entry.data, entry.index) != entry.index:
+            raise ViolationError(
+                f"entry {entry.index} of term {entry.term} is {self._places[entry.data]} again"
+            )
 
     def committed(self, raft: Raft, entry: Entry) -> None:
         """All members apply the same at each index."""

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from kubelab.cluster.raft.config import Config
 from kubelab.cluster.raft.configuration_change import ConfigurationChange, changed
+from kubelab.cluster.raft.forwarding import Inbox
 from kubelab.cluster.raft.leader import Leader
 from kubelab.cluster.raft.messages import NOBODY, Configuration, HardState, MemberId, Message, MessageType
 from kubelab.cluster.raft.raft import Raft
@@ -184,8 +185,19 @@ class TakesOldProposals(Raft):
     """What was proposed in an earlier term is taken in a later one, though its proposer takes it for lost."""
 
     def step(self, message: Message) -> None:
-        if message.type is MessageType.PROPOSE:
-            message = replace(message, term=self.term)
+        if message.type is MessageType.PROPOSE and self._leadership and message.term < self.term:
+            self._leadership.inbox = Inbox()
+            message = replace(message, term=self.term, index=0)
+        super().step(message)
+
+
+class TakesProposalsTwice(Raft):
+    """A leader does not remember what it has taken from its followers."""
+
+    def step(self, message: Message) -> None:
+        if message.type is MessageType.PROPOSE and self._leadership is not None:
+            self._leadership.inbox = Inbox()
+            message = replace(message, index=0)
         super().step(message)
 
 
@@ -207,7 +219,8 @@ MUTANTS: dict[type[Raft], int] = {
     CommitsOldTerms: 54,
     TruncatesOnOldAppends: 4,
     NoLogMatching: 54,
-    TakesOldProposals: 316,
+    TakesOldProposals: 709,
+    TakesProposalsTwice: 91,
     LeaseWithoutQuorum: 20,
     VotesDespiteLease: 98,
     LeaseOutlivesTransfer: 38,

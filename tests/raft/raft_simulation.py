@@ -15,6 +15,7 @@ import random
 from array import array
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from raft_disk import Disk, founding
@@ -77,7 +78,7 @@ class Member:
         self.register = Register(disk.snapshot.data)
         self.applied = disk.snapshot.index
         self.raft = self.world.raft_class(
-            self.world.faults.config(self.id),
+            replace(self.world.faults.config(self.id), life=self.epoch),
             hard_state=disk.hard_state,
             snapshot=disk.snapshot,
             entries=disk.entries(),

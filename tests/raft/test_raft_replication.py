@@ -87,26 +87,6 @@ def test_without_a_leader_nothing_is_proposed_or_read() -> None:
         cluster[1].read_index(b"r")
 
 
-def test_what_was_asked_of_a_leader_is_not_handed_on_to_the_next() -> None:
-    """Its proposer takes it for lost once that one's first entry is applied, and asks again."""
-    cluster = led()
-    cluster[3].propose(b"a")
-    cluster[3].step(Message(MessageType.APPEND, 2, 3, 2, 1, 1, entries=(Entry(2, 2),)))
-    assert not [each for each in cluster[3].ready().messages if each.type is MessageType.PROPOSE]
-    assert cluster[3].leader == 2
-
-
-def test_what_was_proposed_in_another_term_is_not_taken() -> None:
-    cluster = led()
-    for term in (0, 2):
-        cluster[1].step(Message(MessageType.PROPOSE, 3, 1, term, entries=(Entry(0, 0, b"a"),)))
-        cluster.settle()
-    assert cluster.transcript() == ""
-    cluster[1].step(Message(MessageType.PROPOSE, 3, 1, 1, entries=(Entry(0, 0, b"a"),)))
-    cluster.settle()
-    assert cluster.applied[1] == [b"a"]
-
-
 def test_all_that_is_proposed_together_goes_out_in_one_append() -> None:
     cluster = led()
     for data in (b"a", b"b", b"c"):

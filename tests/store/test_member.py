@@ -154,6 +154,17 @@ async def test_a_leader_that_was_cut_off_has_its_writes_done_by_the_next_once(th
     assert (await follower.range(Range(b"key"))).kvs[0].version == 1
 
 
+async def test_a_write_that_got_lost_on_its_way_to_the_leader_is_sent_again(three: Members) -> None:
+    leader = await three.leader()
+    follower = three.others(leader)[0]
+    three.network.cut(follower.member_id, leader.member_id)
+    written = asyncio.create_task(follower.txn(_create(b"key")))
+    for _ in range(10):
+        await leader.put(Put(b"other"))
+    three.network.heal()
+    assert (await written).succeeded
+
+
 async def test_of_a_write_that_a_snapshot_may_hold_nobody_knows(tmp_path: Path) -> None:
     async with store_members(tmp_path, snapshot_entries=20, catch_up_entries=5) as three:
         leader = await three.leader()
@@ -207,6 +218,18 @@ async def test_leadership_is_handed_over(three: Members) -> None:
     await leader.move_leader(heir.member_id)
     assert await three.leader() is heir
     await leader.put(Put(b"key"))
+
+
+async def test_who_cannot_take_over_is_given_up_soon_and_the_leader_goes_on(three: Members) -> None:
+    leader = await three.leader()
+    heir = three.others(leader)[0]
+    three.network.cut(leader.member_id, heir.member_id)
+    moved = asyncio.create_task(leader.move_leader(heir.member_id))
+    await three.until(lambda: leader.view().raft.transferee != 0)
+    written = asyncio.create_task(leader.put(Put(b"key")))
+    with pytest.raises(MemberError, match="leader transfer took too long"):
+        await moved
+    await written
 
 
 async def test_a_leader_that_is_stopped_hands_over_first(tmp_path: Path) -> None:

@@ -15,10 +15,12 @@ class Config:
 
     `election_ticks`: the least election time-out; each is drawn anew below twice that. `check_quorum`: a
     leader that hears of no majority for so long gives up, and whoever hears a leader ignores who asks for
-    votes (sections 6.2 and 4.2.3). `catch_up_entries` stay in the log behind a snapshot.
+    votes (sections 6.2 and 4.2.3). `catch_up_entries` stay in the log behind a snapshot. `life` is another
+    one each time that a member starts: an unsigned number of 64 bits.
     """
 
     id: MemberId
+    life: int = 0
     election_ticks: int = 10
     heartbeat_ticks: int = 1
     pre_vote: bool = True

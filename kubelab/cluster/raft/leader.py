@@ -18,6 +18,7 @@ from kubelab.cluster.raft.configuration_change import (
     left,
     members,
 )
+from kubelab.cluster.raft.forwarding import Inbox
 from kubelab.cluster.raft.log import Log
 from kubelab.cluster.raft.messages import (
     NOBODY,
@@ -42,6 +43,7 @@ class Leader:
         "_send",
         "_term",
         "_transfer_since",
+        "inbox",
         "is_announced",
         "must_flush",
         "now",
@@ -65,6 +67,7 @@ class Leader:
         self.now = now
         self.progress: dict[MemberId, Progress] = {}
         self.reads = Reads()
+        self.inbox = Inbox()
         self.transferee: MemberId = NOBODY
         self._transfer_since = 0
         self._gave_up_lease = False
@@ -188,14 +191,17 @@ class Leader:
         context = number.to_bytes(8, "big")
         for member, progress in self.progress.items():
             commit = min(progress.match, self._log.commit)
+            life, taken = self.inbox.count(member)
             self._send(
                 Message(
                     MessageType.HEARTBEAT,
                     self._config.id,
                     member,
                     self._term,
+                    taken,
                     commit=commit,
                     context=context,
+                    life=life,
                 )
             )
             progress.sent_commit = max(progress.sent_commit, commit)

@@ -76,7 +76,8 @@ class MessageType(IntEnum):
 class Message(msgspec.Struct, frozen=True, array_like=True):
     """`index` and `log_term` are prevLogIndex and prevLogTerm of an append, lastLogIndex and lastLogTerm of a
     request for votes, the last index that agrees in an answer. `context` says which read or which round of
-    heartbeats an answer is for."""
+    heartbeats an answer is for. In a proposal `index` is the number of its first entry among those that its
+    sender has forwarded in this term and `life`; in a heartbeat, how many of them the leader has."""
 
     type: MessageType
     sender: MemberId
@@ -93,3 +94,4 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
     snapshot: Snapshot | None = None
     is_forced: bool = False
     """A vote for a leader's transfer, which no lease refuses (section 4.2.3)."""
+    life: int = 0

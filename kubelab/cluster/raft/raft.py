@@ -5,8 +5,8 @@ What is a leader's alone is in kubelab.cluster.raft.leader; the roles are walked
 kubelab.cluster.raft.states.
 Source: D. Ongaro, *Consensus: Bridging Theory and Practice* (2014), whose sections the comments name, as
 "section n"; etcd/raft, raft.go, for what the thesis leaves open.
-What is proposed in a term comes into the log in that term, or never: a driver that has applied an entry of a
-later term knows that what is missing is lost, and may propose it anew.
+What is proposed in a term comes into the log in that term, once, or never: a driver that has applied an entry
+of a later term knows that what is missing is lost, and may propose it anew.
 Left out: leases that depend on wall clocks, witnesses, and telling clients twice the same (section 6.3).
 """
 
@@ -20,6 +20,7 @@ from kubelab.cluster.raft.configuration_change import (
     decode_change,
     encode_change,
 )
+from kubelab.cluster.raft.forwarding import Outbox
 from kubelab.cluster.raft.leader import Leader
 from kubelab.cluster.raft.log import Log
 from kubelab.cluster.raft.messages import (
@@ -82,7 +83,7 @@ class Raft:
         self._messages: list[Message] = []
         self._after_persisting: list[Message] = []
         self._read_states: list[ReadState] = []
-        self._forwarded: list[Entry] = []
+        self._outbox = Outbox()
         self._ticks = 0
         self._heard_at: dict[MemberId, int] = {}
         # It may have answered a heartbeat right before it stopped, and so promised its vote to nobody for an
@@ -185,6 +186,11 @@ class Raft:
             raise ProposalDroppedError(f"member {target} cannot take over")
         self._leadership.transfer(target)
 
+    @property
+    def transferee(self) -> MemberId:
+        """Whom a leader hands over to, NOBODY when it does not, or not any more."""
+        return NOBODY if self._leadership is None else self._leadership.transferee
+
     def campaign(self) -> None:
         """Start an election as if the time-out had run out; not while a leader is heard."""
         if self._leadership is None and not self._promised() and self._may_campaign():
@@ -252,7 +258,7 @@ class Raft:
             or self.term != before.term
             or self.vote != before.vote
             or self._read_states
-            or self._forwarded
+            or (self._outbox.is_due and self.leader != NOBODY)
             or self._has_new_snapshot()
         )
 
@@ -301,10 +307,19 @@ class Raft:
         if self._leadership is not None:
             for read in self._leadership.flush():
                 self._answer_read(read)
-        if self._forwarded:
-            entries, self._forwarded = tuple(self._forwarded), []
-            if self.leader not in (NOBODY, self.id):
-                self._send(Message(MessageType.PROPOSE, self.id, self.leader, self.term, entries=entries))
+        if self._outbox.is_due and self.leader != NOBODY:
+            number, entries = self._outbox.take(self._config.max_append_bytes)
+            self._send(
+                Message(
+                    MessageType.PROPOSE,
+                    self.id,
+                    self.leader,
+                    self.term,
+                    number,
+                    entries=entries,
+                    life=self._config.life,
+                )
+            )
 
     def _send(self, message: Message) -> None:
         self._messages.append(message)
@@ -333,7 +348,7 @@ class Raft:
         if kind is MessageType.PRE_VOTE or (kind is MessageType.PRE_VOTE_ANSWER and not message.reject):
             return
         self._become_follower(Event.HIGHER_TERM)
-        self.term, self.vote = message.term, NOBODY
+        self.term, self.vote, self._outbox = message.term, NOBODY, Outbox()
 
     def _refuse_stale(self, message: Message) -> None:
         """Tell a leader or candidate of an earlier term which term it is (section 3.3). A leader must know
@@ -356,7 +371,6 @@ class Raft:
             self._leader_elapsed = self._config.election_ticks  # It heard no leader but itself.
         self._leadership, self.leader = None, NOBODY
         self._votes = {}
-        self._forwarded = []  # What was asked of another leader.
         self._restart_election_timer()
 
     def _restart_election_timer(self) -> None:
@@ -391,7 +405,7 @@ class Raft:
     def _become_candidate(self, event: Event, *, is_forced: bool = False) -> None:
         self.role = next_role(self.role, event)
         self.term, self.vote, self.leader = self.term + 1, self.id, NOBODY
-        self._votes, self._forwarded = {self.id: True}, []
+        self._votes, self._outbox = {self.id: True}, Outbox()
         self._restart_election_timer()
         if self._tally() is VoteResult.WON:
             self._become_leader(is_alone=True)
@@ -488,7 +502,7 @@ class Raft:
         if leadership is None and self.leader == NOBODY:
             raise ProposalDroppedError("no leader is known")
         if leadership is None:
-            self._forwarded.append(entry)
+            self._outbox.add(entry, self._ticks)
             return
         if leadership.transferee:
             raise ProposalDroppedError("the leader is handing over")
@@ -500,14 +514,18 @@ class Raft:
             leadership.append((entry,))
 
     def _on_propose(self, message: Message) -> None:
-        """Take what a follower of this very term hands on; what comes late is dropped, surely."""
+        """Take what a follower of this very term hands on; what comes later is dropped, surely."""
         if self._leadership is None or message.term != self.term:
             return
-        for entry in message.entries:
+        inbox = self._leadership.inbox
+        for entry in inbox.new(message):
             try:
                 self._propose(entry)
-            except (ProposalDroppedError, ConfigurationChangeError):
-                continue  # Whoever proposed it asks again; there is no answer that could say so.
+            except ProposalDroppedError:
+                return  # It is sent again.
+            except ConfigurationChangeError:
+                pass  # There is no answer that could say so.
+            inbox.take(message)
 
     def _on_read_index(self, message: Message) -> None:
         if self._leadership is not None:
@@ -582,6 +600,8 @@ class Raft:
     def _on_heartbeat(self, message: Message) -> None:
         self._follow(message.sender)
         self._log.commit_to(message.commit)
+        taken = message.index if message.life == self._config.life else 0
+        self._outbox.confirmed(taken, self._ticks, self._config.election_ticks)
         answer = MessageType.HEARTBEAT_ANSWER
         self._send(Message(answer, self.id, message.sender, self.term, context=message.context))
 
@@ -617,7 +637,7 @@ class Raft:
             configuration_index=log.configuration_index,
             is_learner=self.id in log.configuration.learners,
             is_removed=self.is_removed,
-            transferee=NOBODY if leadership is None else leadership.transferee,
+            transferee=self.transferee,
             election_elapsed_ticks=0 if leadership is not None else self._elapsed,
             has_lease=leadership is not None and leadership.has_lease(),
             progress=() if leadership is None else self._progress(leadership),

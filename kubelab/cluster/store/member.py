@@ -112,6 +112,7 @@ class Member:
         self._watches = MemberWatches(self._mvcc)
         self._snapshots = SnapshotKeeper(self._mvcc, self._driver, disk.snapshots, config.snapshot_entries)
         self._leader: MemberId = NOBODY
+        self._transferee: MemberId = NOBODY
         self._news = asyncio.Event()
         self._is_killed = False
         self._removed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -302,6 +303,8 @@ class Member:
         self._driver.wake()
         deadline_s = self._deadline_s()
         while self._raft.leader in (NOBODY, self.config.id):
+            if self.leads and self._raft.transferee == NOBODY:
+                raise MemberError("etcdserver: request timed out, leader transfer took too long")
             await self._next_news(deadline_s)
 
     # For live views, and for whoever runs it
@@ -446,6 +449,11 @@ class Member:
         """See what is overdue, and which leases are over."""
         now_s = self._clock.monotonic_s()
         self._proposals.expire(now_s)
+        if self._raft.transferee != self._transferee:
+            self._transferee = self._raft.transferee
+            self._tell_news()
+        if self._proposals.has_put_off and self._leader != NOBODY:
+            self._hand_over_put_off()  # It had no room, or was handing over and did not.
         self._reads.expire(now_s, has_leader=self._leader != NOBODY)
         self._reads.ask_again(self._driver.ticks - self.config.election_ticks)
         if self._lessor.is_primary and self._driver.ticks - self._looked_for_expired_ticks >= EXPIRY_TICKS:
@@ -471,7 +479,7 @@ class Member:
         self._news = asyncio.Event()
 
     async def _next_news(self, deadline_s: float) -> None:
-        """Wait until another one leads, or this one does in earnest.
+        """Wait until another one leads, or this one does in earnest, or has begun or given up to hand over.
 
         Raises:
             NoLeaderError: not until *deadline_s*.

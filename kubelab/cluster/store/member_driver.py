@@ -18,8 +18,10 @@ Source: etcd, server/etcdserver/raft.go; thesis, section 10.2.1; the contract is
 
 import asyncio
 import random
+import secrets
 from collections.abc import Sequence
 from contextvars import copy_context
+from dataclasses import replace
 from typing import Protocol
 
 import msgspec
@@ -87,7 +89,7 @@ class Driver:
         self.clock = clock
         self._monotonic_s = clock.monotonic_s
         self.raft = Raft(
-            config.raft,
+            replace(config.raft, life=secrets.randbits(64)),
             hard_state=disk.hard_state,
             snapshot=disk.snapshot,
             entries=disk.entries,

@@ -69,8 +69,12 @@ class Proposals:
         often write again together."""
         return len(self._waiting) == 1 and self.answered_together < 2
 
+    @property
+    def has_put_off(self) -> bool:
+        return bool(self._unproposed)
+
     def put_off(self, proposal: Proposal) -> None:
-        """There is no leader: keep it for the next one."""
+        """There is no leader who takes it now: keep it for the next one."""
         if proposal.is_dispensable:
             del self._waiting[proposal.id]
             proposal.refuse(NoLeaderError())
