@@ -154,6 +154,19 @@ async def test_a_leader_that_was_cut_off_has_its_writes_done_by_the_next_once(th
     assert (await follower.range(Range(b"key"))).kvs[0].version == 1
 
 
+async def test_what_nobody_waits_for_any_more_is_not_proposed_to_the_next_leader(three: Members) -> None:
+    leader = await three.leader()
+    three.network.isolate(leader.member_id)
+    written = asyncio.create_task(leader.put(Put(b"key")))
+    follower = three.others(leader)[0]
+    await follower.put(Put(b"other"))
+    written.cancel()
+    await asyncio.wait([written])
+    three.network.heal()
+    await leader.put(Put(b"another"))
+    assert await _value(leader, b"key") is None
+
+
 async def test_a_write_that_got_lost_on_its_way_to_the_leader_is_sent_again(three: Members) -> None:
     leader = await three.leader()
     follower = three.others(leader)[0]
