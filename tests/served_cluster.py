@@ -20,7 +20,7 @@ from kubelab.cluster.apiserver.local import LocalApi
 from kubelab.cluster.apiserver.registry import Registry
 from kubelab.cluster.apiserver.request_log import RequestLog
 from kubelab.cluster.apiserver.server import Security, serve
-from kubelab.cluster.clock import SystemClock
+from kubelab.cluster.clock import Clock, SystemClock
 from kubelab.cluster.store.memory import MemoryStore
 
 
@@ -118,9 +118,9 @@ current-context: lab
 
 @asynccontextmanager
 async def serving(
-    home: Path, *, measures: bool = False, in_flight: InFlight | None = None
+    home: Path, *, measures: bool = False, in_flight: InFlight | None = None, clock: Clock | None = None
 ) -> AsyncIterator[Cluster]:
-    registry = Registry(MemoryStore(), SystemClock())
+    registry = Registry(MemoryStore(), clock or SystemClock())
     plugins.install(registry, disabled=NEEDING_CONTROLLERS)
     await bootstrapped(registry)
     authority = pki.Authority.create(home / "pki", datetime.now(UTC))
