@@ -42,6 +42,7 @@ DEPARTED_MAX = 1000  # The last ones: a loop in a shell starts more in a minute 
 _READ_BYTES = 65536
 _SHORT_BYTES = 2048  # These files come in lines far shorter than a page: less than this is all of it.
 _NO_ACCOUNT = b"0 0 0"  # What a kernel without CONFIG_SCHED_INFO says in every schedstat.
+_NO_MEMORY = b"0 "
 _STILL = frozenset("TtD")
 
 _INODE = re.compile(r"\[(\d+)\]")
@@ -50,7 +51,7 @@ _INODE = re.compile(r"\[(\d+)\]")
 @dataclass(frozen=True, slots=True)
 class _Seen:
     """`pulse` is what tells whether the process did something since; `is_passive`: things can be done to it
-    that only `status` tells. `living` is how it was before it became a zombie, of which little is left. `fd`
+    that only `status` tells. `living` is how it was before it began to end, when little is left of it. `fd`
     is the file that is read each time, if that stays open; it is of this process for ever, its pid is not."""
 
     pulse: bytes
@@ -199,10 +200,18 @@ class ProcessScan:
         if before is not None and before.process.identity == process.identity:
             if process.is_zombie:
                 living, process = before.living, replace(process, argv=before.living.argv)
+            elif self._is_ending(pid):
+                living = process = before.living
             if process == before.process:
                 process = before.process
         pulse = pulse + status if is_passive else pulse
         return _Seen(pulse, is_passive, time.monotonic(), process, living, fd)
+
+    def _is_ending(self, pid: int) -> bool:
+        """Tell whether the process has lost its memory, or is about to, and then its files and namespaces.
+        That may last: the first one of a pid namespace waits for all others (kernel/exit.c, do_exit;
+        kernel/pid_namespace.c, zap_pid_ns_processes)."""
+        return self._read(f"{pid}/statm").startswith(_NO_MEMORY)
 
     def _open_pulse(self, pid: int, before: _Seen | None) -> tuple[int, bytes]:
         """Return the open file, the one from before if it is of the same process still, and what it says; -1
