@@ -19,7 +19,7 @@ from kubelab.cluster.store import etcd_client
 from kubelab.cluster.store.engine import EtcdOnMaster, TlsFiles, open_etcd
 from kubelab.cluster.store.etcd_client import EtcdClient, open_client
 from kubelab.cluster.store.etcd_client_endpoints import Endpoint
-from kubelab.cluster.store.etcd_process import Certificates, EtcdSpec
+from kubelab.cluster.store.etcd_process import Certificates, EtcdMember, EtcdSpec
 from kubelab.cluster.store.requests import (
     Alarm,
     AlarmAction,
@@ -210,12 +210,20 @@ async def test_a_write_to_one_that_stands_still_is_not_repeated(
     async with running(specs) as (member,), open_client(endpoints) as client:
         monkeypatch.setattr(etcd_client, "REQUEST_TIMEOUT_S", 0.3)
         member.kill(signal.SIGSTOP)
+        while not _stands_still(member):
+            pass
         with pytest.raises(StoreTimeoutError):
             await client.put(Put(b"a", b"once"))
         monkeypatch.undo()
         member.kill(signal.SIGCONT)
         answer = await client.range(Range(b"a"))
         assert [kv.version for kv in answer.kvs] in ([], [1])
+
+
+def _stands_still(member: EtcdMember) -> bool:
+    """The signal comes to each thread in its own time."""
+    threads = Path(f"/proc/{member.pid}/task").glob("*/stat")
+    return {thread.read_text().rpartition(") ")[2][0] for thread in threads} == {"T"}
 
 
 async def test_the_leader_is_moved_whichever_member_is_asked(tmp_path: Path) -> None:
