@@ -189,6 +189,7 @@ class ProcessScan:
             fields = dict(line.split(":", 1) for line in status.decode(errors="replace").splitlines())
             same = before.process if before is not None and before.fd == fd >= 0 else None
             process = self._process(pid, fields, same)
+            is_ending = self._is_ending(pid)  # Last: what was read of one that was not yet is whole.
         except BaseException:
             if before is None or before.fd != fd:
                 self._close_pulse(fd)
@@ -200,7 +201,7 @@ class ProcessScan:
         if before is not None and before.process.identity == process.identity:
             if process.is_zombie:
                 living, process = before.living, replace(process, argv=before.living.argv)
-            elif self._is_ending(pid):
+            elif is_ending:
                 living = process = before.living
             if process == before.process:
                 process = before.process

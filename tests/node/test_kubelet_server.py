@@ -45,12 +45,12 @@ async def test_who_has_just_come_as_the_kubelet_ends_is_hung_up_on(
             await asyncio.sleep(0)
     with client:
         client.setblocking(False)
-        assert not await hung_up(client)
+        assert not await said(client)
     await asyncio.sleep(0)
     gc.collect()
 
 
-async def hung_up(client: socket.socket) -> bytes:
+async def said(client: socket.socket) -> bytes:
     try:
         return await asyncio.get_running_loop().sock_recv(client, 1)
     except ConnectionResetError:  # It was not accepted.
